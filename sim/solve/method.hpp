@@ -1,0 +1,123 @@
+// What a solver is to the step loop: something that tries one step at a time from a current state.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "sim/solve/options.hpp"
+#include "sim/system/ode_system.hpp"
+
+namespace settle::solve {
+
+using Eigen::Index;
+using Eigen::MatrixXd;
+using Eigen::VectorXd;
+
+/// Thrown from within an evaluation when a budget ran out or the run is interrupted, so that solvers which
+/// run their own inner loops end too. Caught by the step loop alone.
+struct StopIntegration : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// The system as solvers see it: one flat state (n · trials, a trial after the other), evaluations counted,
+/// trials that have left frozen.
+class Problem {
+ public:
+  Problem(const system::OdeSystem& system, const SolverOptions& options);
+
+  const system::OdeSystem& system() const { return system_; }
+  const SolverOptions& options() const { return options_; }
+  Index dimension() const { return system_.dimension(); }
+  Index trials() const { return system_.trials(); }
+  Index size() const { return dimension() * trials(); }
+
+  /// Begins a segment; evaluations are within it until the next.
+  void begin(const system::Segment& segment);
+  const system::Segment& segment() const { return workspace_.segment(); }
+  system::Workspace& workspace() { return workspace_; }
+
+  /// ẋ of all trials; zero for trials that have left.
+  /// @throws StopIntegration  where the budget of evaluations ran out
+  void derivative(double t, const VectorXd& x, VectorXd& dxdt);
+  /// ẋ of one trial (n), for solvers that treat trials one by one. Counted as 1/trials.
+  void derivative_of_trial(double t, const VectorXd& x, Index trial, VectorXd& dxdt);
+  /// The rows of one dynamic node of ẋ of all trials (n_node × trials).
+  void derivative_of_node(int node, double t, const VectorXd& x, MatrixXd& dxdt_node);
+  /// Counts one evaluation that was made node by node.
+  void count_evaluation();
+  /// J v for all trials' blocks at once (flat, like the state).
+  void jacobian_times(double t, const VectorXd& x, const VectorXd& v, VectorXd& jv);
+  /// J (n × n) of one trial.
+  MatrixXd jacobian(double t, const VectorXd& x, Index trial);
+  /// ∂ẋ/∂t (n) of one trial.
+  VectorXd time_derivative(double t, const VectorXd& x, Index trial);
+
+  /// A trial leaves: its state no longer counts and stays where it is.
+  void leave(Index trial) { left_[static_cast<std::size_t>(trial)] = 1; }
+  bool has_left(Index trial) const { return left_[static_cast<std::size_t>(trial)] != 0; }
+
+  /// max over units and trials of |error| / (atol + rtol · max(|x|, |x_new|)): no unit's error is diluted
+  /// by the number of others. NaN where anything is not finite.
+  double error_ratio(const VectorXd& error, const VectorXd& x, const VectorXd& x_new) const;
+
+  double evaluations = 0;  ///< of the whole right-hand side
+  std::int64_t jacobians = 0;
+
+ private:
+  const system::OdeSystem& system_;
+  const SolverOptions& options_;
+  system::Workspace workspace_;
+  std::vector<char> left_;
+  double partial_ = 0;
+};
+
+/// What one try of a step came to.
+struct Attempt {
+  double step = 0;        ///< taken, or tried
+  double error = 0;       ///< estimated error over tolerance; 0 from methods that control it themselves
+  int rejections = 0;     ///< made inside the method
+  std::string failure{};  ///< why the method can't go on; empty if it can
+};
+
+/// A solver. The step loop restarts it at the beginning of every segment, asks for one step at a time, and
+/// alone decides whether an attempt of an error pair is accepted and how long the next one is.
+class Method {
+ public:
+  virtual ~Method() = default;
+
+  enum class Control {
+    fixed,   ///< any step is taken as it is
+    error,   ///< the attempt carries an error estimate; the loop accepts or rejects
+    itself,  ///< the method chooses its steps up to the limit it is given
+  };
+  virtual Control control() const = 0;
+  /// Order p of the propagated solution.
+  virtual int order() const = 0;
+  /// Order of the local error estimate's power law, for the step controller (error ∝ h^k).
+  virtual int error_exponent() const { return order(); }
+  virtual bool has_dense_output() const { return false; }
+
+  /// Forgets its history and stands at (t, x) with ẋ = dxdt. `step` suggests the first one's length (0: none).
+  virtual void restart(Problem& problem, double t, const VectorXd& x, const VectorXd& dxdt,
+                       double step) = 0;
+  /// Tries a step of length h (Control::itself: of at most h) from the current state.
+  virtual Attempt attempt(Problem& problem, double h) = 0;
+  /// The state that the last attempt arrived at.
+  virtual const VectorXd& candidate() const = 0;
+  /// The attempt is accepted: its end is the current state, at time t. Writes ẋ evaluated afresh there.
+  virtual void accept(Problem& problem, double t, VectorXd& dxdt) = 0;
+  /// The state at t within the last accepted step (methods with dense output).
+  virtual void interpolate(double /*t*/, VectorXd& /*x*/) const {}
+  /// The step that the method would take next (Control::itself), 0 where unknown.
+  virtual double next_step() const { return 0; }
+
+  virtual void fields(core::Fields&) {}  // all options stand in [solver]
+};
+
+/// Every method, in the order in which `settle list` shows them.
+const core::Registry<Method>& methods();
+
+}  // namespace settle::solve

@@ -1,0 +1,118 @@
+// The one step loop: from a compiled system and an initial state to a trajectory and its outcome.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sim/solve/method.hpp"
+
+namespace settle::solve {
+
+enum class Outcome { settled, not_settled, oscillating, diverged, failed };
+const char* name(Outcome outcome);
+/// The outcomes' names in the order of their values.
+const std::vector<std::string>& outcome_names();
+
+/// At which times samples are taken. The beginning, the end of every phase and the end of the run are always
+/// sampled. At a breakpoint a sample is the limit from the left.
+struct Sampling {
+  bool steps = false;      ///< at the solver's own steps
+  std::int64_t every = 1;  ///< with `steps`: at every k-th
+  double interval = 1.0;   ///< else: at its multiples
+};
+
+/// How far a run has come, for those who watch it.
+struct Progress {
+  double t = 0;
+  double t_limit = 0;  ///< the latest time at which the run can end
+  int phase = 0;
+  std::int64_t steps = 0;
+  double residual = 0;   ///< largest relative residual of the trials not yet settled
+  double tolerance = 0;  ///< below which they are
+};
+
+/// Watches a run; never changes the dynamics.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual Sampling sampling() const { return {}; }
+  /// A sample: the state (n × trials; NaN for trials that have left), and a workspace whose segment the time
+  /// belongs to, in which the values of instantaneous nodes may be evaluated.
+  virtual void sample(double /*t*/, const system::ConstBlock& /*x*/, system::Workspace& /*w*/) {}
+  /// After every accepted step. Returns false to interrupt the run.
+  virtual bool step(const Progress&) { return true; }
+};
+
+/// The residual ‖T ẋ‖∞ of one trial over time, its maximum in bins of equal width. Bounded in memory: when
+/// the bins are full, neighbours are merged and the width doubled.
+class ResidualHistory {
+ public:
+  explicit ResidualHistory(double start = 0, double width = 0) : start_(start), width_(width) {}
+
+  struct Bin {
+    double begin = 0;   ///< of the bin
+    double time = 0;    ///< of the last step in it
+    double value = 0;   ///< largest residual in it
+    double scale = 0;   ///< largest max(‖x‖∞, atol/rtol) in it
+    int turns = 0;      ///< how often the direction of motion turned by more than 90° in it
+  };
+  void add(double t, double residual, double scale, bool turned);
+  const std::vector<Bin>& bins() const { return bins_; }
+  double start() const { return start_; }
+
+ private:
+  double start_;
+  double width_;
+  std::vector<Bin> bins_;
+};
+
+struct TrialResult {
+  Outcome outcome = Outcome::not_settled;
+  std::string reason;           ///< why, in words
+  int deciding_phase = -1;      ///< the first phase that did not settle; the last one if all did
+  double settled_at = 0;        ///< when the residual fell below tolerance for good in the last phase; NaN if not
+  double residual = 0;          ///< relative, at the end
+  ResidualHistory history;      ///< of the last phase that ran
+};
+
+struct PhaseResult {
+  std::string name;
+  double start = 0;
+  double end = 0;
+  std::vector<Outcome> outcomes;     ///< per trial
+  std::vector<double> settled_at;    ///< per trial, NaN where not settled
+};
+
+struct SolveSummary {
+  enum class Status { done, failed, interrupted } status = Status::done;
+  std::string reason;  ///< of failed or interrupted
+  double t_end = 0;
+  std::int64_t steps = 0;
+  std::int64_t rejections = 0;
+  std::int64_t evaluations = 0;
+  std::int64_t jacobians = 0;
+  double wall_time = 0;  ///< in seconds
+  double smallest_step = 0;
+  double largest_step = 0;
+  std::vector<TrialResult> trials;
+  std::vector<PhaseResult> phases;  ///< those that began
+  MatrixXd final_state;             ///< n × trials; NaN for trials that have left
+  system::Segment final_segment;
+
+  /// The gravest of the trials' outcomes.
+  Outcome outcome() const;
+};
+
+/// Integrates from x0 (n × trials) through all phases.
+///
+/// Every accepted state is checked for finiteness and against divergence_limit; every breakpoint of a source
+/// and every end of a phase ends a step exactly and restarts the method. A phase that lasts until it has
+/// settled ends when its last trial has.
+/// @throws InputError  where the options don't fit the system (an unknown node in settled.nodes …)
+SolveSummary solve(const system::OdeSystem& system, const MatrixXd& x0,
+                   const SolverOptions& options, Observer& observer);
+
+/// The latest time at which a run can end: the sum of its phases' longest durations.
+double longest_duration(const system::Circuit& circuit, const SolverOptions& options);
+
+}  // namespace settle::solve

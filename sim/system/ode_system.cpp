@@ -1,0 +1,487 @@
+#include "sim/system/ode_system.hpp"
+
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+namespace settle::system {
+namespace {
+
+// Columns that one task evaluates. Fixed, so that no bit depends on the number of threads.
+constexpr Index block_columns = 64;
+// Multiplications below which a second thread costs more than it brings.
+constexpr double parallel_threshold = 1e6;
+
+std::size_t at(int i) { return static_cast<std::size_t>(i); }
+
+// Column c of a quantity that is shared by all trials (n × 1) or has one column a trial.
+Index column(const MatrixXd& m, Index trial) { return m.cols() == 1 ? 0 : trial; }
+
+void add_columns(double g, const MatrixXd& m, Index first, Block out) {
+  for (Index c = 0; c < out.cols(); ++c) out.col(c) += g * m.col(column(m, first + c));
+}
+
+}  // namespace
+
+int Circuit::find(const std::string& name) const {
+  for (std::size_t i = 0; i < nodes.size(); ++i)
+    if (nodes[i].name == name) return static_cast<int>(i);
+  return -1;
+}
+
+OdeSystem compile(Circuit circuit) { return OdeSystem(std::move(circuit)); }
+
+OdeSystem::OdeSystem(Circuit circuit) : circuit_(std::move(circuit)) {
+  const std::size_t n_nodes = circuit_.nodes.size();
+  offsets_.assign(n_nodes, -1);
+  edges_into_.resize(n_nodes);
+  sources_into_.resize(n_nodes);
+  for (std::size_t i = 0; i < n_nodes; ++i) {
+    const Node& node = circuit_.nodes[i];
+    if (node.instantaneous()) continue;
+    offsets_[i] = dimension_;
+    dimension_ += node.size;
+    dynamic_.push_back(static_cast<int>(i));
+  }
+  tau_.resize(dimension_);
+  for (const int i : dynamic_)
+    tau_.segment(offset(i), circuit_.nodes[at(i)].size) = circuit_.nodes[at(i)].tau;
+
+  for (std::size_t k = 0; k < circuit_.edges.size(); ++k) {
+    const Edge& edge = circuit_.edges[k];
+    assert(edge.weights->rows() == circuit_.nodes[at(edge.to)].size);
+    assert(edge.weights->cols() == circuit_.nodes[at(edge.from)].size);
+    edges_into_[at(edge.to)].push_back(static_cast<int>(k));
+    const core::Transfer& transfer = transfer_of(edge);
+    int rate = -1;
+    if (!transfer->is_identity() || edge.gate.size() > 0) {
+      for (std::size_t r = 0; r < rates_.size() && rate < 0; ++r)
+        if (rates_[r].node == edge.from && rates_[r].gate.size() == 0 && edge.gate.size() == 0 &&
+            write_transfer(rates_[r].transfer) == write_transfer(transfer))
+          rate = static_cast<int>(r);
+      if (rate < 0) {
+        rate = static_cast<int>(rates_.size());
+        rates_.push_back({edge.from, transfer, edge.gate});
+      }
+    }
+    rate_of_edge_.push_back(rate);
+  }
+  for (std::size_t k = 0; k < circuit_.sources.size(); ++k)
+    sources_into_[at(circuit_.sources[k].to)].push_back(static_cast<int>(k));
+  order_instantaneous();
+  make_programs();
+}
+
+const core::Transfer& OdeSystem::transfer_of(const Edge& edge) const {
+  return edge.transfer ? edge.transfer : circuit_.nodes[at(edge.from)].transfer;
+}
+
+// Depth-first over the instantaneous senders of each instantaneous node.
+void OdeSystem::order_instantaneous() {
+  enum Mark : char { fresh, open, done };
+  std::vector<Mark> marks(circuit_.nodes.size(), fresh);
+  std::vector<int> path;
+  const std::function<void(int)> visit = [&](int i) {
+    if (marks[at(i)] == done) return;
+    path.push_back(i);
+    if (marks[at(i)] == open) {
+      std::vector<std::string> names;
+      for (auto it = std::find(path.begin(), path.end(), i); it != path.end(); ++it)
+        names.push_back(circuit_.nodes[at(*it)].name);
+      std::string loop = names.front();
+      for (std::size_t k = 1; k < names.size(); ++k) loop += " <- " + names[k];
+      throw core::InputError("circuit", "an algebraic loop of instantaneous nodes: " + loop,
+                             "a time constant tau > 0 somewhere in that cycle");
+    }
+    marks[at(i)] = open;
+    for (const int k : edges_into_[at(i)])
+      if (const int from = circuit_.edges[at(k)].from; offset(from) < 0) visit(from);
+    path.pop_back();
+    marks[at(i)] = done;
+    instantaneous_.push_back(i);
+  };
+  for (std::size_t i = 0; i < circuit_.nodes.size(); ++i)
+    if (offsets_[i] < 0) visit(static_cast<int>(i));
+}
+
+// What must be evaluated, and in which order, for the equations of `targets`.
+OdeSystem::Program OdeSystem::program_for(const std::vector<int>& targets) const {
+  std::vector<char> node_needed(circuit_.nodes.size(), 0), rate_needed(rates_.size(), 0);
+  for (const int i : targets) node_needed[at(i)] = 1;
+  const auto need_senders = [&](int i) {
+    for (const int k : edges_into_[at(i)]) {
+      const int from = circuit_.edges[at(k)].from;
+      if (offset(from) < 0) node_needed[at(from)] = 1;
+      if (const int rate = rate_of_edge_[at(k)]; rate >= 0) rate_needed[at(rate)] = 1;
+    }
+  };
+  for (const int i : targets) need_senders(i);
+  for (auto i = instantaneous_.rbegin(); i != instantaneous_.rend(); ++i)
+    if (node_needed[at(*i)]) need_senders(*i);
+
+  Program program;
+  const auto add_rates_of = [&](int i) {
+    for (std::size_t r = 0; r < rates_.size(); ++r)
+      if (rate_needed[r] && rates_[r].node == i)
+        program.push_back({Operation::rate, static_cast<int>(r)});
+  };
+  for (const int i : dynamic_) add_rates_of(i);
+  for (const int i : instantaneous_) {
+    if (!node_needed[at(i)]) continue;
+    program.push_back({Operation::node, i});
+    add_rates_of(i);
+  }
+  for (const int i : targets)
+    if (offset(i) >= 0) program.push_back({Operation::node, i});
+  return program;
+}
+
+void OdeSystem::make_programs() {
+  all_ = program_for(dynamic_);
+  values_ = program_for(instantaneous_);
+  for (const int i : dynamic_) single_[i] = program_for({i});
+}
+
+Index OdeSystem::parameters() const {
+  Index n = 0;
+  for (const Edge& edge : circuit_.edges) n += edge.weights->parameters();
+  return n;
+}
+
+bool OdeSystem::is_linear() const {
+  return std::all_of(circuit_.edges.begin(), circuit_.edges.end(), [&](const Edge& edge) {
+    return transfer_of(edge)->is_identity() && !edge.receiver_slope;
+  });
+}
+
+std::pair<int, Index> OdeSystem::unit_of(Index row) const {
+  for (const int i : dynamic_)
+    if (row < offset(i) + circuit_.nodes[at(i)].size) return {i, row - offset(i)};
+  return {-1, -1};
+}
+
+bool OdeSystem::is_held(int phase, int node) const {
+  const auto& hold = circuit_.phases[at(phase)].hold;
+  return std::find(hold.begin(), hold.end(), node) != hold.end();
+}
+
+MatrixXd OdeSystem::initial_state() const {
+  MatrixXd x = MatrixXd::Zero(dimension_, trials());
+  for (const int i : dynamic_) {
+    const Node& node = circuit_.nodes[at(i)];
+    if (node.initial.size() > 0) add_columns(1, node.initial, 0, x.middleRows(offset(i), node.size));
+  }
+  return x;
+}
+
+double OdeSystem::next_breakpoint(double t) const {
+  double next = std::numeric_limits<double>::infinity();
+  for (const Source& source : circuit_.sources) {
+    double own;
+    if (source.profile) {
+      own = source.profile->next_breakpoint(t);
+    } else {
+      const double h = source.noise.interval;
+      double k = std::floor(t / h) + 1;
+      while (k * h <= t) ++k;  // rounding of the quotient
+      own = k * h;
+    }
+    next = std::min(next, own);
+  }
+  return next;
+}
+
+Workspace OdeSystem::make_workspace() const {
+  Workspace w;
+  w.values_.resize(circuit_.nodes.size());
+  w.constants_.resize(circuit_.nodes.size());
+  w.tangents_.resize(circuit_.nodes.size());
+  w.moves_.resize(circuit_.nodes.size());
+  w.held_.resize(circuit_.nodes.size());
+  Index product_rows = 0, receiver_rows = 0;
+  for (const int i : instantaneous_)
+    w.values_[at(i)].setZero(circuit_.nodes[at(i)].size, trials());
+  for (const Rate& rate : rates_)
+    w.rates_.emplace_back(MatrixXd::Zero(circuit_.nodes[at(rate.node)].size, trials()));
+  for (const Edge& edge : circuit_.edges) {
+    product_rows = std::max(product_rows, edge.weights->scratch_rows());
+    if (edge.receiver_slope)
+      receiver_rows = std::max(receiver_rows, circuit_.nodes[at(edge.to)].size);
+  }
+  w.scratch_.setZero(product_rows, trials());
+  w.receiver_.setZero(receiver_rows, trials());
+  w.slope_.setZero(receiver_rows, trials());
+  w.edge_gains_.resize(circuit_.edges.size());
+  return w;
+}
+
+void OdeSystem::begin(const Segment& segment, Workspace& w) const {
+  w.segment_ = segment;
+  const Phase& phase = circuit_.phases[at(segment.phase)];
+  for (std::size_t k = 0; k < circuit_.edges.size(); ++k)
+    w.edge_gains_[k] = circuit_.edges[k].gain;
+  for (const int k : phase.off) w.edge_gains_[at(k)] = 0;
+  std::fill(w.held_.begin(), w.held_.end(), 0);
+  for (const int i : phase.hold) w.held_[at(i)] = 1;
+  for (std::size_t i = 0; i < circuit_.nodes.size(); ++i) {
+    const Node& node = circuit_.nodes[i];
+    const auto is_constant = [&](int k) {
+      const Source& source = circuit_.sources[at(k)];
+      return !source.profile || source.profile->is_piecewise_constant();
+    };
+    const bool any = node.constant.size() > 0 ||
+                     std::any_of(sources_into_[i].begin(), sources_into_[i].end(), is_constant);
+    if (!any) continue;
+    w.constants_[i].setZero(node.size, trials());
+    if (node.constant.size() > 0) add_columns(1, node.constant, 0, w.constants_[i]);
+    for (const int k : sources_into_[i])
+      if (is_constant(k))
+        add_source(circuit_.sources[at(k)], segment.begin, w.constants_[i], segment, 0);
+  }
+}
+
+void OdeSystem::add_source(const Source& source, double t, Block out, const Segment& segment,
+                           Index first) const {
+  if (source.profile) {
+    const double a = source.profile->value(t, segment.begin);
+    if (a != 0) add_columns(source.gain * a, source.values, first, out);
+    return;
+  }
+  // The middle of a segment lies safely inside its interval.
+  const double middle = segment.begin + 0.5 * (segment.end - segment.begin);
+  const auto draw = static_cast<std::uint64_t>(
+      static_cast<std::int64_t>(std::floor(middle / source.noise.interval)));
+  for (Index c = 0; c < out.cols(); ++c) {
+    const Index shared = column(source.values, first + c);
+    for (Index i = 0; i < out.rows(); ++i) {
+      const auto index = static_cast<std::uint64_t>((first + c) * out.rows() + i);
+      out(i, c) += source.gain * source.values(i, shared) * source.noise.std *
+                   source.noise.stream.normal(index, draw);
+    }
+  }
+}
+
+ConstBlock OdeSystem::value(int node, const ConstBlock& x, const Workspace& w, Index first) const {
+  if (offset(node) >= 0) return x.middleRows(offset(node), circuit_.nodes[at(node)].size);
+  return w.values_[at(node)].middleCols(first, x.cols());
+}
+
+ConstBlock OdeSystem::edge_input(int k, const ConstBlock& x, const Workspace& w,
+                                 Index first) const {
+  const int rate = rate_of_edge_[at(k)];
+  if (rate < 0) return value(circuit_.edges[at(k)].from, x, w, first);
+  return w.rates_[at(rate)].middleCols(first, x.cols());
+}
+
+// out += Σ_edges g γ(x) ⊙ W (d ⊙ φ(x_from)) + s(t)
+void OdeSystem::accumulate(int i, double t, const ConstBlock& x, Block out, Workspace& w,
+                           Index first) const {
+  const Index columns = x.cols();
+  if (w.constants_[at(i)].size() > 0) out += w.constants_[at(i)].middleCols(first, columns);
+  for (const int k : sources_into_[at(i)]) {
+    const Source& source = circuit_.sources[at(k)];
+    if (source.profile && !source.profile->is_piecewise_constant())
+      add_source(source, t, out, w.segment_, first);
+  }
+  for (const int k : edges_into_[at(i)]) {
+    const double g = w.edge_gains_[at(k)];
+    if (g == 0) continue;
+    const Edge& edge = circuit_.edges[at(k)];
+    Block scratch = w.scratch_.middleCols(first, columns);
+    if (!edge.receiver_slope) {
+      edge.weights->multiply_add(g, edge_input(k, x, w, first), out, scratch);
+      continue;
+    }
+    Block product = w.receiver_.block(0, first, out.rows(), columns);
+    product.setZero();
+    edge.weights->multiply_add(g, edge_input(k, x, w, first), product, scratch);
+    const ConstBlock own = value(i, x, w, first);
+    for (Index c = 0; c < columns; ++c) {
+      auto gamma = w.slope_.col(first + c).head(out.rows());
+      circuit_.nodes[at(i)].transfer->slope(own.col(c).data(), gamma.data(), out.rows());
+      out.col(c).array() += gamma.array() * product.col(c).array();
+    }
+  }
+}
+
+void OdeSystem::run(const Program& program, double t, const ConstBlock& x, Block* dxdt,
+                    Index row_shift, Workspace& w, Index first) const {
+  const Index columns = x.cols();
+  for (const Operation& operation : program) {
+    const int i = operation.index;
+    if (operation.kind == Operation::rate) {
+      const Rate& rate = rates_[at(i)];
+      const ConstBlock from = value(rate.node, x, w, first);
+      for (Index c = 0; c < columns; ++c) {
+        auto r = w.rates_[at(i)].col(first + c);
+        rate.transfer->value(from.col(c).data(), r.data(), r.size());
+        if (rate.gate.size() > 0)
+          r.array() *= rate.gate.col(column(rate.gate, first + c)).array();
+      }
+    } else if (offset(i) < 0) {
+      Block out = w.values_[at(i)].middleCols(first, columns);
+      out.setZero();
+      accumulate(i, t, x, out, w, first);
+    } else {
+      const Node& node = circuit_.nodes[at(i)];
+      Block out = dxdt->middleRows(offset(i) - row_shift, node.size);
+      out.setZero();
+      if (w.held_[at(i)]) continue;
+      accumulate(i, t, x, out, w, first);
+      const ConstBlock own = value(i, x, w, first);
+      for (Index c = 0; c < columns; ++c)
+        out.col(c).array() =
+            (out.col(c).array() - node.leak.array() * own.col(c).array()) / node.tau.array();
+    }
+  }
+}
+
+void OdeSystem::derivative(double t, const ConstBlock& x, Block dxdt, Workspace& w,
+                           Index first) const {
+  const Index columns = x.cols();
+  const Index blocks = (columns + block_columns - 1) / block_columns;
+  const auto run_block = [&](Index b) {
+    const Index begin = b * block_columns;
+    const Index count = std::min(block_columns, columns - begin);
+    Block out = dxdt.middleCols(begin, count);
+    run(all_, t, x.middleCols(begin, count), &out, 0, w, first + begin);
+  };
+  if (blocks > 1 &&
+      static_cast<double>(parameters()) * static_cast<double>(columns) > parallel_threshold)
+    tbb::parallel_for(Index{0}, blocks, run_block);
+  else
+    for (Index b = 0; b < blocks; ++b) run_block(b);
+}
+
+void OdeSystem::derivative_of(int node, double t, const ConstBlock& x, Block dxdt,
+                              Workspace& w) const {
+  run(single_.at(node), t, x, &dxdt, offset(node), w, 0);
+}
+
+void OdeSystem::evaluate(double t, const ConstBlock& x, Workspace& w, Index first) const {
+  run(values_, t, x, nullptr, 0, w, first);
+}
+
+MatrixXd OdeSystem::input(const std::vector<int>& edges, const std::vector<int>& sources, double t,
+                          const ConstBlock& x, Workspace& w) const {
+  const int to = edges.empty() ? circuit_.sources[at(sources.front())].to
+                               : circuit_.edges[at(edges.front())].to;
+  MatrixXd sum = MatrixXd::Zero(circuit_.nodes[at(to)].size, x.cols());
+  for (const int k : edges)
+    circuit_.edges[at(k)].weights->multiply_add(w.edge_gains_[at(k)], edge_input(k, x, w, 0), sum,
+                                                w.scratch_);
+  for (const int k : sources) add_source(circuit_.sources[at(k)], t, sum, w.segment_, 0);
+  return sum;
+}
+
+// Tangents of all nodes for a tangent of the state that stands in w.tangents_, where w.moves_; out = J v.
+// With seed ≥ 0 that node's tangent is the identity, which is not stored.
+void OdeSystem::run_tangent(double t, const ConstBlock& x, Index trial, int seed, bool with_time,
+                            Block out, Workspace& w) const {
+  evaluate(t, x, w, trial);
+  const Index columns = out.cols();
+  MatrixXd scratch(w.scratch_.rows(), columns);
+  const auto slope = [&](const core::Transfer& transfer, int node) {
+    VectorXd d(circuit_.nodes[at(node)].size);
+    transfer->slope(value(node, x, w, trial).col(0).data(), d.data(), d.size());
+    return d;
+  };
+  const auto add_to = [&](int i, Block sum) {
+    if (with_time)
+      for (const int k : sources_into_[at(i)])
+        if (const Source& source = circuit_.sources[at(k)]; source.profile)
+          add_columns(source.gain * source.profile->slope(t, w.segment_.begin), source.values,
+                      trial, sum);
+    for (const int k : edges_into_[at(i)]) {
+      const Edge& edge = circuit_.edges[at(k)];
+      const double g = w.edge_gains_[at(k)];
+      if (g == 0) continue;
+      // γ(x) ⊙ W (d φ′ ⊙ v_from)
+      if (w.moves_[at(edge.from)]) {
+        VectorXd d = slope(transfer_of(edge), edge.from);
+        if (edge.gate.size() > 0) d.array() *= edge.gate.col(column(edge.gate, trial)).array();
+        MatrixXd part;
+        if (edge.from == seed) {
+          part = g * (edge.weights->dense() * d.asDiagonal());
+        } else {
+          part.setZero(sum.rows(), columns);
+          edge.weights->multiply_add(g, d.asDiagonal() * w.tangents_[at(edge.from)], part, scratch);
+        }
+        if (edge.receiver_slope)
+          part = slope(circuit_.nodes[at(i)].transfer, i).asDiagonal() * part;
+        sum += part;
+      }
+      // γ′(x) ⊙ W (d ⊙ φ) ⊙ v_to
+      if (edge.receiver_slope && w.moves_[at(i)]) {
+        MatrixXd product = MatrixXd::Zero(sum.rows(), 1);
+        MatrixXd one(w.scratch_.rows(), 1);
+        edge.weights->multiply_add(g, edge_input(k, x, w, trial), product, one);
+        VectorXd curvature(sum.rows());
+        circuit_.nodes[at(i)].transfer->curvature(value(i, x, w, trial).col(0).data(),
+                                                  curvature.data(), curvature.size());
+        const VectorXd factor = curvature.cwiseProduct(product.col(0));
+        if (i == seed)
+          sum.diagonal() += factor;
+        else
+          sum += factor.asDiagonal() * w.tangents_[at(i)];
+      }
+    }
+  };
+  for (const Operation& operation : values_) {
+    if (operation.kind == Operation::rate) continue;
+    const int i = operation.index;
+    const auto& into = edges_into_[at(i)];
+    w.moves_[at(i)] = (with_time && !sources_into_[at(i)].empty()) ||
+                      std::any_of(into.begin(), into.end(), [&](int k) {
+                        return w.moves_[at(circuit_.edges[at(k)].from)] != 0;
+                      });
+    if (!w.moves_[at(i)]) continue;
+    w.tangents_[at(i)].setZero(circuit_.nodes[at(i)].size, columns);
+    add_to(i, w.tangents_[at(i)]);
+  }
+  out.setZero();
+  for (const int i : dynamic_) {
+    if (w.held_[at(i)]) continue;
+    const Node& node = circuit_.nodes[at(i)];
+    Block rows = out.middleRows(offset(i), node.size);
+    add_to(i, rows);
+    if (i == seed)
+      rows.diagonal() -= node.leak;
+    else if (w.moves_[at(i)])
+      rows -= node.leak.asDiagonal() * w.tangents_[at(i)];
+    rows = node.tau.cwiseInverse().asDiagonal() * rows;
+  }
+}
+
+void OdeSystem::jacobian_times(double t, const ConstBlock& x, Index trial, const ConstBlock& v,
+                               Block jv, Workspace& w) const {
+  for (const int i : dynamic_) {
+    w.moves_[at(i)] = 1;
+    w.tangents_[at(i)] = v.middleRows(offset(i), circuit_.nodes[at(i)].size);
+  }
+  run_tangent(t, x, trial, -1, false, jv, w);
+}
+
+MatrixXd OdeSystem::jacobian(double t, const ConstBlock& x, Index trial, Workspace& w) const {
+  MatrixXd j(dimension_, dimension_);
+  for (const int seed : dynamic_) {
+    for (const int i : dynamic_) w.moves_[at(i)] = i == seed;
+    run_tangent(t, x, trial, seed, false,
+                j.middleCols(offset(seed), circuit_.nodes[at(seed)].size), w);
+  }
+  return j;
+}
+
+VectorXd OdeSystem::time_derivative(double t, const ConstBlock& x, Index trial,
+                                    Workspace& w) const {
+  for (const int i : dynamic_) w.moves_[at(i)] = 0;
+  MatrixXd out(dimension_, 1);
+  run_tangent(t, x, trial, -1, true, out, w);
+  return out;
+}
+
+}  // namespace settle::system

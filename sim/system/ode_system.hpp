@@ -1,0 +1,139 @@
+// The canonical equation, compiled: right-hand side, Jacobian and values of the instantaneous nodes.
+#pragma once
+
+#include <map>
+
+#include "sim/system/circuit.hpp"
+
+namespace settle::system {
+
+/// A stretch of time without a breakpoint inside, in one phase.
+struct Segment {
+  int phase = 0;
+  double begin = 0;
+  double end = 0;
+};
+
+class OdeSystem;
+
+/// Scratch of one evaluation at a time, and the values of the instantaneous nodes at the last one.
+class Workspace {
+ public:
+  const Segment& segment() const { return segment_; }
+
+ private:
+  friend class OdeSystem;
+  Segment segment_;
+  std::vector<MatrixXd> values_;     // per instantaneous node, n_i × trials
+  std::vector<MatrixXd> rates_;      // per rate slot
+  std::vector<MatrixXd> constants_;  // per node: its drive that is constant in the segment; may be empty
+  std::vector<double> edge_gains_;   // zero where the phase switches the edge off
+  std::vector<char> held_;           // per node
+  MatrixXd scratch_;                 // of products
+  MatrixXd receiver_;                // W(d ⊙ φ) and slopes of edges with γ = φ′
+  MatrixXd slope_;
+  std::vector<MatrixXd> tangents_;  // per node
+  std::vector<char> moves_;         // per node: whether its tangent differs from zero
+};
+
+/// T ẋ = −Λ x + W φ(x) + s(t) with the instantaneous nodes eliminated in topological order.
+///
+/// The state is n × trials, a trial a column; the dynamic nodes' units stand one below the other in the
+/// order of the circuit. Immutable; threads share it, each with its own Workspace. Functions that take a
+/// state take the columns of trials first … first + x.cols().
+class OdeSystem {
+ public:
+  /// @throws InputError  names the nodes of a cycle of instantaneous ones (an algebraic loop)
+  explicit OdeSystem(Circuit circuit);
+
+  const Circuit& circuit() const { return circuit_; }
+  Index dimension() const { return dimension_; }  ///< n: states of one trial
+  Index trials() const { return circuit_.trials; }
+  /// Row of a dynamic node's first unit; −1 for an instantaneous one.
+  Index offset(int node) const { return offsets_[static_cast<std::size_t>(node)]; }
+  const std::vector<int>& dynamic_nodes() const { return dynamic_; }
+  const VectorXd& tau() const { return tau_; }  ///< T's diagonal, n
+  Index parameters() const;                     ///< stored numbers of all projections
+  bool is_linear() const;                       ///< every φ that is used is the identity, no γ
+  /// The node and unit of a row of the state.
+  std::pair<int, Index> unit_of(Index row) const;
+  /// Whether a phase holds a node.
+  bool is_held(int phase, int node) const;
+
+  MatrixXd initial_state() const;  ///< n × trials
+  /// The first breakpoint of any source after t; +∞ where there is none.
+  double next_breakpoint(double t) const;
+
+  Workspace make_workspace() const;
+  /// Prepares a workspace for evaluations within a segment.
+  void begin(const Segment& segment, Workspace& workspace) const;
+
+  /// ẋ at (t, x). Allocates nothing.
+  void derivative(double t, const ConstBlock& x, Block dxdt, Workspace& workspace,
+                  Index first = 0) const;
+  /// The rows of ẋ that belong to one dynamic node. Allocates nothing.
+  void derivative_of(int node, double t, const ConstBlock& x, Block dxdt_of_node,
+                     Workspace& workspace) const;
+  /// The values of every instantaneous node at (t, x), for value().
+  void evaluate(double t, const ConstBlock& x, Workspace& workspace, Index first = 0) const;
+  /// The state of a node at x: rows of x, or what the last evaluation at x left in the workspace.
+  ConstBlock value(int node, const ConstBlock& x, const Workspace& workspace, Index first = 0) const;
+  /// Σ over `edges` and `sources` of what they add to the node they share, at (t, x) after evaluate().
+  MatrixXd input(const std::vector<int>& edges, const std::vector<int>& sources, double t,
+                 const ConstBlock& x, Workspace& workspace) const;
+
+  /// J v for each column of v (n × k), J = T⁻¹(−Λ + W diag φ′(x)) of one trial, exact.
+  void jacobian_times(double t, const ConstBlock& x, Index trial, const ConstBlock& v, Block jv,
+                      Workspace& workspace) const;
+  /// J itself, n × n.
+  MatrixXd jacobian(double t, const ConstBlock& x, Index trial, Workspace& workspace) const;
+  /// ∂ẋ/∂t at fixed x (n), from the sources' slopes; exact.
+  VectorXd time_derivative(double t, const ConstBlock& x, Index trial, Workspace& workspace) const;
+
+ private:
+  // A transfer (and gate) applied to one node, shared by all edges that send the same.
+  struct Rate {
+    int node;
+    core::Transfer transfer;
+    MatrixXd gate;
+  };
+  struct Operation {
+    enum Kind { rate, node } kind;
+    int index;  // of the rate, or of the node
+  };
+  using Program = std::vector<Operation>;
+
+  void order_instantaneous();
+  void make_programs();
+  Program program_for(const std::vector<int>& targets) const;
+  void run(const Program& program, double t, const ConstBlock& x, Block* dxdt, Index row_shift,
+           Workspace& workspace, Index first) const;
+  void accumulate(int node, double t, const ConstBlock& x, Block out, Workspace& workspace,
+                  Index first) const;
+  void add_source(const Source& source, double t, Block out, const Segment& segment,
+                  Index first) const;
+  ConstBlock edge_input(int edge, const ConstBlock& x, const Workspace& workspace,
+                        Index first) const;
+  void run_tangent(double t, const ConstBlock& x, Index trial, int seed, bool with_time, Block out,
+                   Workspace& workspace) const;
+  const core::Transfer& transfer_of(const Edge& edge) const;
+
+  Circuit circuit_;
+  Index dimension_ = 0;
+  std::vector<Index> offsets_;
+  std::vector<int> dynamic_;
+  std::vector<int> instantaneous_;  // topological order
+  VectorXd tau_;
+  std::vector<Rate> rates_;
+  std::vector<int> rate_of_edge_;               // −1: the sender's state as it is
+  std::vector<std::vector<int>> edges_into_;    // per node
+  std::vector<std::vector<int>> sources_into_;  // per node
+  Program all_;                                 // for derivative
+  Program values_;                              // for evaluate
+  std::map<int, Program> single_;               // for derivative_of
+};
+
+/// Compiles a circuit. @throws InputError  for an algebraic loop
+OdeSystem compile(Circuit circuit);
+
+}  // namespace settle::system

@@ -1,0 +1,66 @@
+// The matrix of a projection, in the form in which it is cheapest to apply.
+#pragma once
+
+#include <Eigen/Core>
+#include <Eigen/SparseCore>
+#include <memory>
+#include <variant>
+#include <vector>
+
+namespace settle::system {
+
+using Eigen::Index;
+using Eigen::MatrixXd;
+using Eigen::VectorXd;
+using ConstBlock = Eigen::Ref<const MatrixXd, 0, Eigen::OuterStride<>>;
+using Block = Eigen::Ref<MatrixXd, 0, Eigen::OuterStride<>>;
+
+/// W (rows × cols): dense, sparse by rows (CSR), diagonal, the identity, or a product of dense factors
+/// kept apart where that is cheaper.
+class Weights {
+ public:
+  using Sparse = Eigen::SparseMatrix<double, Eigen::RowMajor>;
+  struct Diagonal {
+    VectorXd entries;
+  };
+  struct Identity {
+    Index size;
+  };
+  /// W = factors[0] · factors[1] · …, each dense.
+  struct LowRank {
+    std::vector<MatrixXd> factors;
+  };
+
+  explicit Weights(MatrixXd dense) : form_(std::move(dense)) {}
+  explicit Weights(Sparse sparse) : form_(std::move(sparse)) {}
+  explicit Weights(Diagonal diagonal) : form_(std::move(diagonal)) {}
+  explicit Weights(Identity identity) : form_(identity) {}
+  /// @throws std::invalid_argument  where the factors' shapes don't chain
+  explicit Weights(LowRank product);
+
+  Index rows() const;
+  Index cols() const;
+  Index parameters() const;   ///< stored numbers
+  std::size_t bytes() const;  ///< memory that they take
+  const char* form() const;   ///< "dense", "sparse", "diagonal", "identity", "low rank"
+  bool is_identity() const { return std::holds_alternative<Identity>(form_); }
+  /// Length of the scratch that multiply_add needs for one column.
+  Index scratch_rows() const;
+
+  /// Y += g · W X, for any number of columns; `scratch` has at least scratch_rows() rows and X's columns.
+  void multiply_add(double g, const ConstBlock& x, Block y, Block scratch) const;
+
+  MatrixXd dense() const;
+  Weights transposed() const;
+  Weights scaled(double factor) const;
+  const std::variant<MatrixXd, Sparse, Diagonal, Identity, LowRank>& as_variant() const {
+    return form_;
+  }
+
+ private:
+  std::variant<MatrixXd, Sparse, Diagonal, Identity, LowRank> form_;
+};
+
+using SharedWeights = std::shared_ptr<const Weights>;
+
+}  // namespace settle::system
