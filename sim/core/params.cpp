@@ -220,7 +220,9 @@ void Writer::numbers(Key key, std::vector<double>& v, Bounds, bool scalar) {
 void Writer::integers(Key key, std::vector<std::int64_t>& v, std::int64_t, std::int64_t) {
   result.set(key.name, list_value(v));
 }
-void Writer::custom(Key key, const CustomForm& form) { result.set(key.name, form.write()); }
+void Writer::custom(Key key, const CustomForm& form) {
+  if (std::optional<Value> value = form.write()) result.set(key.name, std::move(*value));
+}
 void Writer::table(Key key, const std::function<void(Fields&)>& body, bool* present) {
   if (present && !*present) return;
   Writer inner;
@@ -258,7 +260,8 @@ void Documenter::integers(Key key, std::vector<std::int64_t>& v, std::int64_t lo
   add(key, "a list, each " + integer_form(low, high), short_text(list_value(v)));
 }
 void Documenter::custom(Key key, const CustomForm& form) {
-  add(key, form.form, short_text(form.write()));
+  const std::optional<Value> value = form.write();
+  add(key, form.form, value ? short_text(*value) : "none");
 }
 void Documenter::table(Key key, const std::function<void(Fields&)>& body, bool*) {
   const std::string outer = prefix_;

@@ -45,7 +45,7 @@ class Fields;
 struct CustomForm {
   std::string form;                                           ///< what it may be, for documentation
   std::function<void(const Value&, const std::string&)> read;  ///< the value and its path
-  std::function<Value()> write;
+  std::function<std::optional<Value>()> write;  ///< nullopt: not given, left out
 };
 
 /// A visitor of parameters: reads, writes or documents them.

@@ -214,7 +214,7 @@ Value write_transfer(const Transfer& transfer) {
 CustomForm transfer_form(Transfer& target) {
   return {"a transfer function's name, or { kind = \"…\", its parameters }",
           [&target](const Value& v, const std::string& path) { target = read_transfer(v, path); },
-          [&target] { return target ? write_transfer(target) : Value(""); }};
+          [&target] { return target ? std::optional(write_transfer(target)) : std::nullopt; }};
 }
 
 }  // namespace settle::core

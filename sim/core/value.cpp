@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 
 namespace settle::core {
 namespace {
@@ -178,6 +179,12 @@ std::string number_text(double number) {
   const auto [end, error] = std::to_chars(buffer, buffer + sizeof buffer, number);
   (void)error;
   return std::string(buffer, end);
+}
+
+std::string brief(double number) {
+  char buffer[32];
+  std::snprintf(buffer, sizeof buffer, "%.4g", number);
+  return buffer;
 }
 
 }  // namespace settle::core

@@ -84,5 +84,7 @@ Position locate(const Value& root, std::string_view path);
 
 /// Shortest text that reads back as the same double ("0.1", "1e-06", "nan").
 std::string number_text(double number);
+/// The number to four significant digits, for sentences.
+std::string brief(double number);
 
 }  // namespace settle::core

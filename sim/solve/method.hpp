@@ -47,7 +47,7 @@ class Problem {
   /// The rows of one dynamic node of ẋ of all trials (n_node × trials).
   void derivative_of_node(int node, double t, const VectorXd& x, MatrixXd& dxdt_node);
   /// Counts one evaluation that was made node by node.
-  void count_evaluation();
+  void count_evaluation() { count(1); }
   /// J v for all trials' blocks at once (flat, like the state).
   void jacobian_times(double t, const VectorXd& x, const VectorXd& v, VectorXd& jv);
   /// J (n × n) of one trial.
@@ -67,11 +67,12 @@ class Problem {
   std::int64_t jacobians = 0;
 
  private:
+  void count(double evaluations_more);
+
   const system::OdeSystem& system_;
   const SolverOptions& options_;
   system::Workspace workspace_;
   std::vector<char> left_;
-  double partial_ = 0;
 };
 
 /// What one try of a step came to.

@@ -47,18 +47,20 @@ class Observer {
 /// the bins are full, neighbours are merged and the width doubled.
 class ResidualHistory {
  public:
-  explicit ResidualHistory(double start = 0, double width = 0) : start_(start), width_(width) {}
+  static constexpr std::size_t capacity = 128;
+
+  explicit ResidualHistory(double start = 0, double width = 1) : start_(start), width_(width) {}
 
   struct Bin {
-    double begin = 0;   ///< of the bin
-    double time = 0;    ///< of the last step in it
-    double value = 0;   ///< largest residual in it
-    double scale = 0;   ///< largest max(‖x‖∞, atol/rtol) in it
-    int turns = 0;      ///< how often the direction of motion turned by more than 90° in it
+    std::int64_t index = 0;  ///< it spans [start + index · width, start + (index + 1) · width)
+    double value = 0;        ///< largest residual in it
+    double time = 0;         ///< when that was
+    double scale = 0;        ///< largest max(‖x‖∞, atol/rtol) in it
+    int turns = 0;           ///< how often the direction of motion turned by more than 90° in it
   };
   void add(double t, double residual, double scale, bool turned);
+  /// In the order of time; bins in which no step ended are left out.
   const std::vector<Bin>& bins() const { return bins_; }
-  double start() const { return start_; }
 
  private:
   double start_;
@@ -72,15 +74,17 @@ struct TrialResult {
   int deciding_phase = -1;      ///< the first phase that did not settle; the last one if all did
   double settled_at = 0;        ///< when the residual fell below tolerance for good in the last phase; NaN if not
   double residual = 0;          ///< relative, at the end
-  ResidualHistory history;      ///< of the last phase that ran
 };
 
 struct PhaseResult {
   std::string name;
   double start = 0;
   double end = 0;
-  std::vector<Outcome> outcomes;     ///< per trial
-  std::vector<double> settled_at;    ///< per trial, NaN where not settled
+  std::vector<Outcome> outcomes;           ///< per trial
+  std::vector<double> settled_at;          ///< per trial, NaN where not settled
+  std::vector<ResidualHistory> histories;  ///< per trial
+  MatrixXd state;                          ///< n × trials at the end; NaN for trials that have left
+  system::Segment segment;                 ///< the last one, to evaluate the circuit in
 };
 
 struct SolveSummary {
@@ -97,7 +101,6 @@ struct SolveSummary {
   std::vector<TrialResult> trials;
   std::vector<PhaseResult> phases;  ///< those that began
   MatrixXd final_state;             ///< n × trials; NaN for trials that have left
-  system::Segment final_segment;
 
   /// The gravest of the trials' outcomes.
   Outcome outcome() const;

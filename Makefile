@@ -1,0 +1,47 @@
+# The front door; everything it does is done by CMake and scripts/.
+# CMake calls make again.
+MAKEFLAGS += --no-print-directory
+
+PRESET ?= release
+CONFIG ?= configs/dynamic_inversion.toml
+ARGS   ?=
+JOBS   ?= $(shell nproc)
+BUILD   = build/$(PRESET)
+
+.PHONY: help setup configure build run test clean format
+
+help:
+	@echo "make run      install what is missing, build, and run $(CONFIG)"
+	@echo "              CONFIG=FILE another configuration, ARGS=\"…\" more options of settle run"
+	@echo "make test     build and run the tests; ARGS=\"…\" more options of ctest"
+	@echo "make build    build the program as $(BUILD)/settle"
+	@echo "make setup    install what is missing of packages.txt"
+	@echo "make format   lay the source files out with clang-format"
+	@echo "make clean    remove build/"
+	@echo
+	@echo "PRESET=release (default), dev, asan or ci; JOBS=$(JOBS) compilers at once;"
+	@echo "SETUP=no leaves installing to you"
+
+setup:
+ifneq ($(SETUP),no)
+	@scripts/setup.sh
+endif
+
+configure: setup
+	@cmake --preset $(PRESET) >/dev/null
+
+build: configure
+	@cmake --build $(BUILD) --target settle -j $(JOBS)
+
+run: build
+	$(BUILD)/settle run $(CONFIG) $(ARGS)
+
+test: configure
+	@cmake --build $(BUILD) --target tests -j $(JOBS)
+	@ctest --test-dir $(BUILD) -j 2 --output-on-failure $(ARGS)
+
+clean:
+	rm -rf build
+
+format: setup
+	git ls-files -z '*.cpp' '*.hpp' | xargs -0 clang-format -i

@@ -1,0 +1,226 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "analysis/measure.hpp"
+#include "sim/core/linalg.hpp"
+
+namespace settle::analysis {
+namespace {
+
+const double nan = std::numeric_limits<double>::quiet_NaN();
+
+// Above this many moving states the dense eigenvalue problem takes longer than a user waits.
+constexpr Index largest_dense = 800;
+
+Quantity quantity(const Run& run, std::string name, std::string units, std::string long_name) {
+  const Index trials = run.system.trials();
+  return {std::move(name), std::move(units), std::move(long_name),
+          VectorXd::Constant(trials, nan),
+          std::vector<std::string>(static_cast<std::size_t>(trials))};
+}
+
+/// ‖e‖/‖y‖ with e = measured − setpoint and y the setpoint, per controller, at the end of the phase.
+class InversionError final : public Measure {
+ public:
+  std::vector<Quantity> of(const Run& run) const override {
+    const system::Circuit& circuit = run.system.circuit();
+    const solve::PhaseResult& phase = run.phase_result();
+    system::Workspace workspace = run.system.make_workspace();
+    run.system.begin(phase.segment, workspace);
+    run.system.evaluate(phase.end, phase.state, workspace);
+    std::vector<Quantity> out;
+    for (const system::Controller& controller : circuit.controllers) {
+      const std::string suffix = circuit.controllers.size() == 1 ? "" : "_" + controller.name;
+      Quantity q = quantity(run, "inversion_error" + suffix, "1",
+                            "norm of measured - setpoint over norm of setpoint of " +
+                                controller.name + " at the end of phase " + phase.name);
+      const MatrixXd error = run.system.value(controller.error, phase.state, workspace);
+      MatrixXd setpoint = MatrixXd::Zero(error.rows(), error.cols());
+      for (Index k = 0; k < setpoint.cols(); ++k)
+        setpoint.col(k) = controller.setpoint.col(controller.setpoint.cols() == 1 ? 0 : k);
+      if (!controller.setpoint_edges.empty() || !controller.setpoint_sources.empty())
+        setpoint -= controller.sign * run.system.input(controller.setpoint_edges,
+                                                       controller.setpoint_sources, phase.end,
+                                                       phase.state, workspace);
+      for (Index k = 0; k < error.cols(); ++k) {
+        auto& reason = q.reasons[static_cast<std::size_t>(k)];
+        if (!phase.state.col(k).allFinite())
+          reason = "the trial diverged";
+        else if (controller.measured_edges.empty())
+          reason = "nothing is measured";
+        else if (setpoint.col(k).norm() == 0)
+          reason = "the setpoint is zero";
+        else
+          q.values[k] = error.col(k).norm() / setpoint.col(k).norm();
+      }
+      out.push_back(std::move(q));
+    }
+    return out;
+  }
+};
+
+// Rows of the state that the phase does not hold.
+std::vector<Index> moving_rows(const Run& run) {
+  std::vector<Index> rows;
+  for (const int node : run.system.dynamic_nodes()) {
+    if (run.system.is_held(run.phase_result().segment.phase, node)) continue;
+    const Index size = run.system.circuit().nodes[static_cast<std::size_t>(node)].size;
+    for (Index i = 0; i < size; ++i) rows.push_back(run.system.offset(node) + i);
+  }
+  return rows;
+}
+
+/// The rightmost eigenvalue s of the Jacobian at the end of the phase, over the states that move in it:
+/// perturbations of the end state decay no faster than e^{Re s t} in general.
+class SlowestPole final : public Measure {
+ public:
+  std::vector<Quantity> of(const Run& run) const override {
+    const solve::PhaseResult& phase = run.phase_result();
+    Quantity real = quantity(run, "slowest_pole", "1/time",
+                             "real part of the rightmost eigenvalue of the Jacobian at the end of "
+                             "phase " + phase.name);
+    Quantity imaginary = quantity(run, "slowest_pole_angular_frequency", "1/time",
+                                  "imaginary part of that eigenvalue (>= 0)");
+    const std::vector<Index> rows = moving_rows(run);
+    system::Workspace workspace = run.system.make_workspace();
+    run.system.begin(phase.segment, workspace);
+    std::complex<double> shared;
+    bool have_shared = false;
+    for (Index k = 0; k < run.system.trials(); ++k) {
+      const auto i = static_cast<std::size_t>(k);
+      std::string& reason = real.reasons[i];
+      if (!phase.state.col(k).allFinite()) {
+        reason = "the trial diverged";
+      } else if (rows.empty()) {
+        reason = "nothing moves in the phase";
+      } else if (static_cast<Index>(rows.size()) > largest_dense && !(run.system.is_linear() && gate_free(run))) {
+        reason = "more than " + std::to_string(largest_dense) + " states";
+      } else {
+        if (!have_shared) {
+          const MatrixXd j = run.system.jacobian(phase.end, phase.state.middleCols(k, 1), k, workspace);
+          shared = core::eigenvalues(j(rows, rows))[0];
+          have_shared = run.system.is_linear() && gate_free(run);
+        }
+        real.values[k] = shared.real();
+        imaginary.values[k] = std::abs(shared.imag());
+      }
+      imaginary.reasons[i] = reason;
+    }
+    return {std::move(real), std::move(imaginary)};
+  }
+
+ private:
+  // Whether all trials have the same Jacobian, where the circuit is linear.
+  static bool gate_free(const Run& run) {
+    const auto& edges = run.system.circuit().edges;
+    return std::all_of(edges.begin(), edges.end(),
+                       [](const system::Edge& edge) { return edge.gate.cols() <= 1; });
+  }
+};
+
+/// The rate at which the residual ‖T ẋ‖∞ decayed at last: minus the slope of ln of its envelope, fitted
+/// over the last two decades above the solver's own error.
+class DecayRate final : public Measure {
+ public:
+  std::vector<Quantity> of(const Run& run) const override {
+    const solve::PhaseResult& phase = run.phase_result();
+    Quantity q = quantity(run, "decay_rate", "1/time",
+                          "decay rate of the residual, fitted over its last two decades in phase " +
+                              phase.name);
+    for (Index k = 0; k < run.system.trials(); ++k) {
+      const auto i = static_cast<std::size_t>(k);
+      if (!phase.state.col(k).allFinite())
+        q.reasons[i] = "the trial diverged";
+      else
+        q.values[k] = fit(phase.histories[i].bins(), run.options.rtol, q.reasons[i]);
+    }
+    return {std::move(q)};
+  }
+
+ private:
+  static double fit(const std::vector<solve::ResidualHistory::Bin>& all, double rtol,
+                    std::string& reason) {
+    // The stretch in which the residual stands above the noise, and is within two decades of its end.
+    using Bin = solve::ResidualHistory::Bin;
+    std::vector<Bin> bins;
+    for (const Bin& bin : all) {
+      if (bin.value <= 3 * rtol * bin.scale) break;
+      bins.push_back(bin);
+    }
+    if (bins.size() < 6) {
+      reason = "too few steps above the solver's own error";
+      return nan;
+    }
+    const double last = bins.back().value;
+    std::size_t begin = bins.size();
+    while (begin > 0 && bins[begin - 1].value <= 100 * last) --begin;
+    bins.erase(bins.begin(), bins.begin() + static_cast<std::ptrdiff_t>(begin));
+    // Its envelope: local maxima where it rings, all bins where it falls monotonically.
+    std::vector<Bin> envelope;
+    for (std::size_t b = 1; b + 1 < bins.size(); ++b)
+      if (bins[b].value >= bins[b - 1].value && bins[b].value > bins[b + 1].value)
+        envelope.push_back(bins[b]);
+    if (envelope.size() < 4) envelope = bins;
+    if (envelope.size() < 4) {
+      reason = "the last two decades passed within a few steps";
+      return nan;
+    }
+    double n = 0, st = 0, sy = 0, stt = 0, sty = 0;
+    for (const Bin& bin : envelope) {
+      const double y = std::log(bin.value);
+      n += 1;
+      st += bin.time;
+      sy += y;
+      stt += bin.time * bin.time;
+      sty += bin.time * y;
+    }
+    const double slope = (n * sty - st * sy) / (n * stt - st * st);
+    const double offset = (sy - slope * st) / n;
+    double worst = 0;
+    for (const Bin& bin : envelope)
+      worst = std::max(worst, std::abs(std::log(bin.value) - offset - slope * bin.time));
+    if (worst > 1) {
+      reason = "the residual does not fall like one exponential";
+      return nan;
+    }
+    return -slope;
+  }
+};
+
+}  // namespace
+
+std::size_t measured_phase(const system::OdeSystem& system, const solve::SolveSummary& summary) {
+  const system::Circuit& circuit = system.circuit();
+  for (std::size_t p = summary.phases.size(); p-- > 0;) {
+    const std::vector<int>& off = circuit.phases[p].off;
+    for (const system::Controller& controller : circuit.controllers)
+      for (std::size_t k = 0; k < circuit.edges.size(); ++k)
+        if (circuit.edges[k].from == controller.control &&
+            std::find(off.begin(), off.end(), static_cast<int>(k)) == off.end())
+          return p;
+  }
+  return summary.phases.size() - 1;
+}
+
+const core::Registry<Measure>& measures() {
+  using core::make_entry;
+  static const core::Registry<Measure> registry(
+      "measures",
+      {{"inversion_error", "norm of measured - setpoint over norm of setpoint, a controller each",
+        &make_entry<Measure, InversionError>},
+       {"slowest_pole", "rightmost eigenvalue of the exact Jacobian at the end",
+        &make_entry<Measure, SlowestPole>},
+       {"decay_rate", "measured decay of the residual over its last two decades",
+        &make_entry<Measure, DecayRate>}});
+  return registry;
+}
+
+std::vector<Quantity> measure(const Run& run) {
+  std::vector<Quantity> out;
+  for (const auto& entry : measures().entries())
+    for (Quantity& quantity : entry.make()->of(run)) out.push_back(std::move(quantity));
+  return out;
+}
+
+}  // namespace settle::analysis

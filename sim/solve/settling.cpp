@@ -1,0 +1,210 @@
+#include "sim/solve/settling.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+namespace settle::solve {
+namespace {
+
+const double nan = std::numeric_limits<double>::quiet_NaN();
+
+// The envelope of a residual in `groups` stretches of equal length, the last half of them.
+struct Envelope {
+  static constexpr int groups = 16, half = groups / 2;
+  std::array<double, half> value{};  // largest in each; 0 where no step ended in it
+  int turns = 0;
+  int filled = 0;
+  double scale = 0;
+};
+
+Envelope last_half(const std::vector<ResidualHistory::Bin>& bins) {
+  Envelope e;
+  if (bins.empty()) return e;
+  const double span = static_cast<double>(bins.back().index + 1);
+  for (const auto& bin : bins) {
+    const int group = static_cast<int>(Envelope::groups * (static_cast<double>(bin.index) / span));
+    if (group < Envelope::half) continue;
+    double& value = e.value[static_cast<std::size_t>(group - Envelope::half)];
+    if (value == 0) ++e.filled;
+    value = std::max(value, bin.value);
+    e.turns += bin.turns;
+    e.scale = std::max(e.scale, bin.scale);
+  }
+  return e;
+}
+
+// Growing throughout, by more than 10 % in all, and not about to level off: the last quarter's growth of
+// the logarithm is at least half of the one before.
+bool grows(const Envelope& e) {
+  if (e.filled < Envelope::half) return false;
+  for (std::size_t i = 1; i < e.value.size(); ++i)
+    if (!(e.value[i] > e.value[i - 1])) return false;
+  const double first = std::log(e.value[3] / e.value[0]), last = std::log(e.value[7] / e.value[4]);
+  return std::log(e.value[7] / e.value[0]) > std::log(1.1) && last >= 0.5 * first;
+}
+
+// Not decaying: the later half of it is at least 98 % of the earlier.
+bool persists(const Envelope& e) {
+  const double early = *std::max_element(e.value.begin(), e.value.begin() + 4);
+  const double late = *std::max_element(e.value.begin() + 4, e.value.end());
+  return late >= 0.98 * early;
+}
+
+}  // namespace
+
+const std::vector<std::string>& outcome_names() {
+  static const std::vector<std::string> names{"settled", "not_settled", "oscillating", "diverged",
+                                              "failed"};
+  return names;
+}
+
+const char* name(Outcome outcome) {
+  return outcome_names()[static_cast<std::size_t>(outcome)].c_str();
+}
+
+void ResidualHistory::add(double t, double residual, double scale, bool turned) {
+  auto index = static_cast<std::int64_t>((t - start_) / width_);
+  while (index >= static_cast<std::int64_t>(capacity)) {
+    width_ *= 2;
+    index /= 2;
+    std::vector<Bin> merged;
+    for (Bin bin : bins_) {
+      bin.index /= 2;
+      if (merged.empty() || merged.back().index != bin.index) {
+        merged.push_back(bin);
+        continue;
+      }
+      Bin& into = merged.back();
+      if (bin.value > into.value) {
+        into.value = bin.value;
+        into.time = bin.time;
+      }
+      into.scale = std::max(into.scale, bin.scale);
+      into.turns += bin.turns;
+    }
+    bins_ = std::move(merged);
+  }
+  if (bins_.empty() || bins_.back().index != index) bins_.push_back({index, residual, t, scale, 0});
+  Bin& bin = bins_.back();
+  if (residual > bin.value) {
+    bin.value = residual;
+    bin.time = t;
+  }
+  bin.scale = std::max(bin.scale, scale);
+  bin.turns += turned;
+}
+
+SettlingMonitor::SettlingMonitor(const system::OdeSystem& system, const SolverOptions& options)
+    : system_(system),
+      rtol_(options.rtol),
+      floor_(options.atol / options.rtol),
+      tolerance_(options.settled_tolerance()),
+      trials_(at(system.trials())) {
+  const system::Circuit& circuit = system.circuit();
+  counts_.assign(circuit.nodes.size(), options.settled.nodes.empty());
+  std::vector<std::string> known;
+  for (const int i : system.dynamic_nodes()) known.push_back(circuit.nodes[at(i)].name);
+  for (const auto& controller : circuit.controllers)
+    if (controller.integral >= 0 || controller.derivative >= 0) known.push_back(controller.name);
+  for (const std::string& wanted : options.settled.nodes) {
+    bool found = false;
+    const auto count = [&](int node) {
+      if (node < 0 || system.offset(node) < 0) return;
+      counts_[at(node)] = 1;
+      found = true;
+    };
+    count(circuit.find(wanted));
+    for (const auto& controller : circuit.controllers) {
+      if (controller.name != wanted) continue;
+      count(controller.integral);
+      count(controller.derivative);
+    }
+    if (!found)
+      throw core::InputError("solver.settled.nodes", "\"" + wanted + "\" names no state",
+                             "one of " + core::join(known, " or ") +
+                                 core::did_you_mean(wanted, known));
+  }
+  double slowest = 0;
+  for (const int i : system.dynamic_nodes())
+    if (counts_[at(i)]) slowest = std::max(slowest, circuit.nodes[at(i)].tau.maxCoeff());
+  dwell_ = options.settled.dwell.value_or(5 * slowest);
+}
+
+void SettlingMonitor::begin_phase(int phase, double t) {
+  ranges_.clear();
+  Index rows = 0;
+  for (const int i : system_.dynamic_nodes()) {
+    if (!counts_[at(i)] || system_.is_held(phase, i)) continue;
+    const Index size = system_.circuit().nodes[at(i)].size;
+    ranges_.emplace_back(system_.offset(i), size);
+    rows += size;
+  }
+  for (Trial& trial : trials_) {
+    trial.relative = 0;
+    trial.below_since = nan;
+    trial.history = ResidualHistory(t, dwell_ > 0 ? dwell_ / 64 : 1);
+    trial.direction = VectorXd::Zero(rows);
+  }
+}
+
+void SettlingMonitor::observe(double t, const VectorXd& x, const VectorXd& dxdt) {
+  t_ = t;
+  const Index n = system_.dimension();
+  for (Index k = 0; k < system_.trials(); ++k) {
+    Trial& trial = trials_[at(k)];
+    double residual = 0, size = 0, along = 0;
+    Index row = 0;
+    for (const auto& [begin, count] : ranges_) {
+      const auto rate = dxdt.segment(k * n + begin, count);
+      residual = std::max(
+          residual, (system_.tau().segment(begin, count).cwiseProduct(rate)).cwiseAbs().maxCoeff());
+      size = std::max(size, x.segment(k * n + begin, count).cwiseAbs().maxCoeff());
+      along += trial.direction.segment(row, count).dot(rate);
+      row += count;
+    }
+    const double scale = std::max(size, floor_);
+    trial.relative = residual / scale;
+    if (!(trial.relative <= tolerance_))
+      trial.below_since = nan;
+    else if (std::isnan(trial.below_since))
+      trial.below_since = t;
+    const bool fresh = trial.history.bins().empty();
+    trial.history.add(t, residual, scale, !fresh && along < 0);
+    if (fresh || along < 0) {
+      row = 0;
+      for (const auto& [begin, count] : ranges_) {
+        trial.direction.segment(row, count) = dxdt.segment(k * n + begin, count);
+        row += count;
+      }
+    }
+  }
+}
+
+bool SettlingMonitor::is_settled(Index k) const {
+  const Trial& trial = trials_[at(k)];
+  // A dwell that ends with a step is through despite the rounding of its time.
+  return trial.below_since + dwell_ <= t_ * (1 + 1e-12);
+}
+
+std::pair<Outcome, std::string> SettlingMonitor::classify(Index k) const {
+  const Trial& trial = trials_[at(k)];
+  const std::string residual = "relative residual " + core::brief(trial.relative) + ", tolerance " +
+                               core::brief(tolerance_);
+  if (is_settled(k)) return {Outcome::settled, ""};
+  if (!std::isnan(trial.below_since))
+    return {Outcome::not_settled, residual + ": below it only since t = " + core::brief(trial.below_since) +
+                                      ", for less than the dwell of " + core::brief(dwell_)};
+  const Envelope envelope = last_half(trial.history.bins());
+  const bool counts = trial.relative > 30 * rtol_;  // else it is the solver's own noise
+  if (counts && grows(envelope))
+    return {Outcome::diverged, residual + ": the rate of change grew throughout the last half"};
+  if (counts && envelope.turns >= 3 && persists(envelope))
+    return {Outcome::oscillating, residual + ": bounded, and it does not decay"};
+  if (trial.relative <= 30 * rtol_)
+    return {Outcome::not_settled, residual + ": at the level of the solver's own error"};
+  return {Outcome::not_settled, residual + ": still moving when the time was up"};
+}
+
+}  // namespace settle::solve

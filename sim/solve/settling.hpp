@@ -1,0 +1,48 @@
+// Whether and how each trial comes to rest: the settled criterion, and the outcome of a phase.
+#pragma once
+
+#include "sim/solve/solve.hpp"
+
+namespace settle::solve {
+
+/// Follows every trial's residual through one phase at a time.
+///
+/// A trial is settled where ‖T ẋ‖∞ ≤ tolerance · max(‖x‖∞, atol/rtol) at every accepted step of the last
+/// `dwell`, both norms over the units that count: those of solver.settled.nodes (all unless given) that
+/// the phase does not hold.
+class SettlingMonitor {
+ public:
+  /// @throws InputError  for an unknown name in settled.nodes
+  SettlingMonitor(const system::OdeSystem& system, const SolverOptions& options);
+
+  void begin_phase(int phase, double t);
+  /// At every accepted step, and at the beginning of a segment, with ẋ evaluated afresh (both flat).
+  void observe(double t, const VectorXd& x, const VectorXd& dxdt);
+
+  bool is_settled(Index trial) const;
+  double tolerance() const { return tolerance_; }
+  double relative_residual(Index trial) const { return trials_[at(trial)].relative; }
+  /// Since when the residual has been below tolerance; NaN where it is not.
+  double below_since(Index trial) const { return trials_[at(trial)].below_since; }
+  const ResidualHistory& history(Index trial) const { return trials_[at(trial)].history; }
+  /// The outcome of the phase for a trial that is still there, and why.
+  std::pair<Outcome, std::string> classify(Index trial) const;
+
+ private:
+  struct Trial {
+    double relative = 0;
+    double below_since = 0;
+    ResidualHistory history;
+    VectorXd direction;  // of motion when it last turned
+  };
+  static std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+  const system::OdeSystem& system_;
+  double rtol_, floor_, tolerance_, dwell_;
+  std::vector<char> counts_;          // per node
+  std::vector<std::pair<Index, Index>> ranges_;  // rows that count in this phase: begin, size
+  double t_ = 0;
+  std::vector<Trial> trials_;
+};
+
+}  // namespace settle::solve
