@@ -131,9 +131,10 @@ Init read_init(const Value& value, const std::string& path) {
 
 Value write_init(const Init& init) {
   if (const auto* constant = dynamic_cast<const ConstantInit*>(init.get())) return constant->value;
+  if (const auto* data = dynamic_cast<const FileInit*>(init.get()))
+    return core::without_defaults(core::write(data->file), core::write(io::DataFile{}));
   Value table = with_init_key(*init);
   if (dynamic_cast<const ValuesInit*>(init.get())) return *table.find("values");
-  if (dynamic_cast<const FileInit*>(init.get())) table.table().erase(table.table().begin());
   return table;
 }
 

@@ -70,6 +70,9 @@ class Initialisation {
   virtual std::unique_ptr<Initialisation> clone() const = 0;
   virtual std::string name() const = 0;
 
+  /// @throws InputError  where this many numbers don't fit into the machine's memory
+  void require_memory(double numbers, const std::string& what) const;
+
   core::Value at;    ///< as it was written, for errors
   std::string path;  ///< where: "projection[1].weights"
 
@@ -103,8 +106,9 @@ core::CustomForm init_form(Init& target);
 system::SharedWeights make_weights(const Init& init, const InitContext& context);
 
 /// A vector quantity of n units: n × 1 where all trials share it, else n × trials. Given numbers are a
-/// list of n, or trials × n with one row a trial (of one row: shared). A random quantity is drawn per
-/// trial where `per_trial`: trial k depends on (seed, stream, k) alone.
+/// list of n, or trials × n with one row a trial (of one row: shared); a list of one number stands for
+/// every unit. A random quantity is drawn per trial where `per_trial`: trial k depends on (seed,
+/// stream, k) alone.
 /// @throws InputError  for another shape, or an initialisation that makes a matrix
 MatrixXd make_columns(const Init& init, Index n, Index trials, bool per_trial,
                       const InitContext& context);

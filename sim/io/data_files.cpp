@@ -108,8 +108,9 @@ void DataFile::fields(core::Fields& f) {
   f.text({"file", "", "NumPy, CSV, IDX or HDF5; ${NAME} is an environment variable", true}, file);
   f.text({"dataset", "", "HDF5 only; may be left out where the file holds one"}, dataset);
   f.custom({"range", "1", "the rows to take"}, range_form(range));
-  f.choice({"standardise", "", "unit: bytes over 255; zscore: by mean and standard deviation of all "
-                               "entries; mnist: by those of its training set"},
+  f.choice({"standardise", "",
+            "unit: bytes over 255; zscore: by mean and standard deviation of all "
+            "entries; mnist: by those of its training set"},
            standardise, standardisations);
   f.number({"scale", "1", "times the standardised numbers"}, scale, core::any_number());
   f.number({"offset", "1", "added after scale"}, offset, core::any_number());
@@ -144,7 +145,8 @@ DataArray read_data(const DataFile& data, const fs::path& base, const Value& at,
                     const std::string& path) {
   const Value* named = at.find("file");
   const Value& place = named && !named->position.source.empty() ? *named : at;
-  const fs::path file = base / expand_variables(data.file, place, path);  // an absolute one replaces
+  const fs::path file =
+      base / expand_variables(data.file, place, path);  // an absolute one replaces
   try {
     FileArray array = read_file(data, file);
     check_finite(array, data.range ? static_cast<std::uint64_t>(data.range->first) : 0,

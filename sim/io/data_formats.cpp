@@ -186,7 +186,8 @@ std::string_view npy_entry(const std::string& header, const std::string& key,
   if (at != std::string::npos) at = header.find(':', at);
   if (at != std::string::npos) at = header.find_first_not_of(' ', at + 1);
   if (at == std::string::npos)
-    throw InputError(path.string(), "an NPY header without \"" + key + "\"", "what numpy.save writes");
+    throw InputError(path.string(), "an NPY header without \"" + key + "\"",
+                     "what numpy.save writes");
   return std::string_view(header).substr(at);
 }
 
@@ -277,13 +278,20 @@ FileArray read_npy(Bytes& bytes, const RowRange& range) {
 
 std::optional<NumberType> idx_type(unsigned char code) {
   switch (code) {
-    case 0x08: return NumberType{'u', 1, true};
-    case 0x09: return NumberType{'i', 1, true};
-    case 0x0B: return NumberType{'i', 2, true};
-    case 0x0C: return NumberType{'i', 4, true};
-    case 0x0D: return NumberType{'f', 4, true};
-    case 0x0E: return NumberType{'f', 8, true};
-    default: return std::nullopt;
+    case 0x08:
+      return NumberType{'u', 1, true};
+    case 0x09:
+      return NumberType{'i', 1, true};
+    case 0x0B:
+      return NumberType{'i', 2, true};
+    case 0x0C:
+      return NumberType{'i', 4, true};
+    case 0x0D:
+      return NumberType{'f', 4, true};
+    case 0x0E:
+      return NumberType{'f', 8, true};
+    default:
+      return std::nullopt;
   }
 }
 

@@ -1,5 +1,5 @@
-// The formats behind data_files: each reads rows [first, last) of an array from the bytes of one file.
-// Every mistake is an InputError whose `where` is the file.
+// The formats behind data_files: each reads rows [first, last) of an array from the bytes of one
+// file. Every mistake is an InputError whose `where` is the file.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +30,8 @@ FileArray read_array(const std::filesystem::path& path, const RowRange& range);
 FileArray read_hdf5_array(const std::filesystem::path& path, const std::string& dataset,
                           const RowRange& range);
 
-/// The rows that `range` asks for of an array of that shape, checked: some, within the array, and not
-/// beyond most_entries. Everything without a range.
+/// The rows that `range` asks for of an array of that shape, checked: some, within the array, and
+/// not beyond most_entries. Everything without a range.
 std::pair<std::uint64_t, std::uint64_t> checked_rows(const std::filesystem::path& path,
                                                      const std::vector<std::uint64_t>& shape,
                                                      const RowRange& range);

@@ -1,6 +1,6 @@
-// HDF5's C interface as a few owning types. A failure to write is an OutputError, a failure to read an
-// InputError; both name the file, the object and HDF5's innermost reason ("No space left on device").
-// The library is not thread-safe: one thread at a time may be in here.
+// HDF5's C interface as a few owning types. A failure to write is an OutputError, a failure to read
+// an InputError; both name the file, the object and HDF5's innermost reason ("No space left on
+// device"). The library is not thread-safe: one thread at a time may be in here.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +13,12 @@
 
 namespace settle::io::h5 {
 
-using Id = std::int64_t;                     ///< HDF5's hid_t
-using Shape = std::vector<std::uint64_t>;    ///< extents, slowest first; empty for a scalar
-constexpr std::uint64_t unlimited = ~0ULL;   ///< as an entry of DatasetOptions::max_shape
+using Id = std::int64_t;                    ///< HDF5's hid_t
+using Shape = std::vector<std::uint64_t>;   ///< extents, slowest first; empty for a scalar
+constexpr std::uint64_t unlimited = ~0ULL;  ///< as an entry of DatasetOptions::max_shape
 
-/// Owns one HDF5 identifier of any kind (file, group, dataset, dataspace, datatype, attribute, property
-/// list) and gives it back. Move-only; holds one reference.
+/// Owns one HDF5 identifier of any kind (file, group, dataset, dataspace, datatype, attribute,
+/// property list) and gives it back. Move-only; holds one reference.
 class Handle {
  public:
   Handle() = default;
@@ -39,15 +39,17 @@ class Handle {
   Id id_ = -1;
 };
 
-/// How numbers and texts stand in a file: IEEE doubles, little-endian integers, UTF-8 text of any length.
+/// How numbers and texts stand in a file: IEEE doubles, little-endian integers, UTF-8 text of any
+/// length.
 enum class Type { float64, int64, int32, int8, text };
 
 struct DatasetOptions {
-  Shape max_shape;             ///< up to where resize() may go, or `unlimited`; empty: the shape itself
-  Shape chunk;                 ///< empty: contiguous, or (where max_shape asks for chunks) a fair guess
-  std::optional<double> fill;  ///< value of what was never written; NaN for float64 is usual
-  bool allocate_early = false; ///< space and fill are written at once, so that a flush moves raw data only
-  bool deflate = false;        ///< gzip level 4 with byte shuffle; needs chunks
+  Shape max_shape = {};  ///< up to where resize() may go, or `unlimited`; empty: the shape itself
+  Shape chunk = {};      ///< empty: contiguous, or (where max_shape asks for chunks) a fair guess
+  std::optional<double> fill = {};  ///< value of what was never written; NaN for float64 is usual
+  bool allocate_early =
+      false;  ///< space and fill are written at once, so that a flush moves raw data only
+  bool deflate = false;  ///< gzip level 4 with byte shuffle; needs chunks
 };
 
 /// What groups, datasets and files share: a name and attributes.
@@ -95,11 +97,12 @@ class Dataset : public Object {
 
   Shape shape() const;
   bool is_text() const;
-  bool is_number() const;  ///< integers and floating point, of any width
-  bool is_scale() const;   ///< the coordinate of a dimension
+  bool is_number() const;                         ///< integers and floating point, of any width
+  bool is_scale() const;                          ///< the coordinate of a dimension
   std::optional<double> largest_integer() const;  ///< that its type holds; nullopt for no integers
 
-  // Writing; `data` is row-major and of as many entries as the shape or `count`. @throws OutputError
+  // Writing; `data` is row-major and of as many entries as the shape or `count`. @throws
+  // OutputError
   void write(std::span<const double> data);
   void write(std::span<const std::int64_t> data);
   void write(std::span<const std::int32_t> data);
@@ -139,7 +142,8 @@ class Group : public Object {
 
   /// A new group; links and attributes keep the order of their creation. @throws OutputError
   Group create_group(const std::string& name);
-  /// A new dataset; its attributes keep their order. An empty `shape` is a scalar. @throws OutputError
+  /// A new dataset; its attributes keep their order. An empty `shape` is a scalar. @throws
+  /// OutputError
   Dataset create_dataset(const std::string& name, Type type, const Shape& shape,
                          const DatasetOptions& options = {});
   /// create_dataset and write in one.
@@ -158,7 +162,8 @@ class Group : public Object {
   /// @throws InputError  where there is none, with the nearest name
   Group group(const std::string& path) const;
   Dataset dataset(const std::string& path) const;
-  /// Names of this group's members, in order of creation where the file kept it, else of the alphabet.
+  /// Names of this group's members, in order of creation where the file kept it, else of the
+  /// alphabet.
   std::vector<std::string> names() const;
   /// Paths of all datasets at and below this group, relative to it, in the same order.
   std::vector<std::string> dataset_paths() const;
@@ -169,16 +174,19 @@ class File : public Group {
  public:
   /// A new file in the library's default format, in place of an old one. @throws OutputError
   static File create(const std::filesystem::path& path);
-  /// @throws InputError  for a missing file, a folder, what is no HDF5, or a file that is being written
+  /// @throws InputError  for a missing file, a folder, what is no HDF5, or a file that is being
+  /// written
   static File open(const std::filesystem::path& path);
-  /// Opens for reading and writing. @throws InputError  as open(); OutputError where it is read-only
+  /// Opens for reading and writing. @throws InputError  as open(); OutputError where it is
+  /// read-only
   static File open_to_write(const std::filesystem::path& path);
   /// Whether the file begins as HDF5 does; false where it cannot be read.
   static bool is_hdf5(const std::filesystem::path& path);
 
   /// Moves everything to the disk. @throws OutputError
   void flush();
-  /// Flushes and closes; objects that are still held keep the file open until they go. @throws OutputError
+  /// Flushes and closes; objects that are still held keep the file open until they go. @throws
+  /// OutputError
   void close();
   bool is_open() const { return handle_.valid(); }
 

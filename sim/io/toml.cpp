@@ -1,5 +1,7 @@
 #include "sim/io/toml.hpp"
 
+#include <toml++/toml.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -7,8 +9,6 @@
 #include <functional>
 #include <optional>
 #include <system_error>
-
-#include <toml++/toml.h>
 
 namespace settle::io {
 namespace {
@@ -34,8 +34,7 @@ Value to_table(const toml::table& table, const Locator& locate) {
   });
   core::Table out;
   for (const auto& [key, node] : members)
-    out.push_back({std::string(key->str()), to_value(*node, locate),
-                   locate(key->source().begin)});
+    out.push_back({std::string(key->str()), to_value(*node, locate), locate(key->source().begin)});
   return out;
 }
 
@@ -189,7 +188,8 @@ Value parse_toml(std::string_view text, const std::string& source_name) {
 void apply_override(Value& root, const std::string& assignment) {
   const std::size_t equals = equals_sign(assignment);
   if (equals == std::string::npos)
-    throw InputError("--set " + assignment, "no \"=\" in it", "KEY=VALUE, such as solver.rtol=1e-8");
+    throw InputError("--set " + assignment, "no \"=\" in it",
+                     "KEY=VALUE, such as solver.rtol=1e-8");
   const std::string key(trimmed(std::string_view(assignment).substr(0, equals)));
   if (key.empty())
     throw InputError("--set " + assignment, "no key in front of \"=\"",

@@ -13,8 +13,9 @@ constexpr std::size_t columns = 100;
 
 // Columns that a UTF-8 text takes, one a code point.
 std::size_t width(std::string_view text) {
-  return static_cast<std::size_t>(std::count_if(
-      text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  }));
 }
 
 std::string quoted(const std::string& text) {
@@ -22,13 +23,27 @@ std::string quoted(const std::string& text) {
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\b': out += "\\b"; break;
-      case '\t': out += "\\t"; break;
-      case '\n': out += "\\n"; break;
-      case '\f': out += "\\f"; break;
-      case '\r': out += "\\r"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
       default:
         if (byte < 0x20 || byte == 0x7F) {
           char escape[8];
@@ -92,7 +107,8 @@ std::string wrapped_list(const Value& list, std::size_t indent) {
   for (const Value& item : list.array()) {
     const bool nested = item.is_array() || item.is_table();
     std::string text = inline_text(item);
-    if (item.is_array() && indent + 3 + width(text) > columns) text = wrapped_list(item, indent + 2);
+    if (item.is_array() && indent + 3 + width(text) > columns)
+      text = wrapped_list(item, indent + 2);
     if (nested || indent + 4 + width(line) + width(text) > columns) end_line();
     line += (line.empty() ? "" : " ") + text + ",";
     if (nested) end_line();
@@ -134,8 +150,8 @@ void write_table(const Value& table, const std::string& path, std::string& out) 
     if (has_heading(member, path)) continue;
     const std::string start = key_text(member.key) + " = ";
     out += start;
-    out += member.value.is_array() ? list_text(member.value, width(start))
-                                   : inline_text(member.value);
+    out +=
+        member.value.is_array() ? list_text(member.value, width(start)) : inline_text(member.value);
     out += '\n';
   }
   for (const core::Member& member : table.table()) {
@@ -153,9 +169,8 @@ void write_table(const Value& table, const std::string& path, std::string& out) 
     } else {
       const core::Table& members = member.value.table();
       const bool only_headings =
-          !members.empty() && std::all_of(members.begin(), members.end(), [&](const auto& m) {
-            return has_heading(m, inner);
-          });
+          !members.empty() && std::all_of(members.begin(), members.end(),
+                                          [&](const auto& m) { return has_heading(m, inner); });
       if (!only_headings) heading("[" + inner + "]");
       write_table(member.value, inner, out);
     }

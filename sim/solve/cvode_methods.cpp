@@ -247,6 +247,7 @@ class Cvode : public Method {
   template <class Body>
   static int guarded(void* self, const Body& body) {
     auto& method = *static_cast<Cvode*>(self);
+    if (method.thrown_) return -1;  // CVODE may try again before it gives up
     try {
       return body(method, *method.problem_);
     } catch (...) {

@@ -1,0 +1,57 @@
+// The commands of the program. Each takes its options and returns an exit code: 0 done, 1 the simulation
+// failed, 2 the input is wrong, 130 interrupted.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "models/build.hpp"
+#include "sim/io/toml.hpp"
+#include "sim/system/ode_system.hpp"
+
+namespace settle::cli {
+
+enum ExitCode { done = 0, simulation_failed = 1, input_wrong = 2, interrupted = 130 };
+
+struct CommonOptions {
+  std::vector<std::filesystem::path> files;
+  std::vector<std::string> set;  ///< "path=value"
+  std::filesystem::path output;
+  bool json = false;
+  bool quiet = false;
+};
+
+struct RunOptions : CommonOptions {
+  bool quick = false;
+  bool overwrite = false;
+  std::string command;  ///< the command line, for the result's history
+};
+
+struct PlotOptions : CommonOptions {
+  std::vector<std::string> variables;
+  std::int64_t trial = 0;
+  bool log_time = false;
+};
+
+int run(const RunOptions& options);
+int check(const CommonOptions& options);
+int show(const CommonOptions& options);
+int list(const std::vector<std::string>& names, bool json);
+int plot(const PlotOptions& options);
+
+/// The whole program: parses the command line, calls a command, and turns exceptions into messages.
+int program(int argc, const char* const* argv);
+
+/// A configuration made ready.
+struct Prepared {
+  io::LoadedFile file;
+  models::Config config;
+  std::unique_ptr<const system::OdeSystem> system;
+  std::vector<std::string> warnings;
+};
+/// @throws InputError
+Prepared prepare(const std::filesystem::path& file, const std::vector<std::string>& set);
+
+}  // namespace settle::cli

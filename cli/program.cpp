@@ -1,0 +1,140 @@
+#include <tbb/global_control.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <new>
+#include <optional>
+
+#include "cli/commands.hpp"
+#include "cli/terminal.hpp"
+#include "settle_revision.hpp"
+#include "settle_version.hpp"
+
+namespace settle::cli {
+namespace {
+
+std::string command_line(int argc, const char* const* argv) {
+  std::string out = "settle";
+  for (int i = 1; i < argc; ++i) out += std::string(" ") + argv[i];
+  return out;
+}
+
+void add_files(CLI::App* command, CommonOptions& options, const char* what, bool many) {
+  auto* files = command->add_option("file", options.files, what)->required();
+  if (many)
+    files->type_name("FILE…");
+  else
+    files->expected(1)->type_name("FILE");
+}
+
+void add_set(CLI::App* command, CommonOptions& options) {
+  command
+      ->add_option("--set", options.set,
+                   "Set a value of the file: model.controller.leak=0.1; may be given again")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false)
+      ->take_all();
+}
+
+int parse_and_call(int argc, const char* const* argv) {
+  CLI::App app{"settle: circuits of rate neurons and feedback controllers, integrated until they settle"};
+  app.set_version_flag("--version", std::string("settle ") + SETTLE_VERSION + " (" +
+                                        SETTLE_GIT_REVISION + (SETTLE_GIT_DIRTY ? ", modified)" : ")"));
+  app.require_subcommand(1);
+  app.footer("Example: settle run configs/dynamic_inversion.toml && settle plot dynamic_inversion.h5");
+  std::size_t threads = 0;
+
+  RunOptions run_options;
+  CLI::App* run_command = app.add_subcommand("run", "Integrate a circuit and record it to HDF5");
+  add_files(run_command, run_options, "Configuration files (TOML)", true);
+  add_set(run_command, run_options);
+  run_command->add_option("-o,--output", run_options.output, "Result file [<file's stem>.h5]")
+      ->type_name("FILE.h5");
+  run_command->add_flag("--json", run_options.json, "Print the summary as one JSON object");
+  run_command->add_flag("--quiet,-q", run_options.quiet, "Print nothing but errors");
+  run_command->add_flag("--quick", run_options.quick, "A rehearsal of at most 5 seconds");
+  run_command->add_flag("--overwrite", run_options.overwrite,
+                        "Replace a result that is unfinished, or a file that is no result");
+  run_command->footer("Example: settle run configs/dynamic_inversion.toml --set model.controller.leak=0.1");
+
+  CommonOptions check_options;
+  CLI::App* check_command =
+      app.add_subcommand("check", "Validate a configuration without integrating it");
+  add_files(check_command, check_options, "Configuration files (TOML)", true);
+  add_set(check_command, check_options);
+  check_command->add_flag("--json", check_options.json, "Print one JSON object");
+  check_command->add_flag("--quiet,-q", check_options.quiet, "Print nothing but errors");
+  check_command->footer("Example: settle check configs/*.toml");
+
+  CommonOptions show_options;
+  CLI::App* show_command =
+      app.add_subcommand("show", "Print a circuit spelt out as TOML, or draw it (-o circuit.svg)");
+  add_files(show_command, show_options, "Configuration file (TOML)", false);
+  add_set(show_command, show_options);
+  show_command
+      ->add_option("-o,--output", show_options.output, "Drawing (.svg, .png, .pdf, .dot) or .toml file")
+      ->type_name("FILE");
+  show_command->add_flag("--quiet,-q", show_options.quiet, "Print nothing but errors");
+  show_command->footer("Example: settle show configs/sequential_three_layers.toml -o circuit.svg");
+
+  std::vector<std::string> names;
+  bool list_json = false;
+  CLI::App* list_command =
+      app.add_subcommand("list", "What there is: models, transfers, solvers, keys of a file …");
+  list_command->add_option("name", names, "A family or one of its members")->type_name("NAME…");
+  list_command->add_flag("--json", list_json, "Print JSON");
+  list_command->footer("Example: settle list dynamic_inversion");
+
+  PlotOptions plot_options;
+  CLI::App* plot_command = app.add_subcommand("plot", "Draw a result: trajectories and the error");
+  add_files(plot_command, plot_options, "Result files (HDF5)", true);
+  plot_command->add_option("-o,--output", plot_options.output, "Figure: .svg, .png or .pdf [<file's stem>.svg]")
+      ->type_name("FILE");
+  plot_command->add_option("--variables", plot_options.variables, "Datasets to draw [a choice of them]")
+      ->type_name("NAME…")
+      ->delimiter(',');
+  plot_command->add_option("--trial", plot_options.trial, "Trial to draw, from 0 [0]")->type_name("K");
+  plot_command->add_flag("--log-time", plot_options.log_time, "A logarithmic time axis");
+  plot_command->add_flag("--quiet,-q", plot_options.quiet, "Print nothing but errors");
+  plot_command->footer("Example: settle plot dynamic_inversion.h5 -o dynamic_inversion.png");
+
+  for (CLI::App* command : {run_command, check_command, show_command})
+    command->add_option("--threads", threads, "Threads at most [as many as cores]")
+        ->type_name("N")
+        ->check(CLI::Range(1, 4096));
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error, std::cout, std::cerr) == 0 ? done : input_wrong;
+  }
+  std::optional<tbb::global_control> limit;
+  if (threads > 0) limit.emplace(tbb::global_control::max_allowed_parallelism, threads);
+  run_options.command = command_line(argc, argv);
+  if (run_command->parsed()) return run(run_options);
+  if (check_command->parsed()) return check(check_options);
+  if (show_command->parsed()) return show(show_options);
+  if (list_command->parsed()) return list(names, list_json);
+  return plot(plot_options);
+}
+
+}  // namespace
+
+int program(int argc, const char* const* argv) {
+  const Style style(2);
+  try {
+    return parse_and_call(argc, argv);
+  } catch (const core::InputError& error) {
+    std::cerr << style.red("error: ") << error.what() << '\n';
+    return input_wrong;
+  } catch (const core::OutputError& error) {
+    std::cerr << style.red("error: ") << error.what() << '\n';
+    return simulation_failed;
+  } catch (const std::bad_alloc&) {
+    std::cerr << style.red("error: ") << "out of memory; expected a circuit, a number of trials or a "
+                                         "record that fits (see settle check)\n";
+    return simulation_failed;
+  }
+}
+
+}  // namespace settle::cli

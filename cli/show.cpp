@@ -1,0 +1,31 @@
+#include <fstream>
+#include <iostream>
+
+#include "analysis/diagram.hpp"
+#include "cli/commands.hpp"
+
+namespace settle::cli {
+
+int show(const CommonOptions& options) {
+  const std::filesystem::path& file = options.files.front();
+  const Prepared ready = prepare(file, options.set);
+  if (options.output.empty() || options.output.extension() == ".toml") {
+    const std::string text = io::toml_text(models::expanded(ready.config));
+    if (options.output.empty()) {
+      std::cout << text;
+      return done;
+    }
+    std::ofstream out(options.output);
+    out << text;
+    if (!out.flush())
+      throw core::OutputError(options.output.string() + ": cannot be written");
+  } else {
+    analysis::draw_circuit(ready.system->circuit(),
+                           ready.config.title.empty() ? file.stem().string() : ready.config.title,
+                           options.output);
+  }
+  if (!options.quiet) std::cout << options.output.string() << '\n';
+  return done;
+}
+
+}  // namespace settle::cli

@@ -1,0 +1,94 @@
+#include "cli/terminal.hpp"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <iostream>
+
+namespace settle::cli {
+namespace {
+
+constexpr double bar_interval = 0.1, line_interval = 5.0;  // seconds
+
+int terminal_width() {
+  winsize size{};
+  return ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+// Columns that a text takes on a terminal: its UTF-8 characters.
+int width(const std::string& text) {
+  return static_cast<int>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+}  // namespace
+
+Style::Style(int descriptor)
+    : terminal_(isatty(descriptor) == 1),
+      colour_(terminal_ && !std::getenv("NO_COLOR")) {}
+
+std::string Style::wrap(const char* code, const std::string& text) const {
+  return colour_ ? std::string("\033[") + code + "m" + text + "\033[0m" : text;
+}
+
+std::string duration_text(double seconds) {
+  if (seconds < 60) return core::brief(seconds) + " s";
+  const auto whole = static_cast<long long>(std::llround(seconds));
+  if (whole < 3600)
+    return std::to_string(whole / 60) + " min " + std::to_string(whole % 60) + " s";
+  return std::to_string(whole / 3600) + " h " + std::to_string(whole % 3600 / 60) + " min";
+}
+
+std::string bytes_text(double bytes) {
+  const char* units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+  int unit = 0;
+  while (bytes >= 1024 && unit < 4) {
+    bytes /= 1024;
+    ++unit;
+  }
+  return core::brief(bytes) + " " + units[unit];
+}
+
+ProgressDisplay::ProgressDisplay(bool quiet, std::string name)
+    : quiet_(quiet), name_(std::move(name)) {}
+
+void ProgressDisplay::show(const solve::Progress& progress) {
+  if (quiet_) return;
+  const Clock::time_point now = Clock::now();
+  const double since = std::chrono::duration<double>(now - last_).count();
+  if (since < (style_.is_terminal() ? bar_interval : line_interval)) return;
+  last_ = now;
+  const double elapsed = std::chrono::duration<double>(now - start_).count();
+  const double share = progress.t_limit > 0 ? std::min(1.0, progress.t / progress.t_limit) : 0;
+  std::string text = "t = " + core::brief(progress.t) + " of at most " +
+                     core::brief(progress.t_limit) + ", " + std::to_string(progress.steps) +
+                     " steps, residual " + core::brief(progress.residual);
+  if (progress.tolerance > 0) text += " (" + core::brief(progress.tolerance) + " is settled)";
+  if (share > 0.01) text += ", at most " + duration_text(elapsed * (1 - share) / share) + " more";
+  if (!style_.is_terminal()) {
+    std::cerr << name_ << ": " << text << std::endl;
+    return;
+  }
+  const int room = terminal_width() - width(text) - 4;
+  std::string bar;
+  if (room >= 10) {
+    const int cells = std::min(room, 30);
+    const int full = static_cast<int>(std::lround(share * cells));
+    for (int i = 0; i < cells; ++i) bar += i < full ? "█" : "░";
+    bar += "  ";
+  } else {
+    text = text.substr(0, static_cast<std::size_t>(std::max(10, terminal_width() - 1)));
+  }
+  std::cerr << "\r\033[K" << bar << text << std::flush;
+  visible_ = true;
+}
+
+void ProgressDisplay::clear() {
+  if (visible_) std::cerr << "\r\033[K" << std::flush;
+  visible_ = false;
+}
+
+}  // namespace settle::cli
