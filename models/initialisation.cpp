@@ -55,14 +55,13 @@ std::string asked_for(const Value& table, const std::string& path) {
     return initialisations().at(*kind, path + ".init").name;
   if (table.find("file")) return "file";
   if (table.find("values")) return "values";
-  const std::string found = table.table().empty()
-                                ? "an empty table"
-                                : "a table without \"init\", \"file\" or \"values\"";
-  const std::string hint =
-      table.table().empty()
-          ? ""
-          : core::did_you_mean(table.table().front().key, {"init", "file", "values"});
-  core::fail(table, path, found, "{ init = \"…\", … }, { file = \"…\" } or { values = […] }" + hint);
+  const std::string found =
+      table.table().empty() ? "an empty table" : "a table without \"init\", \"file\" or \"values\"";
+  const std::string hint = table.table().empty() ? ""
+                                                 : core::did_you_mean(table.table().front().key,
+                                                                      {"init", "file", "values"});
+  core::fail(table, path, found,
+             "{ init = \"…\", … }, { file = \"…\" } or { values = […] }" + hint);
 }
 
 }  // namespace
@@ -116,8 +115,9 @@ Init read_init(const Value& value, const std::string& path) {
   if (!value.is_table()) {
     const bool known = value.is_text() && initialisations().find(value.text());
     core::fail(value, path, value.describe(),
-               known ? "a table: { init = \"" + value.text() + "\" }"
-                     : "a number, a list, { init = \"…\", … }, { file = \"…\" } or { values = […] }");
+               known
+                   ? "a table: { init = \"" + value.text() + "\" }"
+                   : "a number, a list, { init = \"…\", … }, { file = \"…\" } or { values = […] }");
   }
   auto made = make_named(asked_for(value, path), value, path);
   core::Reader reader(value, path);
@@ -139,11 +139,10 @@ Value write_init(const Init& init) {
 }
 
 core::CustomForm init_form(Init& target) {
-  return {"a number, a list, { init = \"…\", its parameters }, { file = \"…\" } or { values = […] }",
-          [&target](const Value& value, const std::string& path) {
-            target = read_init(value, path);
-          },
-          [&target] { return target ? std::optional(write_init(target)) : std::nullopt; }};
+  return {
+      "a number, a list, { init = \"…\", its parameters }, { file = \"…\" } or { values = […] }",
+      [&target](const Value& value, const std::string& path) { target = read_init(value, path); },
+      [&target] { return target ? std::optional(write_init(target)) : std::nullopt; }};
 }
 
 Init constant_init(double value) {
@@ -169,8 +168,8 @@ system::SharedWeights make_weights(const Init& init, const InitContext& context)
     if (column ? cols != context.rows : rows != context.rows || cols != context.cols)
       fail(shape_text(given->shape), !list && cols == context.rows && rows == context.cols);
     using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-    made.emplace(MatrixXd(
-        Eigen::Map<const RowMajor>(given->values.data(), context.rows, context.cols)));
+    made.emplace(
+        MatrixXd(Eigen::Map<const RowMajor>(given->values.data(), context.rows, context.cols)));
   } else {
     made.emplace(init->make(context));
   }
@@ -198,9 +197,9 @@ MatrixXd make_columns(const Init& init, Index n, Index trials, bool per_trial,
                " numbers, one row a trial",
            given->shape.size() == 2 && rows == n && (units == 1 || units == trials));
     if (rows != 1 && rows != trials)
-      fail(trials == 1 ? "one row of " + n_text + ", since there is one trial"
-                       : "one row of " + n_text + ", or " + std::to_string(trials) +
-                             " rows, one a trial",
+      fail(trials == 1
+               ? "one row of " + n_text + ", since there is one trial"
+               : "one row of " + n_text + ", or " + std::to_string(trials) + " rows, one a trial",
            false);
     return Eigen::Map<const MatrixXd>(given->values.data(), n, rows);  // a row a trial, row-major
   }
@@ -208,7 +207,8 @@ MatrixXd make_columns(const Init& init, Index n, Index trials, bool per_trial,
   init->require_memory(static_cast<double>(n) * static_cast<double>(columns),
                        shape_text(n, columns) + " numbers");
   MatrixXd out(n, columns);
-  for (Index k = 0; k < columns; ++k) out.col(k) = init->column(here, static_cast<std::uint64_t>(k));
+  for (Index k = 0; k < columns; ++k)
+    out.col(k) = init->column(here, static_cast<std::uint64_t>(k));
   return out;
 }
 

@@ -1,5 +1,5 @@
-// What a user writes where a matrix or a vector of numbers is wanted: a number, a list, a file, or the
-// name of an initialisation with its parameters.
+// What a user writes where a matrix or a vector of numbers is wanted: a number, a list, a file, or
+// the name of an initialisation with its parameters.
 #pragma once
 
 #include <cstdint>
@@ -91,7 +91,8 @@ const core::Registry<Initialisation>& initialisations();
 /// Every entry is `value`.
 Init constant_init(double value);
 
-/// Reads a number, a list or list of lists, `{ init = "normal", std = 0.1 }`, `{ file = "w.h5", … }` or
+/// Reads a number, a list or list of lists, `{ init = "normal", std = 0.1 }`, `{ file = "w.h5", …
+/// }` or
 /// `{ values = … }`.
 /// @throws InputError  with the known names and parameters
 Init read_init(const core::Value& value, const std::string& path);
@@ -101,14 +102,15 @@ core::Value write_init(const Init& init);
 core::CustomForm init_form(Init& target);
 
 /// The matrix of a projection, context.rows × context.cols.
-/// @throws InputError  where the shape is another (found and expected, and whether the transpose would
+/// @throws InputError  where the shape is another (found and expected, and whether the transpose
+/// would
 ///                     fit), and for a matrix beyond the machine's memory (before it is allocated)
 system::SharedWeights make_weights(const Init& init, const InitContext& context);
 
-/// A vector quantity of n units: n × 1 where all trials share it, else n × trials. Given numbers are a
-/// list of n, or trials × n with one row a trial (of one row: shared); a list of one number stands for
-/// every unit. A random quantity is drawn per trial where `per_trial`: trial k depends on (seed,
-/// stream, k) alone.
+/// A vector quantity of n units: n × 1 where all trials share it, else n × trials. Given numbers
+/// are a list of n, or trials × n with one row a trial (of one row: shared); a list of one number
+/// stands for every unit. A random quantity is drawn per trial where `per_trial`: trial k depends
+/// on (seed, stream, k) alone.
 /// @throws InputError  for another shape, or an initialisation that makes a matrix
 MatrixXd make_columns(const Init& init, Index n, Index trials, bool per_trial,
                       const InitContext& context);

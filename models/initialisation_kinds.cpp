@@ -44,8 +44,7 @@ struct RandomInit : Member<Derived> {
     require_dense(*this, context);
     const RandomStream stream(context.seed, context.stream);
     const auto& self = static_cast<const Derived&>(*this);
-    return Weights(
-        drawn_matrix(context, [&](std::uint64_t k) { return self.draw(stream, k, 0); }));
+    return Weights(drawn_matrix(context, [&](std::uint64_t k) { return self.draw(stream, k, 0); }));
   }
   VectorXd column(const InitContext& context, std::uint64_t trial) const final {
     const RandomStream stream(context.seed, context.stream);
@@ -100,8 +99,9 @@ struct OrthogonalInit final : Member<OrthogonalInit> {
   Weights make(const InitContext& context) const override {
     require_dense(*this, context);
     const RandomStream stream(context.seed, context.stream);
-    return Weights(MatrixXd(gain * core::orthonormalised(drawn_matrix(
-                                       context, [&](std::uint64_t k) { return stream.normal(k); }))));
+    return Weights(
+        MatrixXd(gain * core::orthonormalised(drawn_matrix(
+                            context, [&](std::uint64_t k) { return stream.normal(k); }))));
   }
 };
 
@@ -125,8 +125,8 @@ struct IdentityInit final : Member<IdentityInit> {
 };
 
 /// Each entry is there with probability `density` (0.1), and then N(0, std²), std 0.1; kept sparse.
-/// Row i draws the gaps between its entries, P(gap ≥ k) = (1 − density)^k, so that a row costs as much
-/// as it has entries and depends on (seed, stream, i) alone.
+/// Row i draws the gaps between its entries, P(gap ≥ k) = (1 − density)^k, so that a row costs as
+/// much as it has entries and depends on (seed, stream, i) alone.
 struct SparseInit final : Member<SparseInit> {
   static constexpr const char* label = "sparse";
   double density = 0.1, std = 0.1;
@@ -231,26 +231,25 @@ core::Entry<Initialisation> entry(std::string summary) {
 
 // A name, or a list of names.
 core::CustomForm of_form(std::vector<std::string>& of) {
-  return {"a projection's name, or a list of them",
-          [&of](const Value& value, const std::string& path) {
-            const auto read_name = [&](const Value& name) {
-              if (!name.is_text() || name.text().empty())
-                core::fail(name, path, name.describe(),
-                           "the name of a projection, or a list of names");
-              of.push_back(name.text());
-            };
-            of.clear();
-            if (!value.is_array()) return read_name(value);
-            if (value.array().empty())
-              core::fail(value, path, value.describe(),
-                         "the name of a projection, or a list of names");
-            for (const Value& name : value.array()) read_name(name);
-          },
-          [&of]() -> std::optional<Value> {
-            if (of.empty()) return std::nullopt;
-            if (of.size() == 1) return Value(of[0]);
-            return Value(core::Array(of.begin(), of.end()));
-          }};
+  return {
+      "a projection's name, or a list of them",
+      [&of](const Value& value, const std::string& path) {
+        const auto read_name = [&](const Value& name) {
+          if (!name.is_text() || name.text().empty())
+            core::fail(name, path, name.describe(), "the name of a projection, or a list of names");
+          of.push_back(name.text());
+        };
+        of.clear();
+        if (!value.is_array()) return read_name(value);
+        if (value.array().empty())
+          core::fail(value, path, value.describe(), "the name of a projection, or a list of names");
+        for (const Value& name : value.array()) read_name(name);
+      },
+      [&of]() -> std::optional<Value> {
+        if (of.empty()) return std::nullopt;
+        if (of.size() == 1) return Value(of[0]);
+        return Value(core::Array(of.begin(), of.end()));
+      }};
 }
 
 const VectorXd* diagonal_of(const Weights& w) {
@@ -270,8 +269,7 @@ std::optional<Weights> merged(const Weights& a, const Weights& b) {
   if (left && sparse_of(b)) return Weights(Weights::Sparse(left->asDiagonal() * *sparse_of(b)));
   if (right) return Weights(MatrixXd(a.dense() * right->asDiagonal()));
   if (left) return Weights(MatrixXd(left->asDiagonal() * b.dense()));
-  if (sparse_of(a) && sparse_of(b))
-    return Weights(Weights::Sparse(*sparse_of(a) * *sparse_of(b)));
+  if (sparse_of(a) && sparse_of(b)) return Weights(Weights::Sparse(*sparse_of(a) * *sparse_of(b)));
   return std::nullopt;
 }
 
@@ -279,8 +277,8 @@ Weights given_matrix(const GivenNumbers& given) {
   using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   const Index rows = given.shape.size() > 1 ? given.shape[0] : 1;
   const Index count = static_cast<Index>(given.values.size());
-  return Weights(MatrixXd(
-      Eigen::Map<const RowMajor>(given.values.data(), rows, rows > 0 ? count / rows : 0)));
+  return Weights(
+      MatrixXd(Eigen::Map<const RowMajor>(given.values.data(), rows, rows > 0 ? count / rows : 0)));
 }
 
 }  // namespace
@@ -312,8 +310,9 @@ GivenNumbers read_numbers(const Value& value, const std::string& path) {
     const std::string here = path + "[" + std::to_string(i) + "]";
     if (!rows[i].is_array() || rows[i].array().empty() || rows[i].array().size() != length)
       core::fail(rows[i], here, rows[i].describe(),
-                 length == 0 ? expected : "a list of " + std::to_string(length) +
-                                              " numbers, as in the first row");
+                 length == 0
+                     ? expected
+                     : "a list of " + std::to_string(length) + " numbers, as in the first row");
     read_row(rows[i], here);
   }
   return out;
@@ -403,8 +402,8 @@ Weights RelativeInit::forward(const InitContext& context) const {
       rows = next.rows();
     } else if (next.rows() != inner) {
       fail("of",
-           "\"" + of[k - 1] + "\" has " + std::to_string(inner) + " columns and \"" + of[k] + "\" " +
-               std::to_string(next.rows()) + " rows",
+           "\"" + of[k - 1] + "\" has " + std::to_string(inner) + " columns and \"" + of[k] +
+               "\" " + std::to_string(next.rows()) + " rows",
            "matrices that can be multiplied in this order");
     }
     inner = next.cols();
@@ -474,9 +473,8 @@ Weights SsaInit::make(const InitContext& context) const {
   const MatrixXd w = forward_dense(context);
   if (w.rows() != context.cols || w.cols() != context.rows)
     fail("of", "W is " + matrix_text(w.rows(), w.cols()),
-         matrix_text(context.cols, context.rows) + ", so that B (" +
-             std::to_string(context.rows) + " × " + std::to_string(context.cols) +
-             ") and W make a loop");
+         matrix_text(context.cols, context.rows) + ", so that B (" + std::to_string(context.rows) +
+             " × " + std::to_string(context.cols) + ") and W make a loop");
   SsaInit filled = *this;
   filled.fill({});
   const LoopParameters loop{.tau = *filled.tau,
@@ -487,11 +485,11 @@ Weights SsaInit::make(const InitContext& context) const {
                             .i = *filled.i,
                             .d = *filled.d};
   const RandomStream stream(context.seed, context.stream);
-  StabiliseResult result =
-      stabilise(w, drawn_matrix(context, [&](std::uint64_t k) {
-                  return low + (high - low) * stream.uniform(k);
-                }),
-                loop, options);
+  StabiliseResult result = stabilise(
+      w,
+      drawn_matrix(context,
+                   [&](std::uint64_t k) { return low + (high - low) * stream.uniform(k); }),
+      loop, options);
   if (!result.stable)
     fail("init", "no feedback was found with which the loop is stable: " + result.reason,
          result.remedy);
@@ -506,7 +504,8 @@ const core::Registry<Initialisation>& initialisations() {
        entry<NormalInit>("independent, normal"),
        entry<OrthogonalInit>("random with orthonormal rows or columns, times `gain`"),
        entry<IdentityInit>("`scale` on the diagonal"),
-       entry<SparseInit>("each entry is there with probability `density`, then normal; kept sparse"),
+       entry<SparseInit>(
+           "each entry is there with probability `density`, then normal; kept sparse"),
        entry<ValuesInit>("the numbers in place; a list alone will do"),
        entry<FileInit>("the numbers of a file; { file = \"…\" } alone will do"),
        entry<TransposeInit>("Wᵀ of another projection"),

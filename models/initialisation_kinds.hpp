@@ -67,9 +67,9 @@ struct RelativeInit : Initialisation {
   MatrixXd forward_dense(const InitContext& context) const;
 };
 
-/// B, random U(low, high) and then moved until its loop with W is stable (models/stabilise.hpp). Of a
-/// product the path counts as instantaneous: the populations on it may still make the loop unstable.
-/// Parameters of the loop that a model knows need not be given.
+/// B, random U(low, high) and then moved until its loop with W is stable (models/stabilise.hpp). Of
+/// a product the path counts as instantaneous: the populations on it may still make the loop
+/// unstable. Parameters of the loop that a model knows need not be given.
 struct SsaInit final : Member<SsaInit, RelativeInit> {
   static constexpr const char* label = "ssa";
   double low = -0.01, high = 0.01;

@@ -15,9 +15,9 @@ constexpr double epsilon = std::numeric_limits<double>::epsilon();
 
 // Where the states stand in (r, ξ, f); a part that is not there has no rows.
 struct Layout {
-  Index n, m;           // inputs and outputs of the layer
-  Index integral = 0;   // rows of ξ
-  Index filter = 0;     // rows of f
+  Index n, m;          // inputs and outputs of the layer
+  Index integral = 0;  // rows of ξ
+  Index filter = 0;    // rows of f
   Index size() const { return n + integral + filter; }
 };
 
@@ -133,16 +133,16 @@ std::optional<Obstacle> margin_obstacle(const MatrixXd& w, const LoopParameters&
                                         double margin) {
   const Index n = w.cols(), m = w.rows(), rho = rank(w);
   const double neuron = 1 / loop.tau, integrator = loop.leak / loop.controller_tau;
-  const std::string wanted = "the margin " + brief(margin) + " is out of reach: ";
-  const std::string layer = "of the layer's " + count(m, "output") + " only " +
-                            std::to_string(rho) + " can be moved on their own by its " +
-                            count(n, "input") + ", and the other " + count(m - rho, "direction");
+  const std::string wanted = "a margin of " + brief(margin) + " is out of reach: ";
+  const std::string layer = "only " + std::to_string(rho) + " of the layer's " +
+                            count(m, "output") + " are independent, and the other " +
+                            count(m - rho, "direction");
   if (loop.i != 0 && m > rho && margin >= integrator)
-    return Obstacle{
-        wanted + layer + " of the integrator only leak, with poles at −α/τ_u = " +
-            brief(-integrator) + " whatever the feedback",
-        integrator > 0 ? "a margin below " + brief(integrator) + ", a larger leak, or a contracting layer"
-                       : "a leak > 0, or a contracting layer of full rank"};
+    return Obstacle{wanted + layer + " of the integrator only leak, with poles at −α/τ_u = " +
+                        brief(0 - integrator) + " whatever the feedback",
+                    integrator > 0 ? "a margin below " + brief(integrator) +
+                                         ", a larger leak, or a contracting layer"
+                                   : "a leak > 0, or a contracting layer of full rank"};
   if (loop.d != 0 && m > rho && margin >= 1 / loop.derivative_tau)
     return Obstacle{wanted + layer + " of the derivative's filter have poles at −1/τ_d = " +
                         brief(-1 / loop.derivative_tau) + " whatever the feedback",
@@ -154,9 +154,10 @@ std::optional<Obstacle> margin_obstacle(const MatrixXd& w, const LoopParameters&
                     "a margin below " + brief(neuron)};
   const double mean = (neuron + integrator) / 2;
   if (loop.i != 0 && loop.p == 0 && loop.d == 0 && margin >= mean)
-    return Obstacle{wanted + "under integral control the poles stand in pairs of mean −(1/τ + α/τ_u)/2 = " +
-                        brief(-mean) + " whatever the feedback",
-                    "a margin below " + brief(mean) + ", a larger leak, or a proportional gain"};
+    return Obstacle{
+        wanted + "under integral control the poles stand in pairs of mean −(1/τ + α/τ_u)/2 = " +
+            brief(-mean) + " whatever the feedback",
+        "a margin below " + brief(mean) + ", a larger leak, or a proportional gain"};
   return std::nullopt;
 }
 
@@ -223,7 +224,7 @@ StabiliseResult stabilise(const MatrixXd& w, MatrixXd b, const LoopParameters& l
         m = std::move(next_m);
         abscissa = next_abscissa;
         step = std::min(2 * step, options.step);
-      } else if (step * gradient->norm() < 1e-12 * current.norm()) {
+      } else if (!(step * gradient->norm() > 1e-12 * current.norm() + 1e-300)) {
         return stop("no step lowers the smoothed abscissa any more, at max Re λ = " +
                         brief(result.abscissa) + " where " + wanted() + " was wanted",
                     "another start, a smaller margin or a larger leak");

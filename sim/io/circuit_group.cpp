@@ -109,7 +109,8 @@ class CircuitWriter {
     else
       datasets.push_back(write_dense(name, rows, columns, *edge.weights, long_name));
     const core::Transfer& transfer =
-        edge.transfer ? edge.transfer : circuit_.nodes[static_cast<std::size_t>(edge.from)].transfer;
+        edge.transfer ? edge.transfer
+                      : circuit_.nodes[static_cast<std::size_t>(edge.from)].transfer;
     for (h5::Dataset& dataset : datasets) {
       dataset.set_attribute("edge", edge.name);
       dataset.set_attribute("from", layout_.node(edge.from).name);
@@ -128,12 +129,12 @@ class CircuitWriter {
   h5::Dataset write_rows(const std::string& name, const Axis& rows, const Axis& columns,
                          const MatrixXd& matrix, const std::string& long_name) {
     h5::Dataset dataset = shelf_.make(name, {rows, columns}, "1", long_name);
-    const Index block =
-        std::max<Index>(1, (Index{1} << 20) / std::max<Index>(1, matrix.cols()));
+    const Index block = std::max<Index>(1, (Index{1} << 20) / std::max<Index>(1, matrix.cols()));
     for (Index first = 0; first < matrix.rows() && matrix.cols() > 0; first += block) {
       const RowMajor part = matrix.middleRows(first, std::min(block, matrix.rows() - first));
-      dataset.write_block({size_of(first), 0}, {size_of(part.rows()), size_of(part.cols())},
-                          std::span<const double>(part.data(), static_cast<std::size_t>(part.size())));
+      dataset.write_block(
+          {size_of(first), 0}, {size_of(part.rows()), size_of(part.cols())},
+          std::span<const double>(part.data(), static_cast<std::size_t>(part.size())));
     }
     return dataset;
   }
@@ -212,8 +213,7 @@ double circuit_bytes(const system::Circuit& circuit, const Layout& layout,
     bytes += is_kept_in_its_form(*edge.weights, dense_limit)
                  ? 2.0 * static_cast<double>(edge.weights->bytes())
                  : dense_bytes(*edge.weights);
-    if (edge.gate.size() > 0)
-      bytes += 8.0 * static_cast<double>(edge.gate.rows() * circuit.trials);
+    if (edge.gate.size() > 0) bytes += 8.0 * static_cast<double>(edge.gate.rows() * circuit.trials);
   }
   return bytes;
 }

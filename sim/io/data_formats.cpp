@@ -470,7 +470,9 @@ FileArray read_array(const std::filesystem::path& path, const RowRange& range) {
   if (n == 6 && std::memcmp(start.data(), "\x93NUMPY", 6) == 0) return read_npy(bytes, range);
   if (n >= 4 && start[0] == 0 && start[1] == 0 && start[3] > 0 && idx_type(start[2]))
     return read_idx(bytes, range);
-  for (const char* extension : {".npy", ".npz", ".h5", ".hdf5", ".nc"})
+  if (path.extension() == ".npz")
+    throw InputError(path.string(), "an archive of arrays", "one array, as numpy.save writes");
+  for (const char* extension : {".npy", ".h5", ".hdf5", ".nc"})
     if (path.extension() == extension)
       throw InputError(path.string(),
                        std::string("it does not begin as a ") + extension + " file does",

@@ -15,7 +15,13 @@ std::string place(const Object& object) {
 
 }  // namespace
 
-void quiet() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+void quiet() {
+  // Handles close everything. HDF5's own closing at exit crashes after a failed write (a full
+  // disk).
+  static const int no_closing_at_exit = H5dont_atexit();
+  (void)no_closing_at_exit;
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+}
 
 std::string reason() {
   std::vector<std::string> stack;

@@ -12,7 +12,8 @@
 
 namespace settle::io::h5::detail {
 
-/// Switches HDF5's own dump of its error stack off.
+/// Switches HDF5's own dump of its error stack off, and its closing of what is open at exit. To be
+/// called before a file is created or opened.
 void quiet();
 /// Why the last call failed: the system's message anywhere in the stack, else the innermost one.
 std::string reason();

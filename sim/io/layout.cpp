@@ -77,10 +77,10 @@ bool is_glob(const std::string& selector) {
 
 std::string units_text(const std::string& unit) {
   static const std::map<std::string, std::string> symbols = {
-      {"days", "d"},          {"hours", "h"},         {"minutes", "min"},
-      {"seconds", "s"},       {"milliseconds", "ms"}, {"microseconds", "µs"},
-      {"nanoseconds", "ns"},  {"day", "d"},           {"hour", "h"},
-      {"minute", "min"},      {"second", "s"},        {"millisecond", "ms"},
+      {"days", "d"},         {"hours", "h"},         {"minutes", "min"},
+      {"seconds", "s"},      {"milliseconds", "ms"}, {"microseconds", "µs"},
+      {"nanoseconds", "ns"}, {"day", "d"},           {"hour", "h"},
+      {"minute", "min"},     {"second", "s"},        {"millisecond", "ms"},
       {"microsecond", "µs"}, {"nanosecond", "ns"},   {"", "1"}};
   if (const auto symbol = symbols.find(unit); symbol != symbols.end()) return symbol->second;
   return unit.find("since") == std::string::npos ? unit : "1";
@@ -88,9 +88,9 @@ std::string units_text(const std::string& unit) {
 
 const std::vector<std::string>& reserved_names() {
   static const std::vector<std::string> names = {
-      "time",          "trial",        "phase",          "phase_start",      "phase_end",
-      "phase_outcome", "outcome",      "outcome_reason", "phase_settled_at", "settled_at",
-      "config",        "final_residual", "config_expanded", "circuit",         "final"};
+      "time",          "trial",          "phase",           "phase_start",      "phase_end",
+      "phase_outcome", "outcome",        "outcome_reason",  "phase_settled_at", "settled_at",
+      "config",        "final_residual", "config_expanded", "circuit",          "final"};
   return names;
 }
 
@@ -150,11 +150,10 @@ void Layout::list_variables(const Circuit& circuit) {
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     const system::Node& node = circuit.nodes[i];
     const NodeName& name = nodes_[i];
-    const bool output_or_error =
-        std::any_of(circuit.controllers.begin(), circuit.controllers.end(),
-                    [&](const Controller& c) {
-                      return c.control == static_cast<int>(i) || c.error == static_cast<int>(i);
-                    });
+    const bool output_or_error = std::any_of(
+        circuit.controllers.begin(), circuit.controllers.end(), [&](const Controller& c) {
+          return c.control == static_cast<int>(i) || c.error == static_cast<int>(i);
+        });
     variables_.push_back({.name = name.name,
                           .dataset = name.dataset,
                           .long_name = name.long_name,
@@ -232,6 +231,13 @@ h5::Dataset& Shelf::scale(const Axis& axis) {
   describe(dataset, {}, "1", what + ", from 0");
   add_scale(axis.dimension, std::move(dataset));
   return scales_.at(axis.dimension);
+}
+
+void Shelf::put_scale(const std::string& dimension, const std::vector<std::string>& texts,
+                      const std::string& long_name) {
+  h5::Dataset dataset = group_.write_dataset(dimension, texts);
+  describe(dataset, {}, "1", long_name);
+  add_scale(dimension, std::move(dataset));
 }
 
 void Shelf::add_scale(const std::string& dimension, h5::Dataset scale) {

@@ -1,5 +1,5 @@
-// Names in a result file: how nodes, their trajectories and dimensions are called, and which of them a
-// record selector means.
+// Names in a result file: how nodes, their trajectories and dimensions are called, and which of
+// them a record selector means.
 #pragma once
 
 #include <map>
@@ -48,7 +48,8 @@ class Layout {
   const NodeName& node(int index) const { return nodes_[static_cast<std::size_t>(index)]; }
   /// Whether an edge only joins the nodes of one controller.
   bool is_internal(const system::Edge& edge) const;
-  /// "weights_hidden_to_control": what an edge's weights are called, without the prefix; each edge's own.
+  /// "weights_hidden_to_control": what an edge's weights are called, without the prefix; each
+  /// edge's own.
   const std::string& edge(int index) const { return edges_[static_cast<std::size_t>(index)]; }
 
   /// What `options.variables` selects, in the order of the circuit, each once.
@@ -76,8 +77,8 @@ struct Axis {
   std::uint64_t size = 0;
 };
 
-/// Datasets in one group, each with `units`, `long_name` and a scale on every axis. An index 0 … size − 1 is
-/// made for each dimension as it is first used.
+/// Datasets in one group, each with `units`, `long_name` and a scale on every axis. An index 0 …
+/// size − 1 is made for each dimension as it is first used.
 class Shelf {
  public:
   explicit Shelf(h5::Group group) : group_(std::move(group)) {}
@@ -99,6 +100,9 @@ class Shelf {
   /// An empty dataset of doubles that may be written in blocks.
   h5::Dataset make(const std::string& name, const std::vector<Axis>& axes, const std::string& units,
                    const std::string& long_name, h5::DatasetOptions options = {});
+  /// A dimension whose coordinate is texts.
+  void put_scale(const std::string& dimension, const std::vector<std::string>& texts,
+                 const std::string& long_name);
   /// Makes `scale` the coordinate of `dimension`.
   void add_scale(const std::string& dimension, h5::Dataset scale);
   /// The scale of a dimension, made where there is none yet.

@@ -15,8 +15,7 @@ core::CustomForm variables_form(RecordOptions& options) {
                 options.variables.clear();
                 options.positions.clear();
                 for (const Value& item : value.is_array() ? value.array() : one) {
-                  if (!item.is_text())
-                    core::fail(item, path, item.describe(), "a text in quotes");
+                  if (!item.is_text()) core::fail(item, path, item.describe(), "a text in quotes");
                   options.variables.push_back(item.text());
                   options.positions.push_back(item.position);
                 }
@@ -32,21 +31,21 @@ core::CustomForm variables_form(RecordOptions& options) {
 core::CustomForm interval_form(RecordOptions& options) {
   const core::Bounds bounds = core::positive();
   const std::string form = bounds.text() + ", or \"steps\"";
-  return {.form = form,
-          .read =
-              [&options, bounds, form](const Value& value, const std::string& path) {
-                const bool steps = value.is_text() && value.text() == "steps";
-                if (!steps && !value.is_number()) core::fail(value, path, value.describe(), form);
-                if (!steps && !bounds.contain(value.number()))
-                  core::fail(value, path, "the number " + core::number_text(value.number()), form);
-                options.steps = steps;
-                if (!steps) options.interval = value.number();
-              },
-          .write =
-              [&options] {
-                return std::optional<Value>(options.steps ? Value("steps")
-                                                          : Value(options.interval));
-              }};
+  return {
+      .form = form,
+      .read =
+          [&options, bounds, form](const Value& value, const std::string& path) {
+            const bool steps = value.is_text() && value.text() == "steps";
+            if (!steps && !value.is_number()) core::fail(value, path, value.describe(), form);
+            if (!steps && !bounds.contain(value.number()))
+              core::fail(value, path, "the number " + core::number_text(value.number()), form);
+            options.steps = steps;
+            if (!steps) options.interval = value.number();
+          },
+      .write =
+          [&options] {
+            return std::optional<Value>(options.steps ? Value("steps") : Value(options.interval));
+          }};
 }
 
 core::CustomForm every_form(RecordOptions& options) {

@@ -11,8 +11,9 @@ namespace settle::io {
 
 /// [record]: which variables are recorded, and when.
 struct RecordOptions {
-  /// Names of nodes ("hidden", "control.error"), "node.rate", and globs of these (`*` and `?`, neither of
-  /// which matches a "."); "*" alone is every dynamic state and every controller's output and error.
+  /// Names of nodes ("hidden", "control.error"), "node.rate", and globs of these (`*` and `?`,
+  /// neither of which matches a "."); "*" alone is every dynamic state and every controller's
+  /// output and error.
   std::vector<std::string> variables = {"*"};
   bool steps = false;      ///< at the solver's own steps (interval = "steps")
   double interval = 1.0;   ///< else at its multiples, in units of time

@@ -1,17 +1,13 @@
 #include "sim/io/recorder.hpp"
 
-#include <H5public.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <boost/version.hpp>
 #include <cmath>
-#include <ctime>
 #include <limits>
 
-#include "sim/io/checksum.hpp"
 #include "sim/io/circuit_group.hpp"
 #include "sim/io/hdf5.hpp"
 #include "sim/io/layout.hpp"
@@ -28,8 +24,9 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double growth_bytes = 256.0 * 1024 * 1024;  // allocated at once, at most
 constexpr double buffer_bytes = 4.0 * 1024 * 1024;    // rows that wait in memory
 constexpr double chunk_bytes = 128.0 * 1024;
-constexpr std::uint64_t longest_chunk = 8192;  // rows
-constexpr std::uint64_t first_steps = 1024;    // rows made room for where their number is not known
+constexpr double largest_chunk = 64.0 * 1024 * 1024;  // of one row
+constexpr std::uint64_t longest_chunk = 8192;         // rows
+constexpr std::uint64_t first_steps = 1024;  // rows made room for where their number is not known
 constexpr auto flush_interval = std::chrono::seconds(1);
 
 std::uint64_t size_of(Index n) { return static_cast<std::uint64_t>(n); }
@@ -46,8 +43,8 @@ void check_unfinished(const std::filesystem::path& path) {
                            way_out);
   const std::string status = file.text_attribute("status");
   if (status == "running" || status == "interrupted")
-    throw core::InputError(path.string(),
-                           "a result whose status is \"" + status + "\" is there", way_out);
+    throw core::InputError(path.string(), "a result whose status is \"" + status + "\" is there",
+                           way_out);
 }
 
 // HDF5 truncates a file before it looks for a lock, so the lock is asked for here.
@@ -56,8 +53,7 @@ void check_lock(const std::filesystem::path& path) {
   if (file < 0) return;
   const bool locked = ::flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
   ::close(file);
-  if (locked)
-    throw core::OutputError(path.string() + ": another process is writing this file");
+  if (locked) throw core::OutputError(path.string() + ": another process is writing this file");
 }
 
 // ---- Rows ----
@@ -68,8 +64,8 @@ std::optional<double> expected_rows(const system::Circuit& circuit,
                                     const RecordOptions& options) {
   if (options.steps) return std::nullopt;
   const double duration = solve::longest_duration(circuit, solver);
-  const double rows = std::floor(duration / options.interval) + 2 +
-                      static_cast<double>(circuit.phases.size());
+  const double rows =
+      std::floor(duration / options.interval) + 2 + static_cast<double>(circuit.phases.size());
   return std::isfinite(rows) ? std::optional(rows) : std::nullopt;
 }
 
@@ -79,73 +75,18 @@ struct Track {
   Index units = 0;
   std::size_t width = 0;  // numbers of one row
   std::uint64_t chunk_rows = 1;
-  h5::Dataset dataset;
+  h5::Dataset dataset{h5::Handle()};
   std::vector<double> buffer;
 };
 
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
-
-std::string host_name() {
-  char text[256] = {};
-  return gethostname(text, sizeof text - 1) == 0 ? text : "unknown";
-}
-
-std::string library_versions(const RunInfo& info) {
-  std::string boost = BOOST_LIB_VERSION;
-  std::replace(boost.begin(), boost.end(), '_', '.');
-  const auto dotted = [](int a, int b, int c) {
-    return std::to_string(a) + "." + std::to_string(b) + "." + std::to_string(c);
-  };
-  std::string text =
-      "Eigen " + dotted(EIGEN_WORLD_VERSION, EIGEN_MAJOR_VERSION, EIGEN_MINOR_VERSION) +
-      ", Boost " + boost + ", HDF5 " + dotted(H5_VERS_MAJOR, H5_VERS_MINOR, H5_VERS_RELEASE);
-  for (const auto& [name, version] : info.libraries) text += ", " + name + " " + version;
-  return text;
-}
-
-void write_provenance(h5::Group& root, const RunInfo& info, const solve::SolverOptions& solver) {
-  std::string source = "settle " + info.program_version;
-  if (!info.git_revision.empty())
-    source += " (git " + info.git_revision + (info.git_dirty ? ", modified)" : ")");
-  root.set_attribute("Conventions", "CF-1.8");
-  root.set_attribute("title", info.title);
-  root.set_attribute("source", source);
-  root.set_attribute("history", utc_now() + " " + info.command);
-  root.set_attribute("schema_version", schema_version);
-  root.set_attribute("seed", static_cast<std::int64_t>(info.seed));
-  root.set_attribute("status", "running");
-  root.set_attribute("stop_reason", "");
-  root.set_attribute("time_unit", info.time_unit.empty() ? "1" : info.time_unit);
-  root.set_attribute("solver", solver.method);
-  root.set_attribute("rtol", solver.rtol);
-  root.set_attribute("atol", solver.atol);
-  if (solver.step) root.set_attribute("step", *solver.step);
-  root.set_attribute("git_revision", info.git_revision);
-  root.set_attribute("git_dirty", static_cast<std::int8_t>(info.git_dirty));
-  root.set_attribute("compiler", info.compiler);
-  root.set_attribute("build_flags", info.build_flags);
-  root.set_attribute("libraries", library_versions(info));
-  root.set_attribute("host", host_name());
-}
-
-void write_config(Shelf& root, const std::string& name, const std::string& text,
-                  const std::string& long_name) {
-  root.put(name, {}, std::vector<std::string>{text}, long_name)
-      .set_attribute("sha256", sha256(text));
-}
-
 const char* status_name(solve::SolveSummary::Status status) {
   switch (status) {
-    case solve::SolveSummary::Status::done: return "done";
-    case solve::SolveSummary::Status::failed: return "failed";
-    case solve::SolveSummary::Status::interrupted: break;
+    case solve::SolveSummary::Status::done:
+      return "done";
+    case solve::SolveSummary::Status::failed:
+      return "failed";
+    case solve::SolveSummary::Status::interrupted:
+      break;
   }
   return "interrupted";
 }
@@ -181,17 +122,21 @@ class Recorder::Impl {
         time_unit_(units_text(info.time_unit)),
         trials_(size_of(system.trials())) {
     const std::vector<Variable> variables = layout_.select(options);
-    guarded([&] {
-      file_.emplace(h5::File::create(path));
-      write_provenance(*file_, info, solver);
-      root_.emplace(file_->group("/"));
-      make_tracks(variables, expected_rows(system.circuit(), solver, options));
-      write_config(*root_, "config", info.config, "configuration, as it was given");
-      write_config(*root_, "config_expanded", info.config_expanded,
-                   "configuration, with everything spelt out");
-      write_circuit(file_->create_group("circuit"), system.circuit(), layout_, info.time_unit);
-      file_->flush();
-    });
+    file_.emplace(h5::File::create(path));
+    try {
+      guarded([&] {
+        write_provenance(*file_, info, solver);
+        root_.emplace(file_->group("/"));
+        make_tracks(variables, expected_rows(system.circuit(), solver, options));
+        write_configuration(*root_, info);
+        write_circuit(file_->create_group("circuit"), system.circuit(), layout_, info.time_unit);
+        file_->flush();
+      });
+    } catch (...) {
+      std::error_code ignored;
+      std::filesystem::remove(path, ignored);
+      throw;
+    }
     last_flush_ = Clock::now();
   }
 
@@ -229,7 +174,8 @@ class Recorder::Impl {
     const bool explained = std::any_of(reasons.begin(), reasons.end(),
                                        [](const std::string& text) { return !text.empty(); });
     if (file_->exists(name) || (explained && file_->exists(name + "_reason")))
-      throw core::InputError(path_.string(), "the measure \"" + name + "\" has a name that is taken",
+      throw core::InputError(path_.string(),
+                             "the measure \"" + name + "\" has a name that is taken",
                              "names that differ in the result file");
     guarded([&] {
       const Axis trial = {"trial", trials_};
@@ -270,14 +216,12 @@ class Recorder::Impl {
 
   void let_go() noexcept {
     tracks_.clear();
-    time_.reset();
     root_.reset();
     file_.reset();
   }
 
   void close() {
     tracks_.clear();
-    time_.reset();
     root_.reset();
     file_->close();
     file_.reset();
@@ -290,17 +234,277 @@ class Recorder::Impl {
     for (const Variable& variable : variables)
       row_bytes += 8.0 * static_cast<double>(units_of(variable)) * static_cast<double>(trials_);
     const double room = std::max(1.0, std::floor(growth_bytes / row_bytes));
-    const auto first = static_cast<std::uint64_t>(
-        std::min(rows.value_or(static_cast<double>(first_steps)), room));
+    const auto first =
+        static_cast<std::uint64_t>(std::min(rows.value_or(static_cast<double>(first_steps)), room));
     most_growth_ = static_cast<std::uint64_t>(room);
-    buffer_rows_ = static_cast<std::size_t>(std::clamp(
-        std::floor(buffer_bytes / row_bytes), 1.0, static_cast<double>(std::min(first, longest_chunk))));
+    buffer_rows_ =
+        static_cast<std::size_t>(std::clamp(std::floor(buffer_bytes / row_bytes), 1.0,
+                                            static_cast<double>(std::min(first, longest_chunk))));
     pending_times_.reserve(longest_chunk);
 
-    h5::Dataset time = root_->make("time", {}, time_unit_, "time", {});
     make_time(first);
     for (const Variable& variable : variables) make_track(variable, first);
     grow(first);
   }
-  E
-echo
+
+  Index units_of(const Variable& variable) const {
+    return system_.circuit().nodes[static_cast<std::size_t>(variable.node)].size;
+  }
+
+  // The chunk's rows: few where the run is short or a row long.
+  static std::uint64_t chunk_rows(double row_bytes, std::uint64_t rows) {
+    const double fair = std::clamp(std::floor(chunk_bytes / std::max(8.0, row_bytes)), 1.0,
+                                   static_cast<double>(longest_chunk));
+    return std::max<std::uint64_t>(1, std::min(static_cast<std::uint64_t>(fair), rows));
+  }
+
+  void make_time(std::uint64_t rows) {
+    h5::Dataset time = root_->group().create_dataset("time", h5::Type::float64, {0},
+                                                     {.max_shape = {h5::unlimited},
+                                                      .chunk = {chunk_rows(8, rows)},
+                                                      .fill = nan,
+                                                      .allocate_early = true});
+    time.set_attribute("_FillValue", nan);
+    time.set_attribute("units", time_unit_);
+    time.set_attribute("long_name", "time");
+    root_->add_scale("time", std::move(time));
+  }
+
+  void make_track(const Variable& variable, std::uint64_t rows) {
+    Track track;
+    track.variable = variable;
+    track.units = units_of(variable);
+    const std::uint64_t units = size_of(track.units);
+    track.width = static_cast<std::size_t>(units * trials_);
+    const double row_bytes = 8.0 * static_cast<double>(track.width);
+    track.chunk_rows = chunk_rows(row_bytes, rows);
+    const auto trials_in_chunk = static_cast<std::uint64_t>(
+        std::clamp(std::floor(largest_chunk / (8.0 * static_cast<double>(units))), 1.0,
+                   static_cast<double>(trials_)));
+    track.dataset = root_->make(
+        variable.dataset,
+        {{"time", 0}, {"trial", trials_}, {layout_.node(variable.node).dimension, units}}, "1",
+        variable.long_name,
+        {.max_shape = {h5::unlimited, trials_, units},
+         .chunk = {track.chunk_rows, trials_in_chunk, units},
+         .allocate_early = true});
+    track.buffer.resize(track.width * buffer_rows_);
+    const bool computed =
+        system_.circuit().nodes[static_cast<std::size_t>(variable.node)].instantaneous();
+    evaluates_ = evaluates_ || computed;
+    tracks_.push_back(std::move(track));
+  }
+
+  h5::Dataset& time() { return root_->scale({"time", 0}); }
+
+  void resize(std::uint64_t rows) {
+    for (Track& track : tracks_) track.dataset.resize({rows, trials_, size_of(track.units)});
+    time().resize({rows});
+    capacity_ = rows;
+  }
+
+  // In small stretches of time for all variables in turn, so that what a short run leaves unused
+  // stands at the file's end and goes with the cut.
+  void grow(std::uint64_t rows) {
+    std::uint64_t stretch = longest_chunk;
+    for (const Track& track : tracks_) stretch = std::min(stretch, track.chunk_rows);
+    stretch = std::max(stretch, (rows - capacity_) / 64 + 1);
+    while (capacity_ < rows) resize(std::min(rows, capacity_ + stretch));
+  }
+
+  // ---- Rows ----
+
+  void append(Track& track, const system::ConstBlock& x, const system::Workspace& workspace) {
+    const auto value = system_.value(track.variable.node, x, workspace);
+    const auto& node = system_.circuit().nodes[static_cast<std::size_t>(track.variable.node)];
+    Eigen::Map<MatrixXd> row(track.buffer.data() + track.width * buffered_, track.units,
+                             value.cols());
+    for (Index k = 0; k < value.cols(); ++k) {
+      const bool has_left = x.rows() > 0 && std::isnan(x(0, k));
+      if (has_left)
+        row.col(k).setConstant(nan);
+      else if (track.variable.rate)
+        node.transfer->value(value.col(k).data(), row.col(k).data(), track.units);
+      else
+        row.col(k) = value.col(k);
+    }
+  }
+
+  // Trajectories only: `time` follows when they have reached the file.
+  void write_rows() {
+    if (buffered_ == 0) return;
+    if (written_ + buffered_ > capacity_) {
+      grow(std::max(written_ + buffered_, capacity_ + std::min(capacity_, most_growth_)));
+      file_->flush();
+    }
+    for (Track& track : tracks_)
+      track.dataset.write_block(
+          {written_, 0, 0}, {buffered_, trials_, size_of(track.units)},
+          std::span<const double>(track.buffer.data(), track.width * buffered_));
+    written_ += buffered_;
+    buffered_ = 0;
+  }
+
+  void flush() {
+    write_rows();
+    file_->flush();
+    time().write_block({written_ - pending_times_.size()}, {pending_times_.size()},
+                       std::span<const double>(pending_times_));
+    pending_times_.clear();
+    file_->flush();
+    last_flush_ = Clock::now();
+  }
+
+  void cut() {
+    if (!pending_times_.empty()) flush();
+    resize(written_);
+  }
+
+  // ---- The end ----
+
+  void write_outcome(const solve::SolveSummary& summary) {
+    std::vector<std::int8_t> outcomes;
+    std::vector<std::string> reasons;
+    std::vector<double> settled_at, residuals;
+    for (const solve::TrialResult& trial : summary.trials) {
+      outcomes.push_back(static_cast<std::int8_t>(trial.outcome));
+      reasons.push_back(trial.reason);
+      settled_at.push_back(trial.settled_at);
+      residuals.push_back(trial.residual);
+    }
+    if (outcomes.size() != trials_) return;
+    const std::vector<Axis> axes = {{"trial", trials_}};
+    root_->put_flags("outcome", axes, outcomes, solve::outcome_names(), "how the run ended");
+    root_->put("outcome_reason", axes, reasons, "why the run ended so");
+    root_->put("settled_at", axes, settled_at, time_unit_,
+               "when the residual fell below tolerance for good in the last phase");
+    root_->put("final_residual", axes, residuals, "1", "relative residual at the end");
+  }
+
+  void write_phases(const solve::SolveSummary& summary) {
+    if (summary.phases.empty()) return;
+    std::vector<std::string> names;
+    std::vector<double> starts, ends, settled_at;
+    std::vector<std::int8_t> outcomes;
+    for (const solve::PhaseResult& phase : summary.phases) {
+      names.push_back(phase.name);
+      starts.push_back(phase.start);
+      ends.push_back(phase.end);
+      for (std::size_t k = 0; k < trials_; ++k) {
+        outcomes.push_back(static_cast<std::int8_t>(phase.outcomes.at(k)));
+        settled_at.push_back(phase.settled_at.at(k));
+      }
+    }
+    const Axis phase = {"phase", names.size()};
+    const std::vector<Axis> both = {phase, {"trial", trials_}};
+    root_->put_scale("phase", names, "phase");
+    root_->put("phase_start", {phase}, starts, time_unit_, "when the phase began");
+    root_->put("phase_end", {phase}, ends, time_unit_, "when the phase ended");
+    root_->put_flags("phase_outcome", both, outcomes, solve::outcome_names(),
+                     "how the phase ended");
+    root_->put("phase_settled_at", both, settled_at, time_unit_,
+               "when the residual fell below tolerance for good in the phase");
+  }
+
+  void write_final_state(const solve::SolveSummary& summary) {
+    const MatrixXd& state = summary.final_state;
+    if (state.rows() != system_.dimension() || size_of(state.cols()) != trials_) return;
+    Shelf final(file_->create_group("final"));
+    for (const int index : system_.dynamic_nodes()) {
+      const NodeName& name = layout_.node(index);
+      const Index n = system_.circuit().nodes[static_cast<std::size_t>(index)].size;
+      const MatrixXd rows = state.middleRows(system_.offset(index), n);
+      final
+          .put(name.dataset, {{"trial", trials_}, {name.dimension, size_of(n)}},
+               std::span(rows.data(), static_cast<std::size_t>(rows.size())), "1",
+               "final " + name.long_name)
+          .set_attribute("node", name.name);
+    }
+  }
+
+  void write_summary(const solve::SolveSummary& summary) {
+    h5::File& root = *file_;
+    root.set_attribute("stop_reason", summary.reason);
+    root.set_attribute("outcome", solve::name(summary.outcome()));
+    root.set_attribute("t_end", summary.t_end);
+    root.set_attribute("steps", summary.steps);
+    root.set_attribute("rejections", summary.rejections);
+    root.set_attribute("evaluations", summary.evaluations);
+    root.set_attribute("jacobians", summary.jacobians);
+    root.set_attribute("smallest_step", summary.smallest_step);
+    root.set_attribute("largest_step", summary.largest_step);
+    root.set_attribute("wall_time", summary.wall_time);
+    file_->flush();
+    root.set_attribute("status", status_name(summary.status));
+  }
+
+  std::filesystem::path path_;
+  const system::OdeSystem& system_;
+  RecordOptions options_;
+  Layout layout_;
+  std::string time_unit_;
+  std::uint64_t trials_;
+
+  std::optional<h5::File> file_;
+  std::optional<Shelf> root_;
+  std::vector<Track> tracks_;
+  bool evaluates_ = false;         // some variable is of an instantaneous node
+  std::size_t buffer_rows_ = 1;    // that fit in the buffers
+  std::size_t buffered_ = 0;       // rows in the buffers
+  std::uint64_t written_ = 0;      // rows in the datasets
+  std::uint64_t capacity_ = 0;     // rows that there is room for
+  std::uint64_t most_growth_ = 1;  // rows added at once, at most
+  std::vector<double> pending_times_;
+  Clock::time_point last_flush_;
+};
+
+Recorder::Recorder(const std::filesystem::path& path, const system::OdeSystem& system,
+                   const solve::SolverOptions& solver, const RecordOptions& options,
+                   const RunInfo& info, bool overwrite) {
+  check_result_path(path, overwrite);
+  impl_ = std::make_unique<Impl>(path, system, solver, options, info);
+}
+
+Recorder::~Recorder() = default;
+
+solve::Sampling Recorder::sampling() const {
+  const RecordOptions& options = impl_->options();
+  return {.steps = options.steps, .every = options.every, .interval = options.interval};
+}
+
+void Recorder::sample(double t, const system::ConstBlock& x, system::Workspace& workspace) {
+  impl_->sample(t, x, workspace);
+}
+
+bool Recorder::step(const solve::Progress&) {
+  impl_->flush_when_due();
+  return true;
+}
+
+void Recorder::add_measure(const std::string& name, const std::string& units,
+                           const std::string& long_name, const VectorXd& per_trial,
+                           const std::vector<std::string>& reasons) {
+  impl_->add_measure(name, units, long_name, per_trial, reasons);
+}
+
+void Recorder::finish(const solve::SolveSummary& summary) { impl_->finish(summary); }
+
+std::optional<std::size_t> expected_bytes(const system::OdeSystem& system,
+                                          const solve::SolverOptions& solver,
+                                          const RecordOptions& options) {
+  const system::Circuit& circuit = system.circuit();
+  const Layout layout(circuit);
+  const double trials = static_cast<double>(circuit.trials);
+  double row = 8;
+  for (const Variable& variable : layout.select(options))
+    row += 8 * trials *
+           static_cast<double>(circuit.nodes[static_cast<std::size_t>(variable.node)].size);
+  const std::optional<double> rows = expected_rows(circuit, solver, options);
+  if (!rows) return std::nullopt;
+  constexpr double overhead = 64 * 1024;  // names, attributes, the configuration
+  const double bytes = *rows * row + circuit_bytes(circuit, layout) +
+                       8 * trials * static_cast<double>(system.dimension()) + overhead;
+  return static_cast<std::size_t>(std::min(bytes, 1e18));
+}
+
+}  // namespace settle::io

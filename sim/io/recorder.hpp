@@ -1,49 +1,34 @@
-// From a run to its HDF5 file: every trajectory, the circuit, the outcome, and where they came from.
+// From a run to its HDF5 file: every trajectory, the circuit, the outcome, and where they came
+// from.
 #pragma once
 
-#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "sim/io/provenance.hpp"
 #include "sim/io/record_options.hpp"
 #include "sim/solve/options.hpp"
 #include "sim/solve/solve.hpp"
 
 namespace settle::io {
 
-/// Where a result came from; it goes into the file's root attributes.
-struct RunInfo {
-  std::string title;
-  std::string time_unit = "1";
-  std::string command;          ///< the command line
-  std::string config;           ///< the configuration, verbatim
-  std::string config_expanded;  ///< as TOML, with everything spelt out
-  std::string program_version;
-  std::string git_revision;
-  bool git_dirty = false;
-  std::string compiler;
-  std::string build_flags;
-  std::uint64_t seed = 0;
-  /// Name and version of libraries beside Eigen, Boost and HDF5 ("SUNDIALS", "6.4.1").
-  std::vector<std::pair<std::string, std::string>> libraries;
-};
-
 /// Writes a run to an HDF5 file while it runs.
 ///
-/// Memory stays bounded however long the run. What was recorded reaches the file about once a second;
-/// after a kill at any moment the file opens, with NaN in `time` after the last rows that reached it.
-/// A write that fails is an OutputError, once; after it the recorder does nothing more.
+/// Memory stays bounded however long the run. What was recorded reaches the file about once a
+/// second; after a kill at any moment the file opens, with NaN in `time` after the last rows that
+/// reached it. A write that fails is an OutputError, once; after it the recorder does nothing more.
 class Recorder final : public solve::Observer {
  public:
   /// Checks everything, then makes the file. `system` must outlive the recorder.
-  /// @throws InputError   for a selector that matches nothing (with the nearest name), names that collide
-  ///                      in the file, and without `overwrite` a file that holds an unfinished result or is
-  ///                      no result of settle
-  /// @throws OutputError  where the file cannot be made: a folder, a missing folder, no permission, a full
+  /// @throws InputError   for a selector that matches nothing (with the nearest name), names that
+  /// collide
+  ///                      in the file, and without `overwrite` a file that holds an unfinished
+  ///                      result or is no result of settle
+  /// @throws OutputError  where the file cannot be made: a folder, a missing folder, no permission,
+  /// a full
   ///                      disk, a file that another process is writing
   Recorder(const std::filesystem::path& path, const system::OdeSystem& system,
            const solve::SolverOptions& solver, const RecordOptions& options, const RunInfo& info,
@@ -58,12 +43,13 @@ class Recorder final : public solve::Observer {
   /// Moves rows to the file about once a second. Never interrupts the run.
   bool step(const solve::Progress&) override;
 
-  /// A number per trial that was measured after the run, before finish(). Where it does not exist it is NaN,
-  /// and `reasons` (one a trial, or none) says why. @throws InputError  for a name that is taken
-  void add_measure(const std::string& name, const std::string& units,
-                   const std::string& long_name, const system::VectorXd& per_trial,
-                   const std::vector<std::string>& reasons = {});
-  /// Writes outcome, phases and final state, cuts the trajectories to their length and closes the file.
+  /// A number per trial that was measured after the run, before finish(). Where it does not exist
+  /// it is NaN, and `reasons` (one a trial, or none) says why. @throws InputError  for a name that
+  /// is taken
+  void add_measure(const std::string& name, const std::string& units, const std::string& long_name,
+                   const system::VectorXd& per_trial, const std::vector<std::string>& reasons = {});
+  /// Writes outcome, phases and final state, cuts the trajectories to their length and closes the
+  /// file.
   void finish(const solve::SolveSummary& summary);
 
  private:
@@ -71,8 +57,9 @@ class Recorder final : public solve::Observer {
   std::unique_ptr<Impl> impl_;
 };
 
-/// The result file's size to expect, at the run's longest duration; nullopt where the number of rows is not
-/// known before (the solver's own steps). @throws InputError  as Recorder for selectors and names
+/// The result file's size to expect, at the run's longest duration; nullopt where the number of
+/// rows is not known before (the solver's own steps). @throws InputError  as Recorder for selectors
+/// and names
 std::optional<std::size_t> expected_bytes(const system::OdeSystem& system,
                                           const solve::SolverOptions& solver,
                                           const RecordOptions& options);

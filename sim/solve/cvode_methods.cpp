@@ -14,6 +14,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <exception>
+#include <limits>
 #include <stdexcept>
 #include <type_traits>
 #include <utility>
@@ -117,6 +118,7 @@ class Cvode : public Method {
     dxdt_ = dxdt;
     known_ = true;
     error_failures_ = solve_failures_ = 0;
+    stalled_ = 0;
     if (fresh)
       create(t);
     else
@@ -139,7 +141,13 @@ class Cvode : public Method {
       attempt.failure = "CVODE: " + meaning(flag) + " (" + flag_name(flag) + ")";
       return attempt;
     }
-    if (flag != CV_TSTOP_RETURN) attempt.step = reached - t_;
+    if (flag == CV_TSTOP_RETURN) return attempt;
+    attempt.step = reached - t_;
+    // CVODE itself takes steps that leave t where it is, for ever.
+    const bool stalls = attempt.step <= 16 * std::numeric_limits<double>::epsilon() * std::abs(t_);
+    stalled_ = stalls ? stalled_ + 1 : 0;
+    if (stalled_ > 100)
+      attempt.failure = "CVODE: the step fell below what the precision of time allows";
     return attempt;
   }
 
@@ -318,6 +326,7 @@ class Cvode : public Method {
   VectorXd argument_, direction_, result_;  // of what CVODE calls back
   bool known_ = false;                      // ẋ at start_ hasn't been asked for yet
   long error_failures_ = 0, solve_failures_ = 0;
+  int stalled_ = 0;  // steps in a row too short for t
   std::exception_ptr thrown_;
 
   Owned<SUNContext, ContextDeleter> context_;  // outlives what follows

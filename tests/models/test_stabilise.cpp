@@ -49,15 +49,21 @@ TEST_CASE("the loop's matrix of integral control is that of the closed form", "[
   REQUIRE(m.rows() == 5);
   // M = [−I/τ, B k_i/τ; W/τ_u, −αI/τ_u] in the state (r, ξ); entries to rounding.
   MatrixXd expected(5, 5);
-  expected << -MatrixXd::Identity(3, 3) / 2, 1.5 * b / 2, w / 4, -0.3 * MatrixXd::Identity(2, 2) / 4;
+  expected << -MatrixXd::Identity(3, 3) / 2, 1.5 * b / 2, w / 4,
+      -0.3 * MatrixXd::Identity(2, 2) / 4;
   CHECK((m - expected).norm() < 1e-14);
 }
 
 TEST_CASE("the loop's matrix of PID control has the poles of the transfer function",
           "[stabilise]") {
   // One unit: (τ s + 1) = μ [k_p + k_i/(τ_u s + α) + k_d s/(τ_d s + 1)], μ = w b.
-  const LoopParameters loop{.tau = 1.3, .controller_tau = 0.7, .derivative_tau = 0.2, .leak = 0.05,
-                            .p = 0.4, .i = 1.1, .d = 0.6};
+  const LoopParameters loop{.tau = 1.3,
+                            .controller_tau = 0.7,
+                            .derivative_tau = 0.2,
+                            .leak = 0.05,
+                            .p = 0.4,
+                            .i = 1.1,
+                            .d = 0.6};
   const MatrixXd w = MatrixXd::Constant(1, 1, 0.9), b = MatrixXd::Constant(1, 1, -1.7);
   const Eigen::VectorXcd poles = core::eigenvalues(loop_matrix(w, b, loop));
   REQUIRE(poles.size() == 3);
@@ -86,8 +92,9 @@ TEST_CASE("the gradient is that of the smoothed abscissa", "[stabilise]") {
   CHECK(gradient_error(3, 3, {.leak = 0.1}) < tolerance);
   CHECK(gradient_error(2, 4, {.tau = 0.5, .controller_tau = 2, .leak = 0.1}) < tolerance);
   CHECK(gradient_error(3, 2, {.p = 0.7, .i = 0}) < tolerance);
-  CHECK(gradient_error(3, 2, {.tau = 2, .derivative_tau = 0.3, .leak = 0.05, .p = 0.7, .i = 1.2,
-                              .d = 0.4}) < tolerance);
+  CHECK(gradient_error(
+            3, 2, {.tau = 2, .derivative_tau = 0.3, .leak = 0.05, .p = 0.7, .i = 1.2, .d = 0.4}) <
+        tolerance);
 }
 
 TEST_CASE("the smoothed abscissa lies above the abscissa and tends to it", "[stabilise]") {
