@@ -320,8 +320,7 @@ class SceneMaker {
       if (arrow.kind == Arrow::Kind::feedback) {
         if (const auto mirror = transposed_path(k)) {
           arrow.label.push_back({Style::detail, "= " + mirror->text});
-          if (mirror->negative != (gain < 0)) arrow.inhibits = true;
-          if (mirror->negative && gain < 0) arrow.inhibits = false;
+          arrow.inhibits = mirror->negative != (gain < 0);
         }
       }
       if (gain > 0 && only_inhibits(weights) && arrow.kind != Arrow::Kind::setpoint)
@@ -353,7 +352,7 @@ class SceneMaker {
     const std::string rate = own ? own->equation() : "x";
     const std::string sent = edge.transfer ? edge.transfer->equation() : rate;
     if (edge.gate.size() > 0) return "d ⊙ " + std::string(sent == rate ? "r" : sent);
-    return sent == rate || (box_of_[at(edge.from)] >= 0 && sent == "x" && rate == "x") ? "" : sent;
+    return sent == rate ? "" : sent;
   }
 
   static bool only_inhibits(const system::Weights& weights) {

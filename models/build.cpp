@@ -44,7 +44,7 @@ class Builder {
     for (std::size_t k = 0; k < spec.projections.size(); ++k) name_projection(k);
     for (std::size_t k = 0; k < spec.projections.size(); ++k) add_projection(k);
     for (const SourceSpec& source : spec.sources) add(source);
-    if (spec.phases.empty()) circuit_.phases.push_back({.name = "run"});
+    if (spec.phases.empty()) circuit_.phases.emplace_back().name = "run";
     for (const PhaseSpec& phase : spec.phases) add(phase);
     set_update_order();
     if (!config_.initial_from.empty()) take_initial_state();

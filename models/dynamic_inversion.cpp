@@ -1,5 +1,7 @@
 #include "models/dynamic_inversion.hpp"
 
+#include "models/stabilise.hpp"
+
 namespace settle::models {
 namespace {
 
@@ -252,8 +254,12 @@ Expansion DynamicInversion::expand_single_loop(const Place& place) const {
   } else {
     const Init standard =
         initialisation(error_ == "measured - setpoint" ? "negative_transpose" : "transpose");
-    back.weights =
-        feedback_of(feedback_.empty() ? standard : feedback_.front(), path, 0, 1, place);
+    const Init& wanted = feedback_.empty() ? standard : feedback_.front();
+    if (n > 1 && wanted->name() == "ssa")
+      place.fail("feedback", "\"ssa\" for a loop through " + std::to_string(n) + " populations",
+                 "a list of one \"ssa\" for each layer: it makes loops of one population stable, "
+                 "and their product the feedback");
+    back.weights = feedback_of(wanted, path, 0, 1, place);
   }
   back.place = place;
   out.circuit.projections.push_back(std::move(back));

@@ -1,12 +1,11 @@
 #include "models/initialisation.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
 #include "models/initialisation_kinds.hpp"
+#include "sim/core/machine.hpp"
 
 namespace settle::models {
 
@@ -89,8 +88,7 @@ void Initialisation::fail(const std::string& key, const std::string& found,
 
 void Initialisation::require_memory(double numbers, const std::string& what) const {
   constexpr double gib = 1024.0 * 1024.0 * 1024.0;
-  const double memory = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) *
-                        static_cast<double>(::sysconf(_SC_PAGESIZE)) / gib;
+  const double memory = core::physical_memory() / gib;
   const double needed = numbers * sizeof(double) / gib;
   if (needed > memory)
     core::fail(at, path, what + ", which takes " + core::brief(needed) + " GiB",
@@ -149,6 +147,16 @@ Init constant_init(double value) {
   auto made = std::make_shared<ConstantInit>();
   made->value = value;
   made->at = Value(value);
+  return made;
+}
+
+Init initialisation(const std::string& name) { return initialisations().find(name)->make(); }
+
+Init product_init(std::vector<Init> factors, std::vector<std::int64_t> inner, double scale) {
+  auto made = std::make_shared<ProductInit>();
+  made->factors = std::move(factors);
+  made->inner = std::move(inner);
+  made->scale = scale;
   return made;
 }
 
@@ -232,6 +240,12 @@ Init with_loop(const Init& init, const LoopParameters& loop) {
 }
 
 Init with_absolute_paths(const Init& init, const std::filesystem::path& base) {
+  if (dynamic_cast<const ProductInit*>(init.get())) {
+    std::unique_ptr<Initialisation> copy = init->clone();
+    for (Init& factor : dynamic_cast<ProductInit&>(*copy).factors)
+      factor = with_absolute_paths(factor, base);
+    return copy;
+  }
   if (!dynamic_cast<const FileInit*>(init.get())) return init;
   std::unique_ptr<Initialisation> copy = init->clone();
   dynamic_cast<FileInit&>(*copy).make_absolute(base);

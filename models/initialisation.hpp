@@ -85,11 +85,15 @@ class Initialisation {
 using Init = std::shared_ptr<const Initialisation>;
 
 /// Every initialisation: constant, uniform, normal, orthogonal, identity, sparse, values, file,
-/// transpose, negative_transpose, negative_pseudoinverse, sign_symmetric, ssa.
+/// transpose, negative_transpose, negative_pseudoinverse, sign_symmetric, product, ssa.
 const core::Registry<Initialisation>& initialisations();
 
 /// Every entry is `value`.
 Init constant_init(double value);
+/// The initialisation of that name, with its defaults.
+Init initialisation(const std::string& name);
+/// scale · M_1 M_2 …, `inner` being the sizes between them.
+Init product_init(std::vector<Init> factors, std::vector<std::int64_t> inner, double scale);
 
 /// Reads a number, a list or list of lists, `{ init = "normal", std = 0.1 }`, `{ file = "w.h5", …
 /// }` or

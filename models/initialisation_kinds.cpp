@@ -318,6 +318,39 @@ GivenNumbers read_numbers(const Value& value, const std::string& path) {
   return out;
 }
 
+Weights product_of(const Initialisation& init, const std::vector<Weights>& matrices) {
+  std::vector<Weights> parts;  // their product is that of the matrices
+  const auto append = [&](const Weights& next) {
+    std::optional<Weights> both;
+    if (!parts.empty()) both = merged(parts.back(), next);
+    if (both)
+      parts.back() = std::move(*both);
+    else
+      parts.push_back(next);
+  };
+  for (const Weights& next : matrices) {
+    if (next.is_identity()) continue;
+    if (const auto* product = std::get_if<Weights::LowRank>(&next.as_variant())) {
+      for (const MatrixXd& factor : product->factors) append(Weights(factor));
+    } else {
+      append(next);
+    }
+  }
+  const Index rows = matrices.front().rows(), cols = matrices.back().cols();
+  if (parts.empty()) return Weights(Weights::Identity{rows});
+  if (parts.size() == 1) return parts[0];
+
+  double multiplications = 0;
+  for (const Weights& part : parts)
+    multiplications += static_cast<double>(part.rows()) * static_cast<double>(part.cols());
+  init.require_memory(multiplications, "a product of " + std::to_string(parts.size()) + " matrices");
+  Weights::LowRank product;
+  for (const Weights& part : parts) product.factors.push_back(part.dense());
+  Weights low_rank(std::move(product));
+  if (multiplications < static_cast<double>(rows) * static_cast<double>(cols)) return low_rank;
+  return Weights(low_rank.dense());
+}
+
 void ConstantInit::fields(Fields& f) {
   f.number({"value", "1", "every entry"}, value, any_number());
 }
@@ -386,47 +419,17 @@ Weights RelativeInit::forward(const InitContext& context) const {
   const Value* written = at.find("of");
   const std::string where = path + ".of";
 
-  std::vector<Weights> parts;  // W is their product
-  Index rows = 0, inner = 0;   // of the product so far
-  const auto append = [&](const Weights& next) {
-    std::optional<Weights> both;
-    if (!parts.empty()) both = merged(parts.back(), next);
-    if (both)
-      parts.back() = std::move(*both);
-    else
-      parts.push_back(next);
-  };
+  std::vector<Weights> matrices;
   for (std::size_t k = 0; k < of.size(); ++k) {
     const Weights& next = context.weights_of(of[k], written ? *written : at, where);
-    if (k == 0) {
-      rows = next.rows();
-    } else if (next.rows() != inner) {
+    if (k > 0 && next.rows() != matrices.back().cols())
       fail("of",
-           "\"" + of[k - 1] + "\" has " + std::to_string(inner) + " columns and \"" + of[k] +
-               "\" " + std::to_string(next.rows()) + " rows",
+           "\"" + of[k - 1] + "\" has " + std::to_string(matrices.back().cols()) +
+               " columns and \"" + of[k] + "\" " + std::to_string(next.rows()) + " rows",
            "matrices that can be multiplied in this order");
-    }
-    inner = next.cols();
-    if (next.is_identity()) continue;
-    if (const auto* product = std::get_if<Weights::LowRank>(&next.as_variant())) {
-      for (const MatrixXd& factor : product->factors) append(Weights(factor));
-    } else {
-      append(next);
-    }
+    matrices.push_back(next);
   }
-  if (parts.empty()) return Weights(Weights::Identity{rows});
-  if (parts.size() == 1) return parts[0];
-
-  double multiplications = 0;
-  for (const Weights& part : parts)
-    multiplications += static_cast<double>(part.rows()) * static_cast<double>(part.cols());
-  require_memory(multiplications, "a product of " + std::to_string(parts.size()) + " matrices");
-  Weights::LowRank product;
-  for (const Weights& part : parts) product.factors.push_back(part.dense());
-  const Weights low_rank(std::move(product));
-  const double dense = static_cast<double>(rows) * static_cast<double>(inner);
-  if (multiplications < dense) return low_rank;
-  return Weights(low_rank.dense());
+  return product_of(*this, matrices);
 }
 
 MatrixXd RelativeInit::forward_dense(const InitContext& context) const {
@@ -496,6 +499,46 @@ Weights SsaInit::make(const InitContext& context) const {
   return Weights(std::move(result.b));
 }
 
+void ProductInit::fields(Fields& f) {
+  f.custom({"factors", "", "initialisations of the matrices, in order", true},
+           {"a list of initialisations",
+            [this](const Value& value, const std::string& where) {
+              if (!value.is_array() || value.array().empty())
+                core::fail(value, where, value.describe(), "a list of initialisations");
+              factors.clear();
+              for (std::size_t k = 0; k < value.array().size(); ++k)
+                factors.push_back(
+                    read_init(value.array()[k], where + "[" + std::to_string(k) + "]"));
+            },
+            [this]() -> std::optional<Value> {
+              core::Array list;
+              for (const Init& factor : factors) list.push_back(write_init(factor));
+              return Value(std::move(list));
+            }});
+  f.integers({"inner", "1", "columns of each matrix but the last", true}, inner, 1, 100'000'000);
+  f.number({"scale", "1", "factor"}, scale, any_number());
+}
+
+void ProductInit::check() const {
+  if (inner.size() + 1 != factors.size())
+    fail("inner",
+         std::to_string(inner.size()) + " sizes for " + std::to_string(factors.size()) + " factors",
+         "one size between each two factors");
+}
+
+Weights ProductInit::make(const InitContext& context) const {
+  std::vector<Weights> matrices;
+  for (std::size_t k = 0; k < factors.size(); ++k) {
+    InitContext own = context;
+    own.rows = k == 0 ? context.rows : inner[k - 1];
+    own.cols = k + 1 == factors.size() ? context.cols : inner[k];
+    own.stream = context.stream + ".factor_" + std::to_string(k + 1);
+    matrices.push_back(*make_weights(factors[k], own));
+  }
+  const Weights product = product_of(*this, matrices);
+  return scale == 1 ? product : product.scaled(scale);
+}
+
 const core::Registry<Initialisation>& initialisations() {
   static const core::Registry<Initialisation> registry(
       "initialisations",
@@ -512,6 +555,7 @@ const core::Registry<Initialisation>& initialisations() {
        entry<NegativeTransposeInit>("−Wᵀ of another projection: negative feedback"),
        entry<NegativePseudoinverseInit>("−W⁺ of another projection: the exact inverse, negative"),
        entry<SignSymmetricInit>("−scale·sign(W)ᵀ of another projection"),
+       entry<ProductInit>("a product of matrices, each with an initialisation of its own"),
        entry<SsaInit>("random, then moved until the loop with another projection is stable")});
   return registry;
 }

@@ -51,6 +51,24 @@ struct FileInit final : Member<FileInit> {
   void make_absolute(const std::filesystem::path& base);
 };
 
+/// The product of matrices that chain, in the cheapest form: kept apart (low rank) where that takes fewer
+/// multiplications. @throws InputError  at `init` where it does not fit into memory
+system::Weights product_of(const Initialisation& init,
+                           const std::vector<system::Weights>& matrices);
+
+/// scale · M_1 M_2 …, each with an initialisation of its own, drawn from "<stream>.factor_k".
+struct ProductInit final : Member<ProductInit> {
+  static constexpr const char* label = "product";
+  std::vector<Init> factors;
+  std::vector<std::int64_t> inner;  ///< sizes between them
+  double scale = 1;
+
+  bool makes_vectors() const override { return false; }
+  void fields(core::Fields& f) override;
+  void check() const override;
+  system::Weights make(const InitContext& context) const override;
+};
+
 /// A function of W, the matrix of another projection, or W = W_a W_b … of several in order.
 struct RelativeInit : Initialisation {
   std::vector<std::string> of;  ///< their names; a model fills in what is not given

@@ -159,14 +159,16 @@ void Layout::list_variables(const Circuit& circuit) {
                           .long_name = name.long_name,
                           .node = static_cast<int>(i),
                           .rate = false,
-                          .standard = output_or_error || !node.instantaneous()});
+                          .standard = output_or_error || !node.instantaneous(),
+                          .by_name = false});
     if (!node.transfer) continue;
     variables_.push_back({.name = name.name + ".rate",
                           .dataset = name.dataset + "_rate",
                           .long_name = "rate of " + name.name + ", " + node.transfer->equation(),
                           .node = static_cast<int>(i),
                           .rate = true,
-                          .standard = false});
+                          .standard = false,
+                          .by_name = node.transfer->is_identity()});
   }
 }
 
@@ -198,8 +200,10 @@ std::vector<Variable> Layout::select(const RecordOptions& options) const {
     const std::string& selector = options.variables[k];
     bool any = selector == "*";
     for (std::size_t v = 0; v < variables_.size(); ++v) {
-      const bool match =
-          selector == "*" ? variables_[v].standard : matches(selector, variables_[v].name);
+      const Variable& variable = variables_[v];
+      const bool match = selector == "*"    ? variable.standard
+                         : variable.by_name ? selector == variable.name
+                                            : matches(selector, variable.name);
       if (!match) continue;
       chosen[v] = 1;
       any = true;

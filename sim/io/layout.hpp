@@ -38,6 +38,7 @@ struct Variable {
   int node = 0;
   bool rate = false;      ///< φ(x) in place of x
   bool standard = false;  ///< among those that "*" means
+  bool by_name = false;   ///< only chosen by its full name: a rate that is the state itself
 };
 
 class Layout {

@@ -51,9 +51,14 @@ void check_unfinished(const std::filesystem::path& path) {
 void check_lock(const std::filesystem::path& path) {
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return;
-  const bool locked = ::flock(file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  const auto is_locked = [&](int kind) {
+    return ::flock(file, kind | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  };
+  const bool is_written = is_locked(LOCK_SH), is_read = is_locked(LOCK_EX);
   ::close(file);
-  if (locked) throw core::OutputError(path.string() + ": another process is writing this file");
+  if (is_written || is_read)
+    throw core::OutputError(path.string() + ": another program is " +
+                            (is_written ? "writing" : "reading") + " this file");
 }
 
 // ---- Rows ----
@@ -104,7 +109,9 @@ void check_result_path(const std::filesystem::path& path, bool overwrite) {
   const bool there = std::filesystem::exists(path, ignored);
   if (::access(there ? path.c_str() : folder.c_str(), W_OK) != 0)
     throw core::OutputError(path.string() + ": cannot write a result there: no permission");
-  if (!std::filesystem::is_regular_file(path, ignored)) return;
+  if (!there) return;
+  if (!std::filesystem::is_regular_file(path, ignored))
+    throw core::OutputError(path.string() + ": cannot write a result there: it is no regular file");
   check_lock(path);
   if (!overwrite && std::filesystem::file_size(path, ignored) > 0) check_unfinished(path);
 }
@@ -127,9 +134,11 @@ class Recorder::Impl {
       guarded([&] {
         write_provenance(*file_, info, solver);
         root_.emplace(file_->group("/"));
-        make_tracks(variables, expected_rows(system.circuit(), solver, options));
+        const std::uint64_t rows =
+            make_tracks(variables, expected_rows(system.circuit(), solver, options));
         write_configuration(*root_, info);
         write_circuit(file_->create_group("circuit"), system.circuit(), layout_, info.time_unit);
+        grow(rows);  // last, so that nothing stands behind what the cut will give back
         file_->flush();
       });
     } catch (...) {
@@ -229,7 +238,8 @@ class Recorder::Impl {
 
   // ---- Making ----
 
-  void make_tracks(const std::vector<Variable>& variables, std::optional<double> rows) {
+  // Empty datasets; returns the rows to make room for.
+  std::uint64_t make_tracks(const std::vector<Variable>& variables, std::optional<double> rows) {
     double row_bytes = 8;
     for (const Variable& variable : variables)
       row_bytes += 8.0 * static_cast<double>(units_of(variable)) * static_cast<double>(trials_);
@@ -244,7 +254,7 @@ class Recorder::Impl {
 
     make_time(first);
     for (const Variable& variable : variables) make_track(variable, first);
-    grow(first);
+    return first;
   }
 
   Index units_of(const Variable& variable) const {

@@ -79,6 +79,10 @@ Value example(const std::string& name) {
   Value out = table({{"init", name}});
   if (name == "values") out.set("values", list({list({1, 2}), list({3, 4.5})}));
   if (name == "file") out.set("file", "w.csv");
+  if (name == "product") {
+    out.set("factors", list({table({{"init", "normal"}}), 2}));
+    out.set("inner", list({4}));
+  }
   return out;
 }
 
@@ -268,6 +272,21 @@ TEST_CASE("a product of projections stays a product where that is cheaper", "[in
       product, with_projections(4, 3, {{"a", Weights(wide_a)}, {"b", Weights(wide_b)}}));
   CHECK(std::string(full->form()) == "dense");
   CHECK((full->dense() + (wide_a * wide_b).transpose()).norm() < 1e-13);
+}
+
+TEST_CASE("a product of initialisations draws each factor from a stream of its own",
+          "[initialisation]") {
+  const Value normal = table({{"init", "normal"}});
+  const Init product =
+      init("product", {{"factors", list({normal, normal})}, {"inner", list({3})}, {"scale", -2}});
+  const MatrixXd first = dense(read_init(normal, "w"), context(6, 3, "control->hidden.factor_1"));
+  const MatrixXd second = dense(read_init(normal, "w"), context(3, 5, "control->hidden.factor_2"));
+  // 1e-14: sums of three products of order 0.01.
+  CHECK((dense(product, context(6, 5, "control->hidden")) + 2 * first * second).norm() < 1e-14);
+  CHECK_THAT(error_of([&] {
+               init("product", {{"factors", list({1, 2})}, {"inner", list({3, 4})}});
+             }),
+             Contains("2 sizes for 2 factors"));
 }
 
 TEST_CASE("a product with a diagonal or sparse factor is that product", "[initialisation]") {

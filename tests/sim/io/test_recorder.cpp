@@ -1,182 +1,11 @@
-// The recorder and the reader of results, on a small circuit with made-up samples.
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/file.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <catch2/catch.hpp>
-#include <chrono>
-#include <cmath>
-#include <fstream>
-#include <thread>
-
+// What the recorder writes, and what the reader gives of it.
 #include "sim/io/circuit_group.hpp"
-#include "sim/io/recorder.hpp"
-#include "sim/io/result_reader.hpp"
+#include "tests/sim/io/recorder_support.hpp"
 
 namespace {
 
 using namespace settle;
-using Eigen::Index;
-using Eigen::MatrixXd;
-using Eigen::VectorXd;
-namespace fs = std::filesystem;
-
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-
-// A folder of this test's own, gone with it.
-struct Folder {
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "settle_recorder_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Folder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-  fs::path operator/(const std::string& name) const { return path / name; }
-  fs::path path;
-};
-
-system::Node node(const std::string& name, Index size, double tau, const std::string& transfer) {
-  return {.name = name,
-          .size = size,
-          .tau = VectorXd::Constant(size, tau),
-          .leak = VectorXd::Constant(size, 1.0),
-          .transfer = core::transfer(transfer),
-          .initial = MatrixXd::Zero(size, 1),
-          .constant = {}};
-}
-
-system::Edge edge(const std::string& name, int from, int to, const MatrixXd& weights,
-                  double gain = 1) {
-  return {.name = name,
-          .from = from,
-          .to = to,
-          .gain = gain,
-          .weights = std::make_shared<system::Weights>(weights),
-          .transfer = nullptr,
-          .receiver_slope = false,
-          .gate = {}};
-}
-
-// hidden (3, tanh) with a recurrent loop, read out by W (2 × 3) into a leaky-integral controller.
-system::Circuit small_circuit(Index trials = 2) {
-  system::Circuit circuit;
-  circuit.nodes = {node("hidden", 3, 1.0, "tanh"), node("control.error", 2, 0.0, "identity"),
-                   node("control.integral", 2, 2.0, "identity"),
-                   node("control", 2, 0.0, "identity")};
-  MatrixXd w(2, 3);
-  w << 1, 2, 3, 4, 5, 6;
-  const MatrixXd identity = MatrixXd::Identity(2, 2);
-  circuit.edges = {edge("hidden->control", 0, 1, w), edge("e->i", 1, 2, identity),
-                   edge("i->u", 2, 3, identity), edge("control->hidden", 3, 0, -w.transpose(), 0.5),
-                   edge("hidden->hidden", 0, 0, MatrixXd::Constant(3, 3, 0.125))};
-  MatrixXd y(2, trials);
-  for (Index k = 0; k < trials; ++k) y.col(k) << 0.5 + static_cast<double>(k), -0.25;
-  circuit.nodes[0].constant = VectorXd::Constant(3, 0.75);
-  circuit.nodes[1].constant = -y;
-  circuit.controllers = {{.name = "control",
-                          .control = 3,
-                          .error = 1,
-                          .integral = 2,
-                          .leak = 0.01,
-                          .measured_edges = {0},
-                          .setpoint_edges = {},
-                          .setpoint_sources = {},
-                          .setpoint = y}};
-  circuit.phases = {
-      {.name = "run", .duration = {}, .until_settled = false, .off = {}, .hold = {}, .reset = {}}};
-  circuit.trials = trials;
-  return circuit;
-}
-
-io::RunInfo run_info() {
-  io::RunInfo info;
-  info.title = "A test";
-  info.time_unit = "milliseconds";
-  info.command = "settle run test.toml";
-  info.config = "title = \"A test\"  # α\n";
-  info.config_expanded = "title = \"A test\"\n";
-  info.program_version = "0.1.0";
-  info.seed = 7;
-  info.libraries = {{"SUNDIALS", "6.4.1"}};
-  return info;
-}
-
-solve::SolverOptions solver_options(double duration) {
-  solve::SolverOptions options;
-  options.duration = duration;
-  return options;
-}
-
-// The state of row k: every unit of every trial its own number.
-MatrixXd state_at(const system::OdeSystem& system, double t) {
-  MatrixXd x(system.dimension(), system.trials());
-  for (Index j = 0; j < x.cols(); ++j)
-    for (Index i = 0; i < x.rows(); ++i)
-      x(i, j) = std::sin(t + static_cast<double>(i)) + static_cast<double>(j);
-  return x;
-}
-
-struct Feed {
-  explicit Feed(const system::OdeSystem& s) : system(s), workspace(s.make_workspace()) {
-    system.begin({0, 0.0, 1e9}, workspace);
-  }
-  void operator()(io::Recorder& recorder, double t) {
-    recorder.sample(t, state_at(system, t), workspace);
-  }
-  const system::OdeSystem& system;
-  system::Workspace workspace;
-};
-
-solve::SolveSummary summary_of(const system::OdeSystem& system, double t_end) {
-  solve::SolveSummary summary;
-  summary.t_end = t_end;
-  summary.steps = 42;
-  summary.final_state = state_at(system, t_end);
-  solve::PhaseResult phase{
-      .name = "run", .start = 0, .end = t_end, .outcomes = {}, .settled_at = {}};
-  for (Index k = 0; k < system.trials(); ++k) {
-    solve::TrialResult trial;
-    trial.outcome = k == 0 ? solve::Outcome::settled : solve::Outcome::oscillating;
-    trial.reason = k == 0 ? "the residual stayed below tolerance" : "its envelope does not decay";
-    trial.settled_at = k == 0 ? 0.5 * t_end : nan;
-    trial.residual = 1e-7;
-    phase.outcomes.push_back(trial.outcome);
-    phase.settled_at.push_back(trial.settled_at);
-    summary.trials.push_back(std::move(trial));
-  }
-  summary.phases = {phase};
-  return summary;
-}
-
-template <class Body>
-std::string input_error(const Body& body) {
-  try {
-    body();
-  } catch (const core::InputError& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
-template <class Body>
-std::string output_error(const Body& body) {
-  try {
-    body();
-  } catch (const core::OutputError& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
+using namespace settle::test;
 
 }  // namespace
 
@@ -191,7 +20,7 @@ TEST_CASE("what a run records is read back to the bit", "[io][recorder]") {
     io::Recorder recorder(folder / "run.h5", system, solver_options(10), options, run_info());
     for (int k = 0; k <= 20; ++k) feed(recorder, 0.5 * k);
     VectorXd inversion_error(2);
-    inversion_error << 0.25, nan;
+    inversion_error << 0.25, missing;
     recorder.add_measure("inversion_error", "1", "inversion error", inversion_error,
                          {"", "it did not settle"});
     recorder.finish(summary_of(system, 10));
@@ -254,7 +83,7 @@ TEST_CASE("a result holds the circuit that made it", "[io][recorder]") {
   const auto system = system::compile(small_circuit());
   io::Recorder(folder / "run.h5", system, solver_options(1), {}, run_info());
   const io::ResultFile result(folder / "run.h5");
-  const h5::Group& file = result.file();
+  const io::h5::Group& file = result.file();
   const auto numbers = [&](const std::string& name) {
     return file.dataset("circuit/" + name).read_numbers();
   };
@@ -349,7 +178,7 @@ TEST_CASE("[record] is read with its positions", "[io][recorder]") {
     return input_error([&] { core::read<io::RecordOptions>(one, "record"); });
   };
   CHECK(contains(reads("interval", 0.0), "a number > 0, or \"steps\""));
-  CHECK(contains(reads("interval", nan), "a number > 0"));
+  CHECK(contains(reads("interval", missing), "a number > 0"));
   CHECK(contains(reads("interval", "step"), "a number > 0, or \"steps\""));
   CHECK(contains(reads("every", 0), "an integer >= 1"));
   CHECK(contains(reads("every", 2), "every without steps"));
@@ -377,7 +206,7 @@ TEST_CASE("a trial that has left is NaN from then on, instantaneous nodes and ra
     io::Recorder recorder(folder / "run.h5", system, solver_options(10), options, run_info());
     MatrixXd x = state_at(system, 0);
     recorder.sample(0, x, feed.workspace);
-    x.col(1).setConstant(nan);
+    x.col(1).setConstant(missing);
     recorder.sample(1, x, feed.workspace);
   }
   const io::ResultFile result(folder / "run.h5");
@@ -452,194 +281,6 @@ TEST_CASE("the expected size is the size, and unknown for the solver's steps", "
   CHECK(size / expected == Approx(1).margin(0.3));  // indices of chunks and the last chunk's rest
   options.steps = true;
   CHECK_FALSE(io::expected_bytes(system, solver_options(2000), options));
-}
-
-TEST_CASE("a recorder that goes without finish() leaves an interrupted, readable file",
-          "[io][recorder]") {
-  const Folder folder;
-  const auto system = system::compile(small_circuit());
-  {
-    io::Recorder recorder(folder / "run.h5", system, solver_options(100), {}, run_info());
-    Feed feed(system);
-    for (int k = 0; k < 7; ++k) feed(recorder, k);
-  }
-  const io::ResultFile result(folder / "run.h5");
-  CHECK(result.status() == "interrupted");
-  CHECK(result.time().size() == 7);
-  CHECK(result.trajectory_info("hidden").shape[0] == 7);
-  CHECK(result.phases().empty());
-  CHECK(contains(input_error([&] { result.final_state("hidden"); }), "interrupted"));
-}
-
-TEST_CASE("a killed run leaves a file that opens, without a time after the last flush",
-          "[io][recorder]") {
-  const Folder folder;
-  const auto system = system::compile(small_circuit());
-  io::RecordOptions options;
-  options.steps = GENERATE(false, true);
-  options.interval = 0.01;
-  const pid_t child = fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    io::Recorder recorder(folder / "run.h5", system, solver_options(1000), options, run_info());
-    Feed feed(system);
-    for (int k = 0; k < 5000; ++k) feed(recorder, 0.01 * k);  // grows, where the number is unknown
-    std::this_thread::sleep_for(std::chrono::milliseconds(1050));
-    recorder.step({});
-    for (int k = 5000; k < 5100; ++k) feed(recorder, 0.01 * k);
-    raise(SIGKILL);
-  }
-  int status = 0;
-  REQUIRE(waitpid(child, &status, 0) == child);
-  REQUIRE(WIFSIGNALED(status));
-  const io::ResultFile result(folder / "run.h5");
-  CHECK(result.status() == "running");
-  REQUIRE(result.time().size() == 5000);
-  CHECK(result.time()(4999) == 0.01 * 4999);
-  const MatrixXd hidden = result.trajectory("hidden");
-  CHECK(hidden.row(4999).transpose() == state_at(system, 0.01 * 4999).topRows(3).reshaped());
-  CHECK(hidden.allFinite());
-  const auto all = result.file().dataset("time").read_numbers().values;
-  CHECK(all.size() > 5000);
-  CHECK(std::isnan(all[5000]));
-  CHECK(contains(input_error([&] { io::check_result_path(folder / "run.h5", false); }),
-                 "status is \"running\""));
-}
-
-TEST_CASE("a full disk is one error that says so, and nothing crashes", "[io][recorder]") {
-  const Folder folder;
-  const auto system = system::compile(small_circuit());
-  const fs::path told = folder / "told.txt";
-  const bool early = GENERATE(false, true);
-  const pid_t child = fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    // No file may grow beyond 1 MB: writing then fails like on a full disk, with EFBIG.
-    signal(SIGXFSZ, SIG_IGN);
-    const rlimit limit{early ? 100'000U : 1'000'000U, early ? 100'000U : 1'000'000U};
-    setrlimit(RLIMIT_FSIZE, &limit);
-    io::RecordOptions options;
-    options.steps = true;
-    int errors = 0;
-    std::string what;
-    try {
-      io::Recorder recorder(folder / "run.h5", system, solver_options(1000), options, run_info());
-      Feed feed(system);
-      for (int k = 0; k < 100'000; ++k) {
-        try {
-          feed(recorder, 0.01 * k);
-        } catch (const core::OutputError& error) {
-          ++errors;
-          what = error.what();
-        }
-      }
-      recorder.finish(summary_of(system, 1000));
-    } catch (const core::OutputError& error) {
-      ++errors;
-      what = error.what();
-    }
-    std::ofstream(told) << errors << " " << what;
-    std::exit(0);  // with HDF5's own clean-up at exit
-  }
-  int status = 0;
-  REQUIRE(waitpid(child, &status, 0) == child);
-  CHECK(WIFEXITED(status));
-  CHECK(WEXITSTATUS(status) == 0);
-  std::ifstream in(told);
-  int errors = 0;
-  std::string what;
-  in >> errors;
-  std::getline(in, what);
-  INFO(what);
-  CHECK(errors == 1);
-  CHECK(contains(what, (folder / "run.h5").string()));
-  CHECK(contains(what, "File too large"));
-  if (early) CHECK_FALSE(fs::exists(folder / "run.h5"));
-}
-
-TEST_CASE("only a finished result is replaced without being asked", "[io][recorder]") {
-  const Folder folder;
-  const auto system = system::compile(small_circuit());
-  const fs::path path = folder / "run.h5";
-  const auto record = [&](bool overwrite, bool finish) {
-    io::Recorder recorder(path, system, solver_options(10), {}, run_info(), overwrite);
-    if (finish) recorder.finish(summary_of(system, 10));
-  };
-  record(false, true);
-  record(false, false);  // a finished one goes silently
-  const std::string interrupted = input_error([&] { record(false, true); });
-  CHECK(contains(interrupted, path.string()));
-  CHECK(contains(interrupted, "status is \"interrupted\""));
-  CHECK(contains(interrupted, "--overwrite"));
-  record(true, true);
-  CHECK(io::ResultFile(path).status() == "done");
-
-  // A selector's mistake leaves the old file alone.
-  io::RecordOptions wrong;
-  wrong.variables = {"nothing"};
-  CHECK(contains(
-      input_error([&] { io::Recorder(path, system, solver_options(10), wrong, run_info()); }),
-      "matches no variable"));
-  CHECK(io::ResultFile(path).status() == "done");
-
-  std::ofstream(path) << "my notes";
-  CHECK(contains(input_error([&] { record(false, true); }), "no result of settle"));
-  CHECK(fs::file_size(path) == 8);
-  io::h5::File::create(path).close();
-  CHECK(contains(input_error([&] { record(false, true); }), "no result of settle"));
-  std::ofstream{path};
-  record(false, true);  // an empty file holds nothing
-}
-
-TEST_CASE("a path that cannot be written is said so", "[io][recorder]") {
-  const Folder folder;
-  const auto system = system::compile(small_circuit());
-  const auto at = [&](const fs::path& path) {
-    return output_error([&] { io::Recorder(path, system, solver_options(1), {}, run_info()); });
-  };
-  CHECK(contains(at(folder.path), "it is a folder"));
-  CHECK(contains(at(folder / "no/such/run.h5"), "there is no folder"));
-  CHECK(contains(at("/dev/null"), "/dev/null"));
-
-  const fs::path path = folder / "run.h5";
-  std::ofstream(path) << "x";
-  const int file = open(path.c_str(), O_RDWR);
-  REQUIRE(flock(file, LOCK_EX) == 0);
-  CHECK(contains(
-      output_error([&] { io::Recorder(path, system, solver_options(1), {}, run_info(), true); }),
-      "another process is writing"));
-  close(file);
-  CHECK(fs::file_size(path) == 1);
-}
-
-TEST_CASE("a file that is no result is refused by the reader", "[io][recorder]") {
-  const Folder folder;
-  const auto opens = [&](const fs::path& path) {
-    return input_error([&] { io::ResultFile{path}; });
-  };
-  CHECK(contains(opens(folder / "none.h5"), "no such file"));
-  CHECK(contains(opens(folder.path), "a folder"));
-  std::ofstream(folder / "notes.txt") << "my notes, which are longer than a superblock's signature";
-  CHECK(contains(opens(folder / "notes.txt"), "HDF5"));
-  io::h5::File::create(folder / "other.h5").close();
-  CHECK(contains(opens(folder / "other.h5"), "no result of settle"));
-
-  const auto system = system::compile(small_circuit());
-  {
-    io::Recorder recorder(folder / "run.h5", system, solver_options(1), {}, run_info());
-    recorder.add_measure("gain", "1", "gain", VectorXd::Ones(2));
-    CHECK(contains(
-        input_error([&] { recorder.add_measure("hidden", "1", "taken", VectorXd::Ones(2)); }),
-        "taken"));
-    recorder.finish(summary_of(system, 1));
-  }
-  const io::ResultFile result(folder / "run.h5");
-  CHECK(result.time().size() == 0);
-  CHECK(result.trajectory("hidden").rows() == 0);
-  CHECK(contains(input_error([&] { result.trajectory("hiden"); }), "did you mean \"hidden\"?"));
-  CHECK(contains(input_error([&] { result.trajectory("hidden", 2); }), "a trial from 0 to 1"));
-  CHECK(contains(input_error([&] { result.final_state("control.integal"); }),
-                 "did you mean \"control.integral\"?"));
 }
 
 TEST_CASE("units of time are none that xarray turns into timedelta", "[io][recorder]") {

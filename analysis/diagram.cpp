@@ -1,0 +1,321 @@
+#include "analysis/diagram.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "analysis/diagram_scene.hpp"
+#include "analysis/external.hpp"
+#include "sim/core/error.hpp"
+
+namespace settle::analysis {
+namespace {
+
+using Kind = Arrow::Kind;
+
+// Fonts with the same widths follow for those who look at an SVG without the first.
+constexpr const char* font = "DejaVu Sans,Verdana,sans-serif";
+
+// Okabe and Ito's blue, vermilion and their neighbours: told apart with every kind of colour vision.
+constexpr const char* forward_colour = "#00508F";
+constexpr const char* feedback_colour = "#D55E00";
+constexpr const char* recurrent_colour = "#007A5A";
+constexpr const char* plain_colour = "#6E6E6E";
+constexpr const char* text_colour = "#1A1A1A";
+
+std::string number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f", value == 0 ? 0.0 : value);
+  return text;
+}
+
+std::string point(Point p) { return number(p.x) + "," + number(p.y); }
+
+// Text as it may stand in a label of HTML.
+std::string escaped(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '&')
+      out += "&amp;";
+    else if (c == '<')
+      out += "&lt;";
+    else if (c == '>')
+      out += "&gt;";
+    else if (c == '"')
+      out += "&quot;";
+    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
+      out += ' ';
+    else
+      out += c;
+  }
+  return out;
+}
+
+// Words of an equation: runs of letters with their marks, or single other characters.
+std::vector<std::string> words(const std::string& text) {
+  std::vector<std::string> out;
+  bool open = false;
+  for (std::size_t k = 0; k < text.size();) {
+    const auto byte = static_cast<unsigned char>(text[k]);
+    const std::size_t length = byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
+    const std::string letter = text.substr(k, length);
+    const bool mark = byte == 0xCC || byte == 0xCD;
+    const bool is_letter = (byte < 0x80 && std::isalpha(byte)) || byte == 0xC4 || byte == 0xCE ||
+                           byte == 0xCF || letter == "ẋ" || letter == "ė";
+    if (mark || (is_letter && open && !out.empty()))
+      out.empty() ? out.push_back(letter) : void(out.back() += letter);
+    else
+      out.push_back(letter);
+    open = is_letter || mark;
+    k += length;
+  }
+  return out;
+}
+
+// Variables in italics, functions and numbers upright.
+std::string math(const std::string& text) {
+  std::string out;
+  for (const std::string& word : words(text)) {
+    const auto byte = static_cast<unsigned char>(word.front());
+    const bool letter = (byte < 0x80 && std::isalpha(byte)) || byte == 0xC4 || byte == 0xCE ||
+                        byte == 0xCF || word == "ẋ";
+    const bool one = word.size() == 1 || (byte >= 0x80 && text_width(word, 1) < 0.9);
+    const bool italic = letter && one && word != "Σ";
+    out += italic ? "<I>" + escaped(word) + "</I>" : escaped(word);
+  }
+  return out;
+}
+
+std::string styled(const Line& line) {
+  std::string inner;
+  switch (line.style) {
+    case Line::Style::name:
+      inner = "<B>" + escaped(line.text) + "</B>";
+      break;
+    case Line::Style::equation:
+      inner = math(line.text);
+      break;
+    case Line::Style::detail:
+      inner = escaped(line.text);
+      break;
+  }
+  return "<FONT POINT-SIZE=\"" + number(font_size(line.style)) + "\">" + inner + "</FONT>";
+}
+
+std::string label(const std::vector<Line>& lines) {
+  std::string out;
+  for (const Line& line : lines) out += (out.empty() ? "" : "<BR/>") + styled(line);
+  return "<" + out + ">";
+}
+
+// A name that Graphviz takes for itself, and that a browser shows when the mouse rests on it.
+std::string id(const Scene& scene, int index) {
+  const Box& box = scene.boxes[static_cast<std::size_t>(index)];
+  const bool plain = box.beside < 0 && !box.name.empty() &&
+                     std::all_of(box.name.begin(), box.name.end(), [](unsigned char c) {
+                       return std::isalnum(c) || c == '_' || c == ' ' || c == '.';
+                     });
+  return plain ? "\"" + box.name + "\"" : "\"#" + std::to_string(index) + "\"";
+}
+
+const char* colour_of(const Arrow& arrow) {
+  switch (arrow.kind) {
+    case Kind::forward:
+      return forward_colour;
+    case Kind::feedback:
+      return feedback_colour;
+    case Kind::recurrent:
+      return recurrent_colour;
+    default:
+      return plain_colour;
+  }
+}
+
+std::string node_text(const Scene& scene, int index) {
+  const Box& box = scene.boxes[static_cast<std::size_t>(index)];
+  std::string out = "  " + id(scene, index) + " [pos=\"" + point(box.centre) +
+                    "\", width=" + std::to_string(box.width / 72) +
+                    ", height=" + std::to_string(box.height / 72) + ", ";
+  switch (box.kind) {
+    case Box::Kind::population:
+      out += "fillcolor=\"#E8F1F8\", color=\"#2F5D80\"";
+      break;
+    case Box::Kind::controller:
+      out += "fillcolor=\"#FCF0E4\", color=\"#A65A1B\"";
+      break;
+    default:
+      out += "shape=plain, style=\"\", fontcolor=\"#4A4A4A\"";
+  }
+  return out + ", label=" + label(box.lines) + "];\n";
+}
+
+// The path, with its last stretch left to the arrowhead.
+std::string edge_path(const Arrow& arrow, double head) {
+  std::vector<Point> p = arrow.path;
+  const Point tip = p.back();
+  Point& control = p[p.size() - 2];
+  const double dx = tip.x - control.x, dy = tip.y - control.y;
+  const double length = std::max(1e-9, std::hypot(dx, dy));
+  const double back = std::min(1.0, head / length);
+  p.back() = {tip.x - head / length * dx, tip.y - head / length * dy};
+  control = {control.x - back * dx * 0.5, control.y - back * dy * 0.5};
+  std::string out = "e," + point(tip);
+  for (const Point& q : p) out += " " + point(q);
+  return out;
+}
+
+std::string edge_text(const Scene& scene, const Arrow& arrow) {
+  const double size = arrow.inhibits ? 0.95 : 0.8;
+  const double head = 10 * size * (arrow.inhibits ? 0.25 : 1);
+  const bool thin = arrow.identity || arrow.kind == Kind::setpoint || arrow.kind == Kind::input;
+  std::string out = "  " + id(scene, arrow.from) + " -> " + id(scene, arrow.to) + " [pos=\"" +
+                    edge_path(arrow, head) + "\", color=\"" + colour_of(arrow) +
+                    "\", fontcolor=\"" + colour_of(arrow) + "\", penwidth=" +
+                    (thin ? "1.1" : "1.9") + ", arrowsize=" + number(size);
+  if (arrow.inhibits) out += ", arrowhead=tee";
+  if (arrow.kind == Kind::setpoint) out += ", style=dashed";
+  if (!arrow.label.empty())
+    out += ", label=" + label(arrow.label) + ", lp=\"" + point(arrow.label_at) + "\"";
+  return out + "];\n";
+}
+
+// Lines of at most `width` points, broken between words.
+std::vector<std::string> wrapped(const std::string& text, double width, double size) {
+  std::vector<std::string> lines = {""};
+  std::string word;
+  const auto flush = [&] {
+    if (word.empty()) return;
+    const std::string longer = lines.back().empty() ? word : lines.back() + " " + word;
+    if (!lines.back().empty() && text_width(longer, size) > width)
+      lines.push_back(word);
+    else
+      lines.back() = longer;
+    word.clear();
+  };
+  for (const char c : text) {
+    if (c == ' ' || c == '\n' || c == '\t')
+      flush();
+    else
+      word += c;
+  }
+  flush();
+  return lines;
+}
+
+struct Extent {
+  double left = 0, right = 0, bottom = 0, top = 0;
+  void add(Point p, double width = 0, double height = 0) {
+    left = std::min(left, p.x - width / 2);
+    right = std::max(right, p.x + width / 2);
+    bottom = std::min(bottom, p.y - height / 2);
+    top = std::max(top, p.y + height / 2);
+  }
+};
+
+Extent extent_of(const Scene& scene) {
+  Extent out;
+  if (!scene.boxes.empty()) {
+    const Point p = scene.boxes.front().centre;
+    out = {p.x, p.x, p.y, p.y};
+  }
+  for (const Box& box : scene.boxes) out.add(box.centre, box.width, box.height);
+  for (const Arrow& arrow : scene.arrows) {
+    for (const Point& p : arrow.path) out.add(p);
+    if (!arrow.label.empty()) out.add(arrow.label_at, arrow.width, arrow.height);
+  }
+  return out;
+}
+
+// "forward → feedback", and how many trials there are.
+std::string subtitle(const system::Circuit& circuit) {
+  std::string out;
+  if (circuit.trials > 1) out = std::to_string(circuit.trials) + " trials";
+  if (circuit.phases.size() < 2) return out;
+  out += out.empty() ? "phases: " : "; phases: ";
+  for (std::size_t k = 0; k < circuit.phases.size(); ++k) {
+    if (k >= 8) return out + " → …";
+    out += (k == 0 ? "" : " → ") + circuit.phases[k].name;
+  }
+  return out;
+}
+
+std::string heading(const system::Circuit& circuit, const std::string& title, double width) {
+  std::string out;
+  const auto add = [&](const std::string& text, double size, bool bold) {
+    if (text.empty()) return;
+    for (const std::string& line : wrapped(text, std::max(width, 330.0), bold ? 1.15 * size : size))
+      out += (out.empty() ? "" : "<BR/>") + std::string("<FONT POINT-SIZE=\"") + number(size) +
+             "\">" + (bold ? "<B>" + escaped(line) + "</B>" : escaped(line)) + "</FONT>";
+  };
+  add(title, 14, true);
+  add(subtitle(circuit), 11, false);
+  return out;
+}
+
+// What the colours and heads of the arrows in the figure mean.
+std::string legend(const Scene& scene) {
+  std::string out;
+  const auto has = [&](auto what) {
+    return std::any_of(scene.arrows.begin(), scene.arrows.end(), what);
+  };
+  const auto add = [&](const char* sign, const char* what, const char* colour) {
+    out += (out.empty() ? "" : "     ") + std::string("<FONT COLOR=\"") + colour + "\">" + sign +
+           " " + what + "</FONT>";
+  };
+  if (has([](const Arrow& a) { return a.kind == Kind::forward; }))
+    add("→", "forward", forward_colour);
+  if (has([](const Arrow& a) { return a.kind == Kind::feedback; }))
+    add("→", "feedback", feedback_colour);
+  if (has([](const Arrow& a) { return a.kind == Kind::recurrent; }))
+    add("→", "recurrent", recurrent_colour);
+  if (has([](const Arrow& a) { return a.kind == Kind::setpoint; }))
+    add("⇢", "setpoint", plain_colour);
+  if (has([](const Arrow& a) { return a.inhibits; })) add("⊣", "negative", plain_colour);
+  return out;
+}
+
+}  // namespace
+
+std::string diagram(const system::Circuit& circuit, const std::string& title) {
+  Scene scene = make_scene(circuit);
+  lay_out(scene);
+  const Extent extent = extent_of(scene);
+  std::string out =
+      "digraph circuit {\n"
+      "  graph [layout=nop2, bgcolor=white, pad=0.2, labelloc=t, fontname=\"" +
+      std::string(font) + "\", fontcolor=\"" + text_colour + "\"";
+  const std::string head = heading(circuit, title, extent.right - extent.left);
+  if (!head.empty()) out += ",\n    label=<" + head + ">";
+  out += "];\n  node [shape=box, style=\"rounded,filled\", fixedsize=true, margin=0, penwidth=1.3, "
+         "fontname=\"" + std::string(font) + "\", fontcolor=\"" + text_colour + "\"];\n"
+         "  edge [fontname=\"" + font + "\"];\n";
+  for (int k = 0; k < static_cast<int>(scene.boxes.size()); ++k) out += node_text(scene, k);
+  for (const Arrow& arrow : scene.arrows) out += edge_text(scene, arrow);
+  if (const std::string text = legend(scene); !text.empty()) {
+    const Point at{(extent.left + extent.right) / 2, extent.bottom - 26};
+    out += "  \"#legend\" [shape=plain, style=\"\", fixedsize=false, fontsize=10.5, pos=\"" +
+           point(at) + "\", label=<" + text + ">];\n";
+  }
+  return out + "}\n";
+}
+
+void draw_circuit(const system::Circuit& circuit, const std::string& title,
+                  const std::filesystem::path& out) {
+  const std::string extension = out.extension().string();
+  if (extension == ".dot" || extension == ".gv") return write_text_file(diagram(circuit, title), out);
+  if (extension != ".svg" && extension != ".png" && extension != ".pdf")
+    throw core::InputError(out.string(),
+                           extension.empty() ? "a name without an extension"
+                                             : "the extension \"" + extension + "\"",
+                           "a figure that ends in .svg, .png or .pdf (or .dot for its text)");
+  check_figure_path(out);
+  ExternalProgram dot{"dot", "graphviz", {}};
+  if (extension == ".png") {
+    dot.arguments = {"-Tpng", "-Gdpi=160"};
+  } else {
+    dot.arguments = {"-T" + extension.substr(1)};
+  }
+  run_to_file(dot, diagram(circuit, title), out);
+}
+
+}  // namespace settle::analysis
