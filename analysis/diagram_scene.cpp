@@ -398,7 +398,7 @@ class SceneMaker {
     }
   }
 
-  // Whether these feedback weights are ±(W_m … W_1)ᵀ of the forward path that they answer.
+  // What multiple of (W_m … W_1)ᵀ, of the forward path that they answer, these feedback weights are.
   std::optional<Mirror> transposed_path(std::size_t k) const {
     const Arrow& arrow = scene_.arrows[k];
     const std::vector<std::size_t> path = path_up(arrow.to, arrow.from);
@@ -420,13 +420,15 @@ class SceneMaker {
     const MatrixXd feedback = back.dense();
     if (name.empty() || feedback.rows() != product.cols() || feedback.cols() != product.rows())
       return std::nullopt;
-    const double tolerance = 1e-9 * product.norm();  // products in another order differ by rounding
-    const bool several = path.size() > 1;
-    const std::string text = several ? "(" + name + ")ᵀ" : name + "ᵀ";
-    if (product.norm() == 0) return std::nullopt;
-    if ((feedback + product.transpose()).norm() <= tolerance) return Mirror{"−" + text, true};
-    if ((feedback - product.transpose()).norm() <= tolerance) return Mirror{text, false};
-    return std::nullopt;
+    // The multiple nearest to it; products in another order differ by rounding.
+    const double square = product.squaredNorm();
+    if (square == 0) return std::nullopt;
+    const double scale = feedback.cwiseProduct(product.transpose()).sum() / square;
+    if (scale == 0 || (feedback - scale * product.transpose()).norm() >
+                          1e-9 * std::abs(scale) * std::sqrt(square))
+      return std::nullopt;
+    const double shown = std::abs(std::abs(scale) - 1) < 1e-9 ? std::copysign(1, scale) : scale;
+    return Mirror{factor(shown) + (path.size() > 1 ? "(" + name + ")ᵀ" : name + "ᵀ"), scale < 0};
   }
 
   static void measure(Arrow& arrow) {

@@ -142,7 +142,7 @@ struct SparseInit final : Member<SparseInit> {
     const double entries = density * static_cast<double>(rows) * static_cast<double>(cols);
     require_memory(1.5 * entries + 0.5 * static_cast<double>(rows), matrix_text(rows, cols));
     constexpr double most = std::numeric_limits<int>::max();
-    if (entries + 10 * std::sqrt(entries) > most || std::max(rows, cols) >= most)
+    if (entries + 10 * std::sqrt(entries) > most || static_cast<double>(std::max(rows, cols)) >= most)
       fail("density", matrix_text(rows, cols) + " of about " + core::brief(entries) + " entries",
            "fewer than 2³¹ entries, rows and columns");
 

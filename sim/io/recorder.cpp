@@ -23,9 +23,10 @@ using Clock = std::chrono::steady_clock;
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double growth_bytes = 256.0 * 1024 * 1024;  // allocated at once, at most
 constexpr double buffer_bytes = 4.0 * 1024 * 1024;    // rows that wait in memory
-constexpr double chunk_bytes = 128.0 * 1024;
-constexpr double largest_chunk = 64.0 * 1024 * 1024;  // of one row
-constexpr std::uint64_t longest_chunk = 8192;         // rows
+constexpr double least_chunk = 128.0 * 1024;
+constexpr double largest_chunk = 1024.0 * 1024;
+constexpr double largest_row = 64.0 * 1024 * 1024;  // in one chunk
+constexpr std::uint64_t most_pending = 8192;        // rows
 constexpr std::uint64_t first_steps = 1024;  // rows made room for where their number is not known
 constexpr auto flush_interval = std::chrono::seconds(1);
 
@@ -138,6 +139,7 @@ class Recorder::Impl {
             make_tracks(variables, expected_rows(system.circuit(), solver, options));
         write_configuration(*root_, info);
         write_circuit(file_->create_group("circuit"), system.circuit(), layout_, info.time_unit);
+        file_->flush();
         grow(rows);  // last, so that nothing stands behind what the cut will give back
         file_->flush();
       });
@@ -173,7 +175,7 @@ class Recorder::Impl {
 
   void flush_when_due() {
     if (!is_open() || pending_times_.empty()) return;
-    if (Clock::now() - last_flush_ >= flush_interval || pending_times_.size() >= longest_chunk)
+    if (Clock::now() - last_flush_ >= flush_interval || pending_times_.size() >= most_pending)
       guarded([&] { flush(); });
   }
 
@@ -247,10 +249,10 @@ class Recorder::Impl {
     const auto first =
         static_cast<std::uint64_t>(std::min(rows.value_or(static_cast<double>(first_steps)), room));
     most_growth_ = static_cast<std::uint64_t>(room);
-    buffer_rows_ =
-        static_cast<std::size_t>(std::clamp(std::floor(buffer_bytes / row_bytes), 1.0,
-                                            static_cast<double>(std::min(first, longest_chunk))));
-    pending_times_.reserve(longest_chunk);
+    buffer_rows_ = static_cast<std::size_t>(
+        std::clamp(std::floor(buffer_bytes / row_bytes), 1.0,
+                   static_cast<double>(std::min<std::uint64_t>(first, most_pending))));
+    pending_times_.reserve(most_pending);
 
     make_time(first);
     for (const Variable& variable : variables) make_track(variable, first);
@@ -261,11 +263,14 @@ class Recorder::Impl {
     return system_.circuit().nodes[static_cast<std::size_t>(variable.node)].size;
   }
 
-  // The chunk's rows: few where the run is short or a row long.
+  // Rows of a chunk: few where the run is short or a row long. At most 64 chunks where they are not
+  // large, since the index of more is split into nodes that stand between the chunks and would not
+  // let go of the room behind the cut.
   static std::uint64_t chunk_rows(double row_bytes, std::uint64_t rows) {
-    const double fair = std::clamp(std::floor(chunk_bytes / std::max(8.0, row_bytes)), 1.0,
-                                   static_cast<double>(longest_chunk));
-    return std::max<std::uint64_t>(1, std::min(static_cast<std::uint64_t>(fair), rows));
+    const double bytes = std::max(8.0, row_bytes), expected = static_cast<double>(rows);
+    const double fair = std::max(std::floor(least_chunk / bytes), std::ceil(expected / 60));
+    const double most = std::max(1.0, std::floor(largest_chunk / bytes));
+    return static_cast<std::uint64_t>(std::clamp(std::min(fair, expected), 1.0, most));
   }
 
   void make_time(std::uint64_t rows) {
@@ -289,7 +294,7 @@ class Recorder::Impl {
     const double row_bytes = 8.0 * static_cast<double>(track.width);
     track.chunk_rows = chunk_rows(row_bytes, rows);
     const auto trials_in_chunk = static_cast<std::uint64_t>(
-        std::clamp(std::floor(largest_chunk / (8.0 * static_cast<double>(units))), 1.0,
+        std::clamp(std::floor(largest_row / (8.0 * static_cast<double>(units))), 1.0,
                    static_cast<double>(trials_)));
     track.dataset = root_->make(
         variable.dataset,
@@ -316,7 +321,7 @@ class Recorder::Impl {
   // In small stretches of time for all variables in turn, so that what a short run leaves unused
   // stands at the file's end and goes with the cut.
   void grow(std::uint64_t rows) {
-    std::uint64_t stretch = longest_chunk;
+    std::uint64_t stretch = rows;
     for (const Track& track : tracks_) stretch = std::min(stretch, track.chunk_rows);
     stretch = std::max(stretch, (rows - capacity_) / 64 + 1);
     while (capacity_ < rows) resize(std::min(rows, capacity_ + stretch));

@@ -64,7 +64,7 @@ class Problem {
   double error_ratio(const VectorXd& error, const VectorXd& x, const VectorXd& x_new) const;
 
   double evaluations = 0;  ///< of the whole right-hand side
-  std::int64_t jacobians = 0;
+  double jacobians = 0;    ///< of all trials
 
  private:
   void count(double evaluations_more);

@@ -71,7 +71,7 @@ void Problem::jacobian_times(double t, const VectorXd& x, const VectorXd& v, Vec
 }
 
 MatrixXd Problem::jacobian(double t, const VectorXd& x, Index trial) {
-  if (trial == 0) ++jacobians;  // one for all trials
+  jacobians += 1.0 / static_cast<double>(trials());
   if (has_left(trial)) return MatrixXd::Zero(dimension(), dimension());
   return system_.jacobian(t, columns(x, dimension(), trials()).middleCols(trial, 1), trial,
                           workspace_);

@@ -433,7 +433,7 @@ class StepLoop {
   void finish() {
     summary_.t_end = t_;
     summary_.evaluations = std::llround(problem_.evaluations);
-    summary_.jacobians = problem_.jacobians;
+    summary_.jacobians = std::llround(problem_.jacobians);
     summary_.wall_time = wall_time();
     if (summary_.smallest_step == infinity) summary_.smallest_step = nan;
     summary_.final_state = present_state();
