@@ -1,5 +1,8 @@
+#include <tbb/parallel_for.h>
+
 #include <algorithm>
 #include <cmath>
+#include <complex>
 #include <limits>
 
 #include "analysis/measure.hpp"
@@ -11,7 +14,7 @@ namespace {
 const double nan = std::numeric_limits<double>::quiet_NaN();
 
 // Above this many moving states the dense eigenvalue problem takes longer than a user waits.
-constexpr Index largest_dense = 800;
+constexpr Index largest_dense = 400;
 
 Quantity quantity(const Run& run, std::string name, std::string units, std::string long_name) {
   const Index trials = run.system.trials();
@@ -49,7 +52,7 @@ class InversionError final : public Measure {
           reason = "the trial diverged";
         else if (controller.measured_edges.empty())
           reason = "nothing is measured";
-        else if (setpoint.col(k).norm() == 0)
+        else if (setpoint.col(k).norm() <= 1e-9 * error.col(k).norm())
           reason = "the setpoint is zero";
         else
           q.values[k] = error.col(k).norm() / setpoint.col(k).norm();
@@ -83,39 +86,58 @@ class SlowestPole final : public Measure {
     Quantity imaginary = quantity(run, "slowest_pole_angular_frequency", "1/time",
                                   "imaginary part of that eigenvalue (>= 0)");
     const std::vector<Index> rows = moving_rows(run);
-    system::Workspace workspace = run.system.make_workspace();
-    run.system.begin(phase.segment, workspace);
-    std::complex<double> shared;
-    bool have_shared = false;
+    // Where the circuit is linear all trials have the same Jacobian.
+    const Index distinct = is_linear(run) ? 1 : run.system.trials();
+    std::vector<std::optional<std::complex<double>>> poles(static_cast<std::size_t>(distinct));
+    tbb::parallel_for(Index{0}, distinct, [&](Index k) {
+      if (!rows.empty() && phase.state.col(k).allFinite())
+        poles[static_cast<std::size_t>(k)] = rightmost(run, rows, k);
+    });
     for (Index k = 0; k < run.system.trials(); ++k) {
       const auto i = static_cast<std::size_t>(k);
+      const auto& pole = poles[distinct == 1 ? 0 : i];
       std::string& reason = real.reasons[i];
-      if (!phase.state.col(k).allFinite()) {
+      if (!phase.state.col(k).allFinite())
         reason = "the trial diverged";
-      } else if (rows.empty()) {
+      else if (rows.empty())
         reason = "nothing moves in the phase";
-      } else if (static_cast<Index>(rows.size()) > largest_dense && !(run.system.is_linear() && gate_free(run))) {
-        reason = "more than " + std::to_string(largest_dense) + " states";
-      } else {
-        if (!have_shared) {
-          const MatrixXd j = run.system.jacobian(phase.end, phase.state.middleCols(k, 1), k, workspace);
-          shared = core::eigenvalues(j(rows, rows))[0];
-          have_shared = run.system.is_linear() && gate_free(run);
-        }
-        real.values[k] = shared.real();
-        imaginary.values[k] = std::abs(shared.imag());
-      }
+      else if (!pole)
+        reason = "the eigenvalue iteration did not converge";
       imaginary.reasons[i] = reason;
+      if (!reason.empty()) continue;
+      real.values[k] = pole->real();
+      imaginary.values[k] = std::abs(pole->imag());
     }
     return {std::move(real), std::move(imaginary)};
   }
 
  private:
-  // Whether all trials have the same Jacobian, where the circuit is linear.
-  static bool gate_free(const Run& run) {
+  static bool is_linear(const Run& run) {
     const auto& edges = run.system.circuit().edges;
-    return std::all_of(edges.begin(), edges.end(),
+    return run.system.is_linear() && run.summary.final_state.col(0).allFinite() &&
+           std::all_of(edges.begin(), edges.end(),
                        [](const system::Edge& edge) { return edge.gate.cols() <= 1; });
+  }
+
+  // Of a small circuit by all eigenvalues of the dense Jacobian, of a large one by its products.
+  static std::optional<std::complex<double>> rightmost(const Run& run,
+                                                       const std::vector<Index>& rows, Index trial) {
+    const solve::PhaseResult& phase = run.phase_result();
+    const MatrixXd x = phase.state.col(trial);
+    system::Workspace workspace = run.system.make_workspace();
+    run.system.begin(phase.segment, workspace);
+    const auto n = static_cast<Index>(rows.size());
+    if (n <= largest_dense)
+      return core::eigenvalues(
+          run.system.jacobian(phase.end, x, trial, workspace)(rows, rows))[0];
+    MatrixXd v = MatrixXd::Zero(run.system.dimension(), 1), jv = v;
+    return core::rightmost_eigenvalue(
+        [&](const double* in, double* out) {
+          v(rows, 0) = Eigen::Map<const VectorXd>(in, n);
+          run.system.jacobian_times(phase.end, x, trial, v, jv, workspace);
+          Eigen::Map<VectorXd>(out, n) = jv(rows, 0);
+        },
+        n);
   }
 };
 
@@ -182,6 +204,10 @@ class DecayRate final : public Measure {
       worst = std::max(worst, std::abs(std::log(bin.value) - offset - slope * bin.time));
     if (worst > 1) {
       reason = "the residual does not fall like one exponential";
+      return nan;
+    }
+    if (-slope * (envelope.back().time - envelope.front().time) < 0.1) {
+      reason = "the residual does not decay";
       return nan;
     }
     return -slope;

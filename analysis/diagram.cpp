@@ -92,11 +92,12 @@ std::string styled(const Line& line) {
     case Line::Style::name:
       inner = "<B>" + escaped(line.text) + "</B>";
       break;
-    case Line::Style::equation:
-      inner = math(line.text);
-      break;
-    case Line::Style::detail:
+    case Line::Style::plain:
       inner = escaped(line.text);
+      break;
+    case Line::Style::equation:
+    case Line::Style::detail:
+      inner = math(line.text);
       break;
   }
   return "<FONT POINT-SIZE=\"" + number(font_size(line.style)) + "\">" + inner + "</FONT>";
@@ -104,8 +105,11 @@ std::string styled(const Line& line) {
 
 std::string label(const std::vector<Line>& lines) {
   std::string out;
-  for (const Line& line : lines) out += (out.empty() ? "" : "<BR/>") + styled(line);
-  return "<" + out + ">";
+  for (const Line& line : lines)
+    out += "<TR><TD HEIGHT=\"" + number(line_height(line.style)) + "\">" + styled(line) +
+           "</TD></TR>";
+  return "<<TABLE BORDER=\"0\" CELLBORDER=\"0\" CELLSPACING=\"0\" CELLPADDING=\"0\">" + out +
+         "</TABLE>>";
 }
 
 // A name that Graphviz takes for itself, and that a browser shows when the mouse rests on it.
@@ -144,7 +148,7 @@ std::string node_text(const Scene& scene, int index) {
       out += "fillcolor=\"#FCF0E4\", color=\"#A65A1B\"";
       break;
     default:
-      out += "shape=plain, style=\"\", fontcolor=\"#4A4A4A\"";
+      out += "shape=none, style=\"\", fontcolor=\"#4A4A4A\"";
   }
   return out + ", label=" + label(box.lines) + "];\n";
 }
@@ -152,10 +156,11 @@ std::string node_text(const Scene& scene, int index) {
 // The path, with its last stretch left to the arrowhead.
 std::string edge_path(const Arrow& arrow, double head) {
   std::vector<Point> p = arrow.path;
-  const Point tip = p.back();
   Point& control = p[p.size() - 2];
-  const double dx = tip.x - control.x, dy = tip.y - control.y;
+  const double dx = p.back().x - control.x, dy = p.back().y - control.y;
   const double length = std::max(1e-9, std::hypot(dx, dy));
+  const double clear = arrow.inhibits ? 2.5 : 1.2;  // of the box's outline
+  const Point tip{p.back().x - clear / length * dx, p.back().y - clear / length * dy};
   const double back = std::min(1.0, head / length);
   p.back() = {tip.x - head / length * dx, tip.y - head / length * dy};
   control = {control.x - back * dx * 0.5, control.y - back * dy * 0.5};
@@ -243,12 +248,18 @@ std::string heading(const system::Circuit& circuit, const std::string& title, do
   std::string out;
   const auto add = [&](const std::string& text, double size, bool bold) {
     if (text.empty()) return;
-    for (const std::string& line : wrapped(text, std::max(width, 330.0), bold ? 1.15 * size : size))
+    const double at_size = bold ? 1.15 * size : size;
+    const double most = std::max(width, 330.0);
+    const auto lines = static_cast<double>(wrapped(text, most, at_size).size());
+    // Lines of about the same length.
+    const double even = std::min(most, text_width(text, at_size) / lines + 60);
+    for (const std::string& line : wrapped(text, even, at_size))
       out += (out.empty() ? "" : "<BR/>") + std::string("<FONT POINT-SIZE=\"") + number(size) +
              "\">" + (bold ? "<B>" + escaped(line) + "</B>" : escaped(line)) + "</FONT>";
   };
   add(title, 14, true);
   add(subtitle(circuit), 11, false);
+  if (!out.empty()) out += "<BR/><FONT POINT-SIZE=\"5\"> </FONT>";  // room below
   return out;
 }
 
@@ -263,15 +274,27 @@ std::string legend(const Scene& scene) {
            " " + what + "</FONT>";
   };
   if (has([](const Arrow& a) { return a.kind == Kind::forward; }))
-    add("→", "forward", forward_colour);
+    add("━", "forward", forward_colour);
   if (has([](const Arrow& a) { return a.kind == Kind::feedback; }))
-    add("→", "feedback", feedback_colour);
+    add("━", "feedback", feedback_colour);
   if (has([](const Arrow& a) { return a.kind == Kind::recurrent; }))
-    add("→", "recurrent", recurrent_colour);
+    add("━", "recurrent", recurrent_colour);
   if (has([](const Arrow& a) { return a.kind == Kind::setpoint; }))
-    add("⇢", "setpoint", plain_colour);
-  if (has([](const Arrow& a) { return a.inhibits; })) add("⊣", "negative", plain_colour);
+    add("╍", "setpoint", plain_colour);
+  if (has([](const Arrow& a) { return a.inhibits; })) add("┫", "negative", plain_colour);
   return out;
+}
+
+// The legend's width, without its tags.
+double legend_width(const std::string& text) {
+  std::string plain;
+  bool in_tag = false;
+  for (const char c : text) {
+    if (c == '<') in_tag = true;
+    if (!in_tag) plain += c;
+    if (c == '>') in_tag = false;
+  }
+  return text_width(plain, 10.5) + 12;
 }
 
 }  // namespace
@@ -293,8 +316,8 @@ std::string diagram(const system::Circuit& circuit, const std::string& title) {
   for (const Arrow& arrow : scene.arrows) out += edge_text(scene, arrow);
   if (const std::string text = legend(scene); !text.empty()) {
     const Point at{(extent.left + extent.right) / 2, extent.bottom - 26};
-    out += "  \"#legend\" [shape=plain, style=\"\", fixedsize=false, fontsize=10.5, pos=\"" +
-           point(at) + "\", label=<" + text + ">];\n";
+    out += "  \"#legend\" [shape=none, style=\"\", width=" + std::to_string(legend_width(text) / 72) +
+           ", height=0.25, fontsize=10.5, pos=\"" + point(at) + "\", label=<" + text + ">];\n";
   }
   return out + "}\n";
 }

@@ -21,6 +21,7 @@ constexpr double satellite_gap = 42;  // an arrow's length from a setpoint or so
 constexpr double label_gap = 6;
 constexpr double lane_gap = 20;      // between a box and what runs beside it
 constexpr double corner = 10;        // radius
+constexpr double loop_bulge = 40;
 constexpr double port_gap = 18;      // between arrows on one side of a box
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
@@ -47,12 +48,14 @@ class Path {
   std::vector<Point> points_;
 };
 
+// How far a column reaches from its centre, in each band: a row's is 2 · row, that of the gap above it the
+// next.
+using Reach = std::map<int, double>;
+
 struct Column {
   std::vector<int> boxes;
-  int base = 0;           // row of its level 0
-  double half_width = 0;  // of its boxes
-  double left = 0;        // how far it reaches from its centre, with lanes, labels and satellites
-  double right = 0;
+  int base = 0;  // row of its level 0
+  Reach left, right;
   double centre = 0;
 };
 
@@ -70,9 +73,10 @@ class Layout {
     place_slots();
     choose_routes();
     place_ports();
+    reach_of_boxes();
     place_lanes();
-    place_columns();
     place_satellites();
+    place_columns();
     for (std::size_t k = 0; k < scene_.arrows.size(); ++k) draw(k);
   }
 
@@ -190,10 +194,8 @@ class Layout {
           Box& b = box(boxes[k]);
           b.centre.x = (static_cast<double>(k) - (n - 1) / 2) * step;
           if (n == 1) b.width = width;
-          c.half_width = std::max(c.half_width, std::abs(b.centre.x) + b.width / 2);
         }
       }
-      c.left = c.right = c.half_width;
     }
   }
 
@@ -223,6 +225,26 @@ class Layout {
       }
       routes_.push_back(route);
     }
+    // A side at which slanted arrows end has all its arrows spread.
+    for (bool changed = true; changed;) {
+      changed = false;
+      for (std::size_t k = 0; k < routes_.size(); ++k) {
+        if (routes_[k] != Route::vertical) continue;
+        for (std::size_t j = 0; j < routes_.size() && !changed; ++j)
+          changed = routes_[j] == Route::slanted && shares_side(scene_.arrows[k], scene_.arrows[j]);
+        if (changed) {
+          routes_[k] = Route::slanted;
+          break;
+        }
+      }
+    }
+  }
+
+  // Whether two arrows between neighbouring rows meet at the top or bottom of a box.
+  bool shares_side(const Arrow& a, const Arrow& b) {
+    const auto low = [&](const Arrow& x) { return row(x.from) < row(x.to) ? x.from : x.to; };
+    const auto high = [&](const Arrow& x) { return row(x.from) < row(x.to) ? x.to : x.from; };
+    return low(a) == low(b) || high(a) == high(b);
   }
 
   // Whether an earlier arrow runs the same way already.
@@ -274,6 +296,7 @@ class Layout {
     }
     tail_.assign(scene_.arrows.size(), 0);
     head_.assign(scene_.arrows.size(), 0);
+    place_slanted_ports();
     for (auto& [side, meetings] : sides) {
       std::stable_sort(meetings.begin(), meetings.end(), [](const Meeting& a, const Meeting& b) {
         return a.height > b.height;
@@ -287,96 +310,183 @@ class Layout {
     }
   }
 
-  // Beside the boxes, shorter ways inside longer ones; how far each column reaches with them.
-  void place_lanes() {
-    lane_.assign(scene_.arrows.size(), 0);
+  // Slanted arrows share the top or bottom of a box in the order of where they lead.
+  void place_slanted_ports() {
+    struct Meeting {
+      std::size_t arrow;
+      bool at_head;
+      double x;
+    };
+    std::map<std::pair<int, bool>, std::vector<Meeting>> sides;
+    for (std::size_t k = 0; k < scene_.arrows.size(); ++k) {
+      if (routes_[k] != Route::slanted) continue;
+      const Arrow& arrow = scene_.arrows[k];
+      const bool up = row(arrow.to) > row(arrow.from);
+      const double side = on_left(arrow) ? -1 : 1;
+      sides[{arrow.from, up}].push_back({k, false, box(arrow.to).centre.x + side});
+      sides[{arrow.to, !up}].push_back({k, true, box(arrow.from).centre.x + side});
+    }
+    for (auto& [side, meetings] : sides) {
+      std::stable_sort(meetings.begin(), meetings.end(),
+                       [](const Meeting& a, const Meeting& b) { return a.x < b.x; });
+      const auto n = static_cast<double>(meetings.size());
+      const double gap = std::min(50.0, 0.8 * box(side.first).width / n);
+      for (std::size_t k = 0; k < meetings.size(); ++k)
+        (meetings[k].at_head ? head_ : tail_)[meetings[k].arrow] =
+            (static_cast<double>(k) - (n - 1) / 2) * gap;
+    }
+  }
+
+  // ---- How far everything reaches, from its column's centre ----
+
+  static void extend(Reach& reach, int low, int high, double value) {
+    for (int band = low; band <= high; ++band)
+      reach[band] = std::max(reach.try_emplace(band, value).first->second, value);
+  }
+
+  static double furthest(const Reach& reach, int low, int high) {
+    double out = 0;
+    for (int band = low; band <= high; ++band)
+      if (const auto found = reach.find(band); found != reach.end())
+        out = std::max(out, found->second);
+    return out;
+  }
+
+  int low_row(const Arrow& arrow) const { return std::min(row(arrow.from), row(arrow.to)); }
+  int high_row(const Arrow& arrow) const { return std::max(row(arrow.from), row(arrow.to)); }
+  Reach& reach(const Arrow& arrow) {
+    Column& c = column(arrow.to);
+    return on_left(arrow) ? c.left : c.right;
+  }
+
+  void reach_of_boxes() {
+    for (Column& c : columns_)
+      for (const int b : c.boxes) {
+        const int band = 2 * row(b);
+        extend(c.left, band, band, box(b).width / 2 - box(b).centre.x);
+        extend(c.right, band, band, box(b).width / 2 + box(b).centre.x);
+      }
     for (std::size_t k = 0; k < scene_.arrows.size(); ++k) {
       const Arrow& arrow = scene_.arrows[k];
-      Column& c = column(arrow.from);
+      const int band = 2 * low_row(arrow);
       if (routes_[k] == Route::vertical) {
-        const double reach = offset_of(arrow) + label_gap + arrow.width;
-        double& side = on_left(arrow) ? c.left : c.right;
-        side = std::max(side, reach);
+        const double x = (on_left(arrow) ? -1 : 1) * box(arrow.from).centre.x;
+        extend(reach(arrow), band + 1, band + 1, x + offset_of(arrow) + label_gap + arrow.width);
       } else if (routes_[k] == Route::slanted) {
-        double& side = on_left(arrow) ? c.left : c.right;
-        side = std::max(side, c.half_width + label_gap + arrow.width / 2);
+        const double x = slanted_label(k).x;
+        extend(column(arrow.to).left, band + 1, band + 1, arrow.width / 2 - x);
+        extend(column(arrow.to).right, band + 1, band + 1, arrow.width / 2 + x);
       } else if (routes_[k] == Route::loop) {
-        c.left = std::max(c.left, c.half_width + 34 + label_gap + arrow.width);
+        extend(reach(arrow), band, band, loop_reach(arrow));
       }
     }
+  }
+
+  double loop_reach(const Arrow& arrow) {
+    const Box& b = box(arrow.from);
+    return b.width / 2 - b.centre.x + 0.75 * loop_bulge + label_gap + arrow.width;
+  }
+
+  // Beside the boxes, shorter ways inside longer ones.
+  void place_lanes() {
+    lane_.assign(scene_.arrows.size(), 0);
     std::vector<std::size_t> lanes;
     for (std::size_t k = 0; k < scene_.arrows.size(); ++k)
       if (routes_[k] == Route::lane) lanes.push_back(k);
     std::stable_sort(lanes.begin(), lanes.end(), [&](std::size_t a, std::size_t b) {
       return span(scene_.arrows[a]) < span(scene_.arrows[b]);
     });
-    std::map<std::pair<int, bool>, double> reach;
     for (const std::size_t k : lanes) {
       const Arrow& arrow = scene_.arrows[k];
-      const bool left = on_left(arrow);
-      Column& c = column(arrow.from);
-      double& at_least = reach.try_emplace({column_of_[at(arrow.from)], left}, c.half_width)
-                             .first->second;
-      // Labels of what runs between the boxes stay clear of the lane.
-      double& side = left ? c.left : c.right;
-      at_least = std::max(at_least, reaches_beside(arrow, left)) + lane_gap;
-      lane_[k] = left ? -at_least : at_least;
-      at_least += label_gap + arrow.width;
-      side = std::max(side, at_least);
+      Reach& side = reach(arrow);
+      const int low = 2 * low_row(arrow), high = 2 * high_row(arrow);
+      const double x = furthest(side, low, high) + lane_gap;
+      lane_[k] = on_left(arrow) ? -x : x;
+      extend(side, low, high, x + label_gap + arrow.width);
     }
   }
 
-  // How far labels between the boxes reach, in the rows that an arrow passes.
-  double reaches_beside(const Arrow& arrow, bool left) {
-    double out = 0;
-    const int low = std::min(row(arrow.from), row(arrow.to));
-    const int high = std::max(row(arrow.from), row(arrow.to));
-    for (std::size_t k = 0; k < scene_.arrows.size(); ++k) {
-      const Arrow& other = scene_.arrows[k];
-      if (routes_[k] != Route::vertical || on_left(other) != left ||
-          column_of_[at(other.from)] != column_of_[at(arrow.from)])
-        continue;
-      const int other_low = std::min(row(other.from), row(other.to));
-      if (other_low >= low && other_low < high)
-        out = std::max(out, offset_of(other) + label_gap + other.width - 8);
-    }
-    return out;
-  }
-
-  int span(const Arrow& arrow) const { return std::abs(row(arrow.from) - row(arrow.to)); }
+  int span(const Arrow& arrow) const { return high_row(arrow) - low_row(arrow); }
 
   // How far beside the middle an arrow between two boxes runs.
   double offset_of(const Arrow& arrow) {
     return std::min(box(arrow.from).width, box(arrow.to).width) * 0.22;
   }
 
-  void place_columns() {
-    // Satellites reach beyond what runs beside the boxes.
-    for (int c = 0; c < static_cast<int>(columns_.size()); ++c) {
-      double left = 0, right = 0;
-      for (std::size_t k = 0; k < scene_.arrows.size(); ++k) {
-        if (routes_[k] != Route::satellite || column_of_[at(scene_.arrows[k].to)] != c) continue;
-        const double reach = satellite_gap + box(scene_.arrows[k].from).width;
-        double& side = on_left(scene_.arrows[k]) ? left : right;
-        side = std::max(side, reach);
+  // Setpoints and sources, as near as what else is on that side of the box allows.
+  void place_satellites() {
+    std::map<std::pair<int, bool>, std::vector<std::size_t>> groups;
+    for (std::size_t k = 0; k < scene_.arrows.size(); ++k)
+      if (routes_[k] == Route::satellite)
+        groups[{scene_.arrows[k].to, on_left(scene_.arrows[k])}].push_back(k);
+    for (const auto& [side, members] : groups) {
+      const auto [target, left] = side;
+      const int band = 2 * row(target);
+      Reach& extent = left ? column(target).left : column(target).right;
+      double height = 0, width = 0, middle = 0;
+      for (const std::size_t k : members) {
+        const Box& satellite = box(scene_.arrows[k].from);
+        height += satellite.height + 6;
+        width = std::max(width, satellite.width);
+        middle += head_[k] / static_cast<double>(members.size());
       }
-      Column& column = columns_[at(c)];
-      satellite_left_[c] = column.left;
-      satellite_right_[c] = column.right;
-      if (left > 0) column.left += left;
-      if (right > 0) column.right += right;
+      double near = box(target).width / 2 + (left ? -1 : 1) * box(target).centre.x;
+      bool is_far = false;
+      // Lanes that end at the box all lead up, or all down; the satellites stand clear of them.
+      double lowest_up = 1e9, highest_down = -1e9;
+      for (std::size_t k = 0; k < scene_.arrows.size(); ++k) {
+        const Arrow& arrow = scene_.arrows[k];
+        if (column_of_[at(arrow.to)] != column_of_[at(target)] || on_left(arrow) != left) continue;
+        if (routes_[k] == Route::loop && arrow.to == target)
+          near = std::max(near, loop_reach(arrow));
+        if (routes_[k] != Route::lane) continue;
+        if (arrow.from == target || arrow.to == target) {
+          const double port = arrow.to == target ? head_[k] : tail_[k];
+          const int other = arrow.to == target ? arrow.from : arrow.to;
+          if (row(other) > row(target))
+            lowest_up = std::min(lowest_up, port);
+          else
+            highest_down = std::max(highest_down, port);
+        } else if (low_row(arrow) <= row(target) && high_row(arrow) >= row(target)) {
+          is_far = true;
+        }
+      }
+      is_far = is_far || (lowest_up < 1e9 && highest_down > -1e9);
+      if (is_far) {
+        near = furthest(extent, band, band);
+      } else {
+        middle = std::min(middle, lowest_up - height / 2 - 2);
+        middle = std::max(middle, highest_down + height / 2 + 2);
+      }
+      double y = box(target).centre.y + middle + height / 2;
+      for (const std::size_t k : members) {
+        Box& satellite = box(scene_.arrows[k].from);
+        const double x = near + satellite_gap + satellite.width / 2;
+        satellite.centre = {left ? -x : x, y - satellite.height / 2 - 3};
+        y -= satellite.height + 6;
+      }
+      extend(extent, band, band, near + satellite_gap + width);
     }
-    double x = 0;
+  }
+
+  // Each column as far to the left as those before it allow.
+  void place_columns() {
     for (std::size_t k = 0; k < order_.size(); ++k) {
       Column& c = columns_[at(order_[k])];
-      if (k > 0) {
-        const Column& before = columns_[at(order_[k - 1])];
-        x += before.right + link_width(order_[k - 1], order_[k]) + c.left;
+      double x = -1e9;
+      for (std::size_t j = 0; j < k; ++j) {
+        const Column& before = columns_[at(order_[j])];
+        const double gap = link_width(order_[j], order_[k]);
+        for (const auto& [band, right] : before.right)
+          if (const auto left = c.left.find(band); left != c.left.end())
+            x = std::max(x, before.centre + right + left->second + (band % 2 == 0 ? gap : 24));
       }
+      if (x < -1e8)
+        x = k == 0 ? 0 : columns_[at(order_[k - 1])].centre + 200;
       c.centre = x;
+      for (int b = 0; b < static_cast<int>(scene_.boxes.size()); ++b)
+        if (column_of_[at(b)] == order_[k]) box(b).centre.x += c.centre;
     }
-    for (Column& c : columns_)
-      for (const int b : c.boxes) box(b).centre.x += c.centre;
   }
 
   // Room between two columns, for what links them.
@@ -386,31 +496,6 @@ class Layout {
       if (links(arrow) && column_of_[at(arrow.to)] == left && column_of_[at(arrow.from)] == right)
         width = std::max(width, arrow.width + 30);
     return width;
-  }
-
-  void place_satellites() {
-    std::map<std::pair<int, bool>, std::vector<std::size_t>> groups;
-    for (std::size_t k = 0; k < scene_.arrows.size(); ++k)
-      if (routes_[k] == Route::satellite)
-        groups[{scene_.arrows[k].to, on_left(scene_.arrows[k])}].push_back(k);
-    for (const auto& [side, members] : groups) {
-      const int c = column_of_[at(side.first)];
-      const Box& target = box(side.first);
-      const bool left = side.second;
-      const double reach = (left ? satellite_left_[c] : satellite_right_[c]) + satellite_gap;
-      double height = 0;
-      for (const std::size_t k : members) height += box(scene_.arrows[k].from).height + 6;
-      double middle = 0;
-      for (const std::size_t k : members) middle += head_[k] / static_cast<double>(members.size());
-      double y = target.centre.y + middle + height / 2;
-      for (const std::size_t k : members) {
-        Box& satellite = box(scene_.arrows[k].from);
-        const double x = reach + satellite.width / 2;
-        satellite.centre = {columns_[at(c)].centre + (left ? -x : x),
-                            y - satellite.height / 2 - 3};
-        y -= satellite.height + 6;
-      }
-    }
   }
 
   // ---- Paths ----
@@ -450,24 +535,40 @@ class Layout {
     arrow.label_at = {x + (left ? -1 : 1) * (label_gap + arrow.width / 2), (start.y + end.y) / 2};
   }
 
-  void draw_slanted(std::size_t k) {
-    Arrow& arrow = scene_.arrows[k];
-    const double shift = (on_left(arrow) ? -1 : 1) * offset_of(arrow);
+  std::pair<Point, Point> slanted_ends(std::size_t k) {
+    const Arrow& arrow = scene_.arrows[k];
     const Box& from = box(arrow.from);
     const Box& to = box(arrow.to);
     const double up = to.centre.y > from.centre.y ? 1 : -1;
-    const Point start{from.centre.x + shift, from.centre.y + up * from.height / 2};
-    const Point end{to.centre.x + shift, to.centre.y - up * to.height / 2};
-    const double bend = 0.45 * (end.y - start.y);
+    return {{from.centre.x + tail_[k], from.centre.y + up * from.height / 2},
+            {to.centre.x + head_[k], to.centre.y - up * to.height / 2}};
+  }
+
+  // Beside the middle, clear of the line whatever its slope.
+  Point slanted_label(std::size_t k) {
+    const Arrow& arrow = scene_.arrows[k];
+    const auto [start, end] = slanted_ends(k);
+    const double slope = std::abs((end.x - start.x) / (end.y - start.y));
+    const double away = label_gap + arrow.width / 2 + slope * arrow.height / 2;
+    const double x = (start.x + end.x) / 2;
+    bool left = on_left(arrow);
+    // Outwards, unless its counterpart runs beside it.
+    bool has_counterpart = false;
+    for (std::size_t j = 0; j < scene_.arrows.size(); ++j)
+      has_counterpart |= routes_[j] == Route::slanted && scene_.arrows[j].from == arrow.to &&
+                         scene_.arrows[j].to == arrow.from;
+    const double middle = column(arrow.to).centre;
+    if (!has_counterpart && std::abs(x - middle) > 20) left = x < middle;
+    return {x + (left ? -away : away), (start.y + end.y) / 2};
+  }
+
+  void draw_slanted(std::size_t k) {
+    Arrow& arrow = scene_.arrows[k];
+    const auto [start, end] = slanted_ends(k);
     Path path(start);
-    path.curve_to({start.x, start.y + bend}, {end.x, end.y - bend}, end);
+    path.line_to(end);
     arrow.path = std::move(path).points();
-    // Beside the tail, where arrows that meet in one box are still apart.
-    const double t = 0.3;
-    const double w = 3 * t * t - 2 * t * t * t;
-    const double away = end.x > start.x ? 1 : -1;
-    arrow.label_at = {start.x + w * (end.x - start.x) - away * (label_gap + arrow.width / 2),
-                      start.y + 0.42 * (end.y - start.y)};
+    arrow.label_at = slanted_label(k);
   }
 
   void draw_lane(std::size_t k) {
@@ -494,11 +595,10 @@ class Layout {
     Arrow& arrow = scene_.arrows[k];
     const Point start = side(arrow.from, true, tail_[k] + 3);
     const Point end = side(arrow.to, true, head_[k] - 3);
-    const double bulge = 40;
     Path path(start);
-    path.curve_to({start.x - bulge, start.y + 14}, {end.x - bulge, end.y - 14}, end);
+    path.curve_to({start.x - loop_bulge, start.y + 14}, {end.x - loop_bulge, end.y - 14}, end);
     arrow.path = std::move(path).points();
-    arrow.label_at = {start.x - 0.75 * bulge - label_gap - arrow.width / 2,
+    arrow.label_at = {start.x - 0.75 * loop_bulge - label_gap - arrow.width / 2,
                       (start.y + end.y) / 2};
   }
 
@@ -543,7 +643,6 @@ class Layout {
   std::vector<double> tail_;    // per arrow: where on a side it begins and ends, from the middle
   std::vector<double> head_;
   std::vector<double> lane_;    // per arrow, from the column's centre
-  std::map<int, double> satellite_left_, satellite_right_;  // per column: how far the rest reaches
 };
 
 }  // namespace

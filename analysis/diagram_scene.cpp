@@ -250,7 +250,7 @@ class SceneMaker {
     Box satellite;
     satellite.kind = kind;
     satellite.name = name;
-    satellite.lines = {{Style::equation, name}, {Style::detail, detail}};
+    satellite.lines = {{Style::plain, name}, {Style::detail, detail}};
     satellite.beside = beside;
     Arrow arrow;
     arrow.kind = arrow_kind;
@@ -267,8 +267,8 @@ class SceneMaker {
   void add_satellites() {
     for (const Controller& controller : circuit_.controllers)
       if (has_constant_setpoint(controller))
-        add_satellite(Box::Kind::setpoint, box_of_[at(controller.error)], "setpoint y",
-                      size_text(controller.setpoint.rows()) + trials_text(controller.setpoint),
+        add_satellite(Box::Kind::setpoint, box_of_[at(controller.error)], "setpoint",
+                      "y, " + size_text(controller.setpoint.rows()) + trials_text(controller.setpoint),
                       Arrow::Kind::setpoint, false);
     for (int s = 0; s < static_cast<int>(circuit_.sources.size()); ++s) {
       const system::Source& source = circuit_.sources[at(s)];
@@ -331,7 +331,8 @@ class SceneMaker {
       arrow.label.push_back({Style::detail, gain == 1 ? "1:1" : "× " + number(gain)});
     }
     if (const std::string carried = carried_text(edge); !carried.empty())
-      arrow.label.push_back({Style::detail, "of " + carried});
+      arrow.label.push_back(
+          {Style::detail, arrow.kind == Arrow::Kind::setpoint ? carried : "of " + carried});
     if (edge.receiver_slope) arrow.label.push_back({Style::detail, "× slope of receiver"});
   }
 
@@ -408,6 +409,7 @@ class SceneMaker {
       return std::nullopt;
     MatrixXd product;
     std::string name;
+    int factors = 0;
     double cost = 0;
     for (const std::size_t step : path) {
       const system::Weights& weights = *circuit_.edges[at(edge_of_[step])].weights;
@@ -415,7 +417,9 @@ class SceneMaker {
               (step == path.front() ? 1.0 : static_cast<double>(product.cols()));
       if (cost > largest_comparison) return std::nullopt;
       product = step == path.front() ? weights.dense() : MatrixXd(weights.dense() * product);
-      name = (scene_.arrows[step].identity ? "" : symbol_of_[step]) + name;
+      if (scene_.arrows[step].identity) continue;
+      name = symbol_of_[step] + name;
+      ++factors;
     }
     const MatrixXd feedback = back.dense();
     if (name.empty() || feedback.rows() != product.cols() || feedback.cols() != product.rows())
@@ -428,7 +432,7 @@ class SceneMaker {
                           1e-9 * std::abs(scale) * std::sqrt(square))
       return std::nullopt;
     const double shown = std::abs(std::abs(scale) - 1) < 1e-9 ? std::copysign(1, scale) : scale;
-    return Mirror{factor(shown) + (path.size() > 1 ? "(" + name + ")ᵀ" : name + "ᵀ"), scale < 0};
+    return Mirror{factor(shown) + (factors > 1 ? "(" + name + ")ᵀ" : name + "ᵀ"), scale < 0};
   }
 
   static void measure(Arrow& arrow) {
@@ -464,7 +468,7 @@ class SceneMaker {
 
 Scene make_scene(const Circuit& circuit) { return SceneMaker(circuit).make(); }
 
-double line_height(Line::Style style) { return 1.3 * font_size(style); }
+double line_height(Line::Style style) { return std::round(1.35 * font_size(style)); }
 
 double text_width(const std::string& text, double size) {
   // Thousandths of the font size, from the font's table, for U+0020 to U+007E.

@@ -14,7 +14,7 @@ struct Point {
 
 /// A line of text in a box or beside an arrow.
 struct Line {
-  enum class Style { name, equation, detail } style = Style::equation;
+  enum class Style { name, equation, plain, detail } style = Style::equation;
   std::string text;
 };
 
@@ -50,7 +50,7 @@ Scene make_scene(const system::Circuit& circuit);
 void lay_out(Scene& scene);
 
 constexpr double font_size(Line::Style style) {
-  return style == Line::Style::name ? 13 : style == Line::Style::equation ? 12 : 10.5;
+  return style == Line::Style::name ? 13 : style == Line::Style::detail ? 10.5 : 12;
 }
 /// How wide the text is in DejaVu Sans, in points; as good as the font's own table for what stands in
 /// equations and names.

@@ -215,9 +215,13 @@ void print_summary(const Prepared& ready, const SolveSummary& summary,
       else
         text += pole->values[0] > 0 ? ", unstable" : ", neutral";
     }
-    line("slowest mode", text + " (Jacobian at the end)");
+    line("slowest mode", text + (text.rfind("pole none", 0) == 0 ? "" : " (Jacobian at the end)"));
   }
-  if (decay) line("measured decay", spread(*decay) + " (last two decades of the residual)");
+  if (decay) {
+    const std::string text = spread(*decay);
+    line("measured decay",
+         text + (text.rfind("none", 0) == 0 ? "" : " (last two decades of the residual)"));
+  }
   line("result", result.string());
   for (const std::string& warning : ready.warnings)
     std::cout << "  " << style.yellow("warning") << "           " << warning << '\n';

@@ -62,8 +62,6 @@ class Initialisation {
   virtual std::optional<GivenNumbers> given(const std::filesystem::path& base) const;
   /// Number of rows (trials) that given numbers hold, where they are a matrix.
   virtual std::optional<Index> rows_given(const std::filesystem::path& base) const;
-  /// The projections named by `of`.
-  virtual std::vector<std::string> uses() const { return {}; }
   virtual void fields(core::Fields&) {}
   /// What bounds on single parameters cannot say. @throws InputError
   virtual void check() const {}

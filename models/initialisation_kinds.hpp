@@ -74,7 +74,6 @@ struct RelativeInit : Initialisation {
   std::vector<std::string> of;  ///< their names; a model fills in what is not given
 
   bool makes_vectors() const override { return false; }
-  std::vector<std::string> uses() const override { return of; }
   void fields(core::Fields& f) override;
 
  protected:

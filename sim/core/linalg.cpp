@@ -3,6 +3,8 @@
 #include <cblas.h>
 #include <lapacke.h>
 
+#include <Spectra/GenEigsSolver.h>
+
 #include <algorithm>
 #include <limits>
 #include <stdexcept>
@@ -33,6 +35,28 @@ Eigen::VectorXcd eigenvalues(const MatrixXd& a) {
     return p.real() != q.real() ? p.real() > q.real() : p.imag() > q.imag();
   });
   return Eigen::Map<Eigen::VectorXcd>(poles.data(), n);
+}
+
+std::optional<std::complex<double>> rightmost_eigenvalue(
+    const std::function<void(const double* x, double* y)>& product, Index n) {
+  struct Operator {
+    using Scalar = double;
+    const std::function<void(const double*, double*)>& product;
+    Index n;
+    Index rows() const { return n; }
+    Index cols() const { return n; }
+    void perform_op(const double* x, double* y) const { product(x, y); }
+  } operation{product, n};
+  constexpr Index wanted = 3;  // a pair is never cut in two, and a close second doesn't slow the first
+  Spectra::GenEigsSolver<Operator> solver(operation, wanted, std::min<Index>(n, 40));
+  solver.init();
+  solver.compute(Spectra::SortRule::LargestReal, 200, 1e-8);
+  if (solver.info() != Spectra::CompInfo::Successful) return std::nullopt;
+  const Eigen::VectorXcd values = solver.eigenvalues();
+  std::complex<double> best = values[0];
+  for (const std::complex<double> value : values)
+    if (value.real() > best.real()) best = value;
+  return std::complex<double>(best.real(), std::abs(best.imag()));
 }
 
 double spectral_abscissa(const MatrixXd& a) {

@@ -3,6 +3,7 @@
 
 #include <Eigen/Core>
 #include <complex>
+#include <functional>
 #include <optional>
 
 namespace settle::core {
@@ -14,6 +15,12 @@ using Eigen::VectorXd;
 /// Eigenvalues λ of a square real matrix, rightmost first (a conjugate pair: positive imaginary part
 /// first). LAPACK dgeev. @throws std::runtime_error  where the QR iteration does not converge
 Eigen::VectorXcd eigenvalues(const MatrixXd& a);
+
+/// The rightmost eigenvalue (imaginary part ≥ 0) of an n × n real matrix that is known by its product
+/// y = A x alone, by restarted Arnoldi iteration to a relative 1e-8; nullopt where that does not converge.
+/// Deterministic: it starts from a fixed vector. Source: Spectra's GenEigsSolver.
+std::optional<std::complex<double>> rightmost_eigenvalue(
+    const std::function<void(const double* x, double* y)>& product, Index n);
 
 /// Spectral abscissa max Re λ(A); −∞ for an empty matrix.
 double spectral_abscissa(const MatrixXd& a);

@@ -179,15 +179,13 @@ class Recorder::Impl {
       guarded([&] { flush(); });
   }
 
-  void add_measure(const std::string& name, const std::string& units, const std::string& long_name,
+  void add_measure(std::string name, const std::string& units, const std::string& long_name,
                    const VectorXd& per_trial, const std::vector<std::string>& reasons) {
     if (!is_open()) return;
     const bool explained = std::any_of(reasons.begin(), reasons.end(),
                                        [](const std::string& text) { return !text.empty(); });
-    if (file_->exists(name) || (explained && file_->exists(name + "_reason")))
-      throw core::InputError(path_.string(),
-                             "the measure \"" + name + "\" has a name that is taken",
-                             "names that differ in the result file");
+    while (file_->exists(name) || (explained && file_->exists(name + "_reason")))
+      name = "measured_" + name;
     guarded([&] {
       const Axis trial = {"trial", trials_};
       root_->put(name, {trial},

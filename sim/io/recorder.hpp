@@ -44,8 +44,8 @@ class Recorder final : public solve::Observer {
   bool step(const solve::Progress&) override;
 
   /// A number per trial that was measured after the run, before finish(). Where it does not exist
-  /// it is NaN, and `reasons` (one a trial, or none) says why. @throws InputError  for a name that
-  /// is taken
+  /// it is NaN, and `reasons` (one a trial, or none) says why. Where a trajectory has taken the
+  /// name, it is called measured_NAME.
   void add_measure(const std::string& name, const std::string& units, const std::string& long_name,
                    const system::VectorXd& per_trial, const std::vector<std::string>& reasons = {});
   /// Writes outcome, phases and final state, cuts the trajectories to their length and closes the

@@ -188,7 +188,8 @@ bool SettlingMonitor::is_settled(Index k) const {
   return trial.below_since + dwell_ <= t_ * (1 + 1e-12);
 }
 
-std::pair<Outcome, std::string> SettlingMonitor::classify(Index k) const {
+std::pair<Outcome, std::string> SettlingMonitor::classify(
+    Index k, const system::Segment& last) const {
   const Trial& trial = trials_[at(k)];
   const std::string residual = "relative residual " + core::brief(trial.relative) + ", tolerance " +
                                core::brief(tolerance_);
@@ -200,6 +201,8 @@ std::pair<Outcome, std::string> SettlingMonitor::classify(Index k) const {
   const bool counts = trial.relative > 30 * rtol_;  // else it is the solver's own noise
   if (counts && grows(envelope))
     return {Outcome::diverged, residual + ": the rate of change grew throughout the last half"};
+  if (const std::string source = system_.changing_source(last, t_); !source.empty())
+    return {Outcome::not_settled, residual + ": driven by \"" + source + "\", which still changes"};
   if (counts && envelope.turns >= 3 && persists(envelope))
     return {Outcome::oscillating, residual + ": bounded, and it does not decay"};
   if (trial.relative <= 30 * rtol_)

@@ -26,7 +26,7 @@ class SettlingMonitor {
   double below_since(Index trial) const { return trials_[at(trial)].below_since; }
   const ResidualHistory& history(Index trial) const { return trials_[at(trial)].history; }
   /// The outcome of the phase for a trial that is still there, and why.
-  std::pair<Outcome, std::string> classify(Index trial) const;
+  std::pair<Outcome, std::string> classify(Index trial, const system::Segment& last) const;
 
  private:
   struct Trial {

@@ -146,7 +146,7 @@ class StepLoop {
       else if (interrupted && !monitor_.is_settled(k))
         outcome = {Outcome::not_settled, "interrupted"};
       else
-        outcome = monitor_.classify(k);
+        outcome = monitor_.classify(k, result.segment);
       const bool settled = outcome.first == Outcome::settled;
       result.outcomes.push_back(outcome.first);
       result.settled_at.push_back(settled ? monitor_.below_since(k) : nan);

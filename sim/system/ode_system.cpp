@@ -141,8 +141,13 @@ OdeSystem::Program OdeSystem::program_for(const std::vector<int>& targets) const
 }
 
 void OdeSystem::make_programs() {
-  all_ = program_for(dynamic_);
-  values_ = program_for(instantaneous_);
+  std::vector<int> every = dynamic_;
+  every.insert(every.end(), instantaneous_.begin(), instantaneous_.end());
+  all_ = program_for(every);
+  // Every rate and every instantaneous node, whatever reads them.
+  std::copy_if(all_.begin(), all_.end(), std::back_inserter(values_), [this](const Operation& o) {
+    return o.kind == Operation::rate || offset(o.index) < 0;
+  });
   for (const int i : dynamic_) single_[i] = program_for({i});
 }
 
@@ -180,19 +185,26 @@ MatrixXd OdeSystem::initial_state() const {
 
 double OdeSystem::next_breakpoint(double t) const {
   double next = std::numeric_limits<double>::infinity();
-  for (const Source& source : circuit_.sources) {
-    double own;
-    if (source.profile) {
-      own = source.profile->next_breakpoint(t);
-    } else {
-      const double h = source.noise.interval;
-      double k = std::floor(t / h) + 1;
-      while (k * h <= t) ++k;  // rounding of the quotient
-      own = k * h;
-    }
-    next = std::min(next, own);
-  }
+  for (const Source& source : circuit_.sources)
+    next = std::min(next, next_breakpoint_of(source, t));
   return next;
+}
+
+double OdeSystem::next_breakpoint_of(const Source& source, double t) {
+  if (source.profile) return source.profile->next_breakpoint(t);
+  const double h = source.noise.interval;
+  double k = std::floor(t / h) + 1;
+  while (k * h <= t) ++k;  // rounding of the quotient
+  return k * h;
+}
+
+std::string OdeSystem::changing_source(const Segment& segment, double t) const {
+  for (const Source& source : circuit_.sources)
+    if (std::isfinite(next_breakpoint_of(source, t)) ||
+        (source.profile && (source.profile->slope(t, segment.begin) != 0 ||
+                            source.profile->slope(0.5 * (segment.begin + t), segment.begin) != 0)))
+      return source.name;
+  return "";
 }
 
 Workspace OdeSystem::make_workspace() const {

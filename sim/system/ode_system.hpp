@@ -64,6 +64,9 @@ class OdeSystem {
   /// The first breakpoint of any source after t; +∞ where there is none.
   double next_breakpoint(double t) const;
 
+  /// The name of a source that still changes at t or later in the segment's phase; "" where none does.
+  std::string changing_source(const Segment& segment, double t) const;
+
   Workspace make_workspace() const;
   /// Prepares a workspace for evaluations within a segment.
   void begin(const Segment& segment, Workspace& workspace) const;
@@ -103,6 +106,7 @@ class OdeSystem {
   };
   using Program = std::vector<Operation>;
 
+  static double next_breakpoint_of(const Source& source, double t);
   void order_instantaneous();
   void make_programs();
   Program program_for(const std::vector<int>& targets) const;

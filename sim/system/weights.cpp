@@ -13,9 +13,12 @@ struct Overloaded : Ts... {
 template <class... Ts>
 Overloaded(Ts...) -> Overloaded<Ts...>;
 
-// y += g A x, with Eigen's matrix-vector kernel where there is one column.
+// y += g A x, with Eigen's matrix-vector kernel where there is one column. Its product of one row
+// allocates, so that is a dot product a column.
 void product_add(double g, const MatrixXd& a, const ConstBlock& x, Block y) {
-  if (x.cols() == 1)
+  if (a.rows() == 1)
+    for (Index c = 0; c < x.cols(); ++c) y(0, c) += g * a.row(0).dot(x.col(c));
+  else if (x.cols() == 1)
     y.col(0).noalias() += g * (a * x.col(0));
   else
     y.noalias() += g * (a * x);

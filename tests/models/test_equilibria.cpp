@@ -16,7 +16,7 @@ namespace {
 // condition of the loop, which is below 1e3 in all the circuits here.
 const std::string tight =
     "[solver]\nrtol = 1e-9\natol = 1e-12\nduration = 20000.0\nsettled = { tolerance = 1e-8 }\n";
-constexpr double close = 1e-5;
+constexpr double small = 1e-5;
 
 std::string model(const std::string& scheme, const std::string& layers, const std::string& transfer,
                   const std::string& more) {
@@ -51,7 +51,7 @@ TEST_CASE("one linear loop rests at B (W B - I/G)^-1 y, contracting, square and 
       const double g = c.gain_i / c.leak + c.gain_p;
       CHECK(relative(s.part("hidden", summary.final_state),
                      ndi(s.weights("hidden->control"), s.weights("control->hidden"), g,
-                         s.setpoint("control"))) < close);
+                         s.setpoint("control"))) < small);
     }
 }
 
@@ -70,11 +70,11 @@ TEST_CASE("sequential and simultaneous loops rest at the chain of closed forms")
       for (int k = n; k >= 1; --k) {
         const std::string r = "hidden_" + std::to_string(k), u = "control_" + std::to_string(k);
         delta = ndi(s.weights(r + "->" + u), s.weights(u + "->" + r), 1 / 0.2, delta);
-        CHECK(relative(s.part(r, summary.final_state), delta) < close * 10);
+        CHECK(relative(s.part(r, summary.final_state), delta) < small * 10);
       }
       bottom[which++] = s.part("hidden_1", summary.final_state);
     }
-    CHECK(relative(bottom[0], bottom[1]) < close * 10);
+    CHECK(relative(bottom[0], bottom[1]) < small * 10);
   }
 }
 
@@ -87,7 +87,7 @@ TEST_CASE("about a rest state of tanh loops, sequential and simultaneous end at 
     REQUIRE(summary.outcome() == solve::Outcome::settled);
     ends[which++] = s.part("hidden_1", summary.final_state);
   }
-  CHECK(relative(ends[0], ends[1]) < close * 10);
+  CHECK(relative(ends[0], ends[1]) < small * 10);
 }
 
 TEST_CASE("a single linear loop rests at delta_1 = B (A B - I/G)^-1 delta_L, carried up by W") {
@@ -102,8 +102,8 @@ TEST_CASE("a single linear loop rests at delta_1 = B (A B - I/G)^-1 delta_L, car
     const MatrixXd b = s.weights("control->hidden_1"), a = w2 * w1;
     CHECK(relative(b, -a.transpose()) < 1e-14);
     const MatrixXd x1 = ndi(a, b, 0.1 / 0.2 + 0.05, s.setpoint("control"));
-    CHECK(relative(s.part("hidden_1", summary.final_state), x1) < close);
-    CHECK(relative(s.part("hidden_2", summary.final_state), w1 * x1) < close);
+    CHECK(relative(s.part("hidden_1", summary.final_state), x1) < small);
+    CHECK(relative(s.part("hidden_2", summary.final_state), w1 * x1) < small);
   }
 }
 
@@ -126,7 +126,7 @@ TEST_CASE("a tanh loop rests where Newton's method finds W phi(r) - y = u/G, r =
       u -= j.lu().solve(f);
     }
     REQUIRE((w * (b * u).array().tanh().matrix() - y - u / g).norm() < 1e-10);
-    CHECK(relative(s.part("hidden", summary.final_state), b * u) < close);
+    CHECK(relative(s.part("hidden", summary.final_state), b * u) < small);
   }
 }
 
@@ -162,7 +162,7 @@ TEST_CASE("a setpoint outside the range of W phi winds the integrator up to |xi|
   const VectorXd xi = s.part("control.integral", summary.final_state);
   const VectorXd e = s.weights("hidden->control") * r.array().tanh().matrix() - VectorXd::Constant(4, 10);
   CHECK(e.cwiseAbs().minCoeff() > 5);
-  CHECK(relative(xi, e / 0.05) < close);
+  CHECK(relative(xi, e / 0.05) < small);
 }
 
 TEST_CASE("without a leak an expanding layer's rates settle to (B W)^-1 B y while its control drifts") {

@@ -196,14 +196,13 @@ TEST_CASE("a file that is no result is refused by the reader", "[io][recorder]")
   {
     io::Recorder recorder(folder / "run.h5", system, solver_options(1), {}, run_info());
     recorder.add_measure("gain", "1", "gain", VectorXd::Ones(2));
-    CHECK(contains(
-        input_error([&] { recorder.add_measure("hidden", "1", "taken", VectorXd::Ones(2)); }),
-        "taken"));
+    recorder.add_measure("hidden", "1", "a name that a population has", VectorXd::Ones(2));
     recorder.finish(summary_of(system, 1));
   }
   const io::ResultFile result(folder / "run.h5");
   CHECK(result.time().size() == 0);
   CHECK(result.trajectory("hidden").rows() == 0);
+  CHECK(result.measure("measured_hidden"));
   CHECK(contains(input_error([&] { result.trajectory("hiden"); }), "did you mean \"hidden\"?"));
   CHECK(contains(input_error([&] { result.trajectory("hidden", 2); }), "a trial from 0 to 1"));
   CHECK(contains(input_error([&] { result.final_state("control.integal"); }),

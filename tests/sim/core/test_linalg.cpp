@@ -1,0 +1,93 @@
+// Decompositions against their defining equations.
+#include <catch2/catch.hpp>
+
+#include "sim/core/linalg.hpp"
+#include "sim/core/random.hpp"
+
+using namespace settle::core;
+
+namespace {
+
+MatrixXd random_matrix(Index rows, Index cols, const char* name) {
+  const RandomStream stream(5, name);
+  MatrixXd a(rows, cols);
+  for (Index i = 0; i < a.size(); ++i) a.data()[i] = stream.normal(static_cast<std::uint64_t>(i));
+  return a;
+}
+
+}  // namespace
+
+TEST_CASE("eigenvalues come rightmost first, and a diagonal matrix has its own") {
+  MatrixXd a = MatrixXd::Zero(4, 4);
+  a.diagonal() << -3, 2, 0.5, -1;
+  const auto values = eigenvalues(a);
+  CHECK(values[0].real() == Approx(2));
+  CHECK(values[3].real() == Approx(-3));
+  CHECK(spectral_abscissa(a) == Approx(2));
+}
+
+TEST_CASE("the singular value decomposition multiplies back, wide and tall") {
+  for (const auto& [m, n] : {std::pair{7, 4}, std::pair{4, 7}}) {
+    const MatrixXd a = random_matrix(m, n, "svd");
+    const auto s = svd(a);
+    // Backward error of a few ε‖A‖.
+    CHECK((s.u * s.s.asDiagonal() * s.vt - a).norm() < 1e-13 * a.norm());
+  }
+}
+
+TEST_CASE("the pseudoinverse satisfies the four Penrose conditions, also of a singular matrix") {
+  MatrixXd a = random_matrix(6, 4, "pinv");
+  a.col(3) = a.col(0) + a.col(1);
+  const MatrixXd p = pseudoinverse(a);
+  const double small = 1e-12;  // ε times the condition on the range
+  CHECK((a * p * a - a).norm() < small);
+  CHECK((p * a * p - p).norm() < small);
+  CHECK((a * p - (a * p).transpose()).norm() < small);
+  CHECK((p * a - (p * a).transpose()).norm() < small);
+}
+
+TEST_CASE("the Lyapunov solution satisfies A X + X A^T = C, and a singular equation has none") {
+  MatrixXd a = random_matrix(8, 8, "lyapunov");
+  a -= 6 * MatrixXd::Identity(8, 8);
+  const MatrixXd c = -2 * MatrixXd::Identity(8, 8);
+  const auto x = solve_lyapunov(a, c);
+  REQUIRE(x.has_value());
+  CHECK((a * *x + *x * a.transpose() - c).norm() < 1e-12);
+  CHECK_FALSE(solve_lyapunov(MatrixXd::Zero(3, 3), MatrixXd::Identity(3, 3)).has_value());
+}
+
+TEST_CASE("the rightmost eigenvalue by products is the dense one") {
+  MatrixXd a = random_matrix(120, 120, "arnoldi") / 10;
+  a(3, 3) += 3;
+  const auto dense = eigenvalues(a)[0];
+  const auto found = rightmost_eigenvalue(
+      [&](const double* x, double* y) {
+        Eigen::Map<VectorXd>(y, 120) = a * Eigen::Map<const VectorXd>(x, 120);
+      },
+      120);
+  REQUIRE(found.has_value());
+  CHECK(found->real() == Approx(dense.real()).epsilon(1e-7));  // its tolerance is 1e-8
+  CHECK(std::abs(found->imag()) == Approx(std::abs(dense.imag())).margin(1e-7));
+}
+
+TEST_CASE("random numbers depend on seed, name and index alone, and have their moments") {
+  const RandomStream a(1, "a"), again(1, "a"), b(1, "b"), seed(2, "a");
+  CHECK(a.uniform(17) == again.uniform(17));
+  CHECK(a.uniform(17) != b.uniform(17));
+  CHECK(a.uniform(17) != seed.uniform(17));
+  CHECK(a.uniform(17, 1) != a.uniform(17, 2));
+  const int n = 40000;
+  double mean = 0, square = 0, fourth = 0, flat = 0;
+  for (int i = 0; i < n; ++i) {
+    const double z = a.normal(static_cast<std::uint64_t>(i));
+    mean += z / n;
+    square += z * z / n;
+    fourth += z * z * z * z / n;
+    flat += a.uniform(static_cast<std::uint64_t>(i)) / n;
+  }
+  // Five standard errors: 1/√n, √2/√n, √96/√n, √(1/12)/√n.
+  CHECK(std::abs(mean) < 5 / std::sqrt(n));
+  CHECK(std::abs(square - 1) < 5 * std::sqrt(2.0 / n));
+  CHECK(std::abs(fourth - 3) < 5 * std::sqrt(96.0 / n));
+  CHECK(std::abs(flat - 0.5) < 5 * std::sqrt(1.0 / 12 / n));
+}
