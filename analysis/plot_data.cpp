@@ -123,8 +123,8 @@ std::vector<PlotPoint> thinned(const VectorXd& x, const VectorXd& y, std::size_t
     for (Index k = 0; k < x.size(); ++k) out.push_back({x[k], value(k)});
     return out;
   }
-  // Three points a stretch at most: its two extremes and a gap; the first and last point besides.
-  const auto stretches = static_cast<double>((most - 2) / 2);
+  // A stretch's two extremes, and a gap where something is missing; the first and last point besides.
+  const auto stretches = static_cast<double>((most - 2) / (y.allFinite() ? 2 : 3));
   const auto place = [&](double at) { return log_x ? std::log(at) : at; };
   const double start = place(x[0]), width = place(x[x.size() - 1]) - start;
   out.push_back({x[0], value(0)});
@@ -148,10 +148,8 @@ std::vector<PlotPoint> thinned(const VectorXd& x, const VectorXd& y, std::size_t
     }
     const auto [first, second] = std::minmax(low, high);
     out.push_back({x[first], y[first]});
-    if (gap)
-      out.push_back({x[second], nan});
-    else if (second != first)
-      out.push_back({x[second], y[second]});
+    if (second != first) out.push_back({x[second], y[second]});
+    if (gap) out.push_back({x[second], nan});
   }
   out.push_back({x[x.size() - 1], value(x.size() - 1)});
   return out;
