@@ -150,10 +150,13 @@ class DecayRate final : public Measure {
     Quantity q = quantity(run, "decay_rate", "1/time",
                           "decay rate of the residual, fitted over its last two decades in phase " +
                               phase.name);
+    const std::string source = run.system.changing_source(phase.segment, phase.end);
     for (Index k = 0; k < run.system.trials(); ++k) {
       const auto i = static_cast<std::size_t>(k);
       if (!phase.state.col(k).allFinite())
         q.reasons[i] = "the trial diverged";
+      else if (!source.empty())
+        q.reasons[i] = "the circuit is driven by \"" + source + "\"";
       else
         q.values[k] = fit(phase.histories[i].bins(), run.options.rtol, q.reasons[i]);
     }
@@ -163,21 +166,20 @@ class DecayRate final : public Measure {
  private:
   static double fit(const std::vector<solve::ResidualHistory::Bin>& all, double rtol,
                     std::string& reason) {
-    // The stretch in which the residual stands above the noise, and is within two decades of its end.
+    // The last stretch in which the residual stands above the noise, and is within two decades of its end.
     using Bin = solve::ResidualHistory::Bin;
-    std::vector<Bin> bins;
-    for (const Bin& bin : all) {
-      if (bin.value <= 3 * rtol * bin.scale) break;
-      bins.push_back(bin);
-    }
+    const auto is_noise = [&](const Bin& bin) { return bin.value <= 10 * rtol * bin.scale; };
+    std::size_t end = all.size();
+    while (end > 0 && is_noise(all[end - 1])) --end;
+    std::size_t begin = end;
+    while (begin > 0 && !is_noise(all[begin - 1]) && all[begin - 1].value <= 100 * all[end - 1].value)
+      --begin;
+    const std::vector<Bin> bins(all.begin() + static_cast<std::ptrdiff_t>(begin),
+                                all.begin() + static_cast<std::ptrdiff_t>(end));
     if (bins.size() < 6) {
       reason = "too few steps above the solver's own error";
       return nan;
     }
-    const double last = bins.back().value;
-    std::size_t begin = bins.size();
-    while (begin > 0 && bins[begin - 1].value <= 100 * last) --begin;
-    bins.erase(bins.begin(), bins.begin() + static_cast<std::ptrdiff_t>(begin));
     // Its envelope: local maxima where it rings, all bins where it falls monotonically.
     std::vector<Bin> envelope;
     for (std::size_t b = 1; b + 1 < bins.size(); ++b)

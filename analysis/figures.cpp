@@ -401,8 +401,7 @@ class Figure {
       for (const io::PhaseInfo& phase : result_.phases())
         if (phase.end > time_[0] && phase.start <= time_[rows_ - 1])
           add((place(phase.start) + place(phase.end)) / 2, phase.name, "#404040");
-    std::vector<double> kept = std::move(reach);
-    mark_rows_ = static_cast<double>(kept.size());
+    mark_rows_ = static_cast<double>(reach.size());
   }
 
   // ---- gnuplot ----
@@ -428,11 +427,16 @@ class Figure {
           high = std::max(high, p.y);
         }
     if (low > high) low = panel.log_y ? 0.1 : -1, high = 1;
-    const double most_ticks = std::max(2.0, height / 28);
+    const double most_ticks = std::max(3.0, height / 22);
     if (panel.log_y) {
-      double bottom = std::floor(std::log10(low) + 0.02);
-      const double top = std::max(bottom + 1, std::ceil(std::log10(high) - 0.02));
-      bottom = std::max(bottom, top - 20);
+      double top = std::log10(high) + 0.08, bottom = std::max(std::log10(low) - 0.08, top - 20);
+      // At least two powers of ten stand at the axis.
+      while (std::floor(top) - std::ceil(bottom) < 1) {
+        if (std::ceil(top) - top < bottom - std::floor(bottom))
+          top = std::floor(top) + 1;
+        else
+          bottom = std::ceil(bottom) - 1;
+      }
       const double step = std::max(1.0, std::ceil((top - bottom) / most_ticks));
       return "set logscale y\nset yrange [" + number(std::pow(10, bottom)) + ":" +
              number(std::pow(10, top)) + "]\nset ytics " + number(std::pow(10, step)) +
@@ -510,7 +514,8 @@ class Figure {
     out += "set label " + quoted(fitted(panel.title, inner_width(), 11)) +
            " at graph 0, graph 1 left offset character 0, character 0.75 noenhanced font ',11' "
            "textcolor rgb '#1A1A1A'\n";
-    out += "set ylabel " + quoted(panel.symbol) + " noenhanced font ',12' offset character 0.5,0\n";
+    out += "set label " + quoted(panel.symbol) + " at screen " + number(18 / options_.width) +
+           ", graph 0.5 center rotate by 90 noenhanced font ',12' textcolor rgb '#1A1A1A'\n";
     out += options_.log_time ? "set logscale x\nset mxtics 10\n" : "";
     out += "set xrange [" + number(time_[0]) + ":" + number(time_[rows_ - 1]) + "]\n";
     out += options_.log_time ? (is_last ? "set format x '10^{%T}'\n" : "set format x ''\n")
@@ -556,7 +561,7 @@ std::string terminal(const std::string& extension, double width, double height) 
   if (extension == ".svg") return "set terminal svg size " + size(width, height, "") + font;
   if (extension == ".png")
     return "set terminal pngcairo size " + size(2 * width, 2 * height, "") +
-           " fontscale 2 linewidth 2 pointscale 2" + font;
+           " fontscale 1.5 linewidth 2" + font;
   return "set terminal pdfcairo size " + size(width / 96, height / 96, "in") +
          " fontscale 0.75 linewidth 0.75" + font;
 }

@@ -10,6 +10,8 @@
 #include <stdexcept>
 #include <vector>
 
+#include "sim/core/random.hpp"
+
 namespace settle::core {
 namespace {
 
@@ -48,15 +50,31 @@ std::optional<std::complex<double>> rightmost_eigenvalue(
     void perform_op(const double* x, double* y) const { product(x, y); }
   } operation{product, n};
   constexpr Index wanted = 3;  // a pair is never cut in two, and a close second doesn't slow the first
-  Spectra::GenEigsSolver<Operator> solver(operation, wanted, std::min<Index>(n, 40));
-  solver.init();
-  solver.compute(Spectra::SortRule::LargestReal, 200, 1e-8);
-  if (solver.info() != Spectra::CompInfo::Successful) return std::nullopt;
-  const Eigen::VectorXcd values = solver.eigenvalues();
-  std::complex<double> best = values[0];
-  for (const std::complex<double> value : values)
-    if (value.real() > best.real()) best = value;
-  return std::complex<double>(best.real(), std::abs(best.imag()));
+  // A spectrum of many equal eigenvalues breaks the iteration down, and what it then calls converged need
+  // not be an eigenvalue: each is checked against the product, and another start is tried.
+  for (std::uint64_t attempt = 0; attempt < 8; ++attempt) {
+    Spectra::GenEigsSolver<Operator> solver(operation, wanted, std::min<Index>(n, 40));
+    const RandomStream stream(attempt, "rightmost_eigenvalue");
+    VectorXd start(n);
+    for (Index i = 0; i < n; ++i) start[i] = stream.normal(static_cast<std::uint64_t>(i));
+    solver.init(start.data());
+    solver.compute(Spectra::SortRule::LargestReal, 200, 1e-8);
+    if (solver.info() != Spectra::CompInfo::Successful) continue;
+    const Eigen::VectorXcd values = solver.eigenvalues();
+    const Eigen::MatrixXcd vectors = solver.eigenvectors();
+    Index best = 0;
+    for (Index k = 1; k < values.size(); ++k)
+      if (values[k].real() > values[best].real()) best = k;
+    const VectorXd re = vectors.col(best).real(), im = vectors.col(best).imag();
+    VectorXd a_re(n), a_im(n);
+    product(re.data(), a_re.data());
+    product(im.data(), a_im.data());
+    const std::complex<double> i(0, 1), value = values[best];
+    const double off = (a_re + i * a_im - value * vectors.col(best)).norm();
+    if (off <= 1e-6 * std::max(1.0, std::abs(value)) * vectors.col(best).norm())
+      return std::complex<double>(value.real(), std::abs(value.imag()));
+  }
+  return std::nullopt;
 }
 
 double spectral_abscissa(const MatrixXd& a) {

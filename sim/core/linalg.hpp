@@ -17,8 +17,8 @@ using Eigen::VectorXd;
 Eigen::VectorXcd eigenvalues(const MatrixXd& a);
 
 /// The rightmost eigenvalue (imaginary part ≥ 0) of an n × n real matrix that is known by its product
-/// y = A x alone, by restarted Arnoldi iteration to a relative 1e-8; nullopt where that does not converge.
-/// Deterministic: it starts from a fixed vector. Source: Spectra's GenEigsSolver.
+/// y = A x alone, by restarted Arnoldi iteration to a relative 1e-8, checked by its residual to 1e-6; nullopt where that
+/// does not converge. Deterministic: it starts from fixed vectors. Source: Spectra's GenEigsSolver.
 std::optional<std::complex<double>> rightmost_eigenvalue(
     const std::function<void(const double* x, double* y)>& product, Index n);
 

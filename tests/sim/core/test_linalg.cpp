@@ -70,6 +70,23 @@ TEST_CASE("the rightmost eigenvalue by products is the dense one") {
   CHECK(std::abs(found->imag()) == Approx(std::abs(dense.imag())).margin(1e-7));
 }
 
+TEST_CASE("a spectrum of many equal eigenvalues does not fool the iteration") {
+  // The loop of an expanding layer: 200 poles at -0.05, the others left of them.
+  const MatrixXd w = random_matrix(500, 300, "w") / 20;
+  MatrixXd m = MatrixXd::Zero(800, 800);
+  m.topLeftCorner(300, 300).diagonal().setConstant(-1);
+  m.topRightCorner(300, 500) = -w.transpose();
+  m.bottomLeftCorner(500, 300) = w;
+  m.bottomRightCorner(500, 500).diagonal().setConstant(-0.05);
+  const auto found = rightmost_eigenvalue(
+      [&](const double* x, double* y) {
+        Eigen::Map<VectorXd>(y, 800) = m * Eigen::Map<const VectorXd>(x, 800);
+      },
+      800);
+  REQUIRE(found.has_value());
+  CHECK(found->real() == Approx(-0.05).epsilon(1e-6));
+}
+
 TEST_CASE("random numbers depend on seed, name and index alone, and have their moments") {
   const RandomStream a(1, "a"), again(1, "a"), b(1, "b"), seed(2, "a");
   CHECK(a.uniform(17) == again.uniform(17));
