@@ -16,7 +16,8 @@ using Kind = Arrow::Kind;
 // Fonts with the same widths follow for those who look at an SVG without the first.
 constexpr const char* font = "DejaVu Sans,Verdana,sans-serif";
 
-// Okabe and Ito's blue, vermilion and their neighbours: told apart with every kind of colour vision.
+// Okabe and Ito's blue, vermilion and their neighbours: told apart with every kind of colour
+// vision.
 constexpr const char* forward_colour = "#00508F";
 constexpr const char* feedback_colour = "#D55E00";
 constexpr const char* recurrent_colour = "#007A5A";
@@ -106,8 +107,8 @@ std::string styled(const Line& line) {
 std::string label(const std::vector<Line>& lines) {
   std::string out;
   for (const Line& line : lines)
-    out += "<TR><TD HEIGHT=\"" + number(line_height(line.style)) + "\">" + styled(line) +
-           "</TD></TR>";
+    out +=
+        "<TR><TD HEIGHT=\"" + number(line_height(line.style)) + "\">" + styled(line) + "</TD></TR>";
   return "<<TABLE BORDER=\"0\" CELLBORDER=\"0\" CELLSPACING=\"0\" CELLPADDING=\"0\">" + out +
          "</TABLE>>";
 }
@@ -175,8 +176,8 @@ std::string edge_text(const Scene& scene, const Arrow& arrow) {
   const bool thin = arrow.identity || arrow.kind == Kind::setpoint || arrow.kind == Kind::input;
   std::string out = "  " + id(scene, arrow.from) + " -> " + id(scene, arrow.to) + " [pos=\"" +
                     edge_path(arrow, head) + "\", color=\"" + colour_of(arrow) +
-                    "\", fontcolor=\"" + colour_of(arrow) + "\", penwidth=" +
-                    (thin ? "1.1" : "1.9") + ", arrowsize=" + number(size);
+                    "\", fontcolor=\"" + colour_of(arrow) +
+                    "\", penwidth=" + (thin ? "1.1" : "1.9") + ", arrowsize=" + number(size);
   if (arrow.inhibits) out += ", arrowhead=tee";
   if (arrow.kind == Kind::setpoint) out += ", style=dashed";
   if (!arrow.label.empty())
@@ -309,15 +310,20 @@ std::string diagram(const system::Circuit& circuit, const std::string& title) {
       std::string(font) + "\", fontcolor=\"" + text_colour + "\"";
   const std::string head = heading(circuit, title, extent.right - extent.left);
   if (!head.empty()) out += ",\n    label=<" + head + ">";
-  out += "];\n  node [shape=box, style=\"rounded,filled\", fixedsize=true, margin=0, penwidth=1.3, "
-         "fontname=\"" + std::string(font) + "\", fontcolor=\"" + text_colour + "\"];\n"
-         "  edge [fontname=\"" + font + "\"];\n";
+  out +=
+      "];\n  node [shape=box, style=\"rounded,filled\", fixedsize=true, margin=0, penwidth=1.3, "
+      "fontname=\"" +
+      std::string(font) + "\", fontcolor=\"" + text_colour +
+      "\"];\n"
+      "  edge [fontname=\"" +
+      font + "\"];\n";
   for (int k = 0; k < static_cast<int>(scene.boxes.size()); ++k) out += node_text(scene, k);
   for (const Arrow& arrow : scene.arrows) out += edge_text(scene, arrow);
   if (const std::string text = legend(scene); !text.empty()) {
     const Point at{(extent.left + extent.right) / 2, extent.bottom - 26};
-    out += "  \"#legend\" [shape=none, style=\"\", width=" + std::to_string(legend_width(text) / 72) +
-           ", height=0.25, fontsize=10.5, pos=\"" + point(at) + "\", label=<" + text + ">];\n";
+    out +=
+        "  \"#legend\" [shape=none, style=\"\", width=" + std::to_string(legend_width(text) / 72) +
+        ", height=0.25, fontsize=10.5, pos=\"" + point(at) + "\", label=<" + text + ">];\n";
   }
   return out + "}\n";
 }
@@ -325,12 +331,13 @@ std::string diagram(const system::Circuit& circuit, const std::string& title) {
 void draw_circuit(const system::Circuit& circuit, const std::string& title,
                   const std::filesystem::path& out) {
   const std::string extension = out.extension().string();
-  if (extension == ".dot" || extension == ".gv") return write_text_file(diagram(circuit, title), out);
+  if (extension == ".dot" || extension == ".gv")
+    return write_text_file(diagram(circuit, title), out);
   if (extension != ".svg" && extension != ".png" && extension != ".pdf")
-    throw core::InputError(out.string(),
-                           extension.empty() ? "a name without an extension"
-                                             : "the extension \"" + extension + "\"",
-                           "a figure that ends in .svg, .png or .pdf (or .dot for its text)");
+    throw core::InputError(
+        out.string(),
+        extension.empty() ? "a name without an extension" : "the extension \"" + extension + "\"",
+        "a figure that ends in .svg, .png or .pdf (or .dot for its text)");
   check_figure_path(out);
   ExternalProgram dot{"dot", "graphviz", {}};
   if (extension == ".png") {

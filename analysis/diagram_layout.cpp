@@ -1,7 +1,8 @@
-// Places for a circuit's figure. What is joined by forward projections is a column, its levels are rows, and
-// a column whose state is another one's setpoint stands to the right of it, raised so that the two are at the
-// same height: a chain of loops is a staircase. Within a column the forward path runs on the left and the
-// feedback on the right; projections that skip a level run beside the boxes.
+// Places for a circuit's figure. What is joined by forward projections is a column, its levels are
+// rows, and a column whose state is another one's setpoint stands to the right of it, raised so
+// that the two are at the same height: a chain of loops is a staircase. Within a column the forward
+// path runs on the left and the feedback on the right; projections that skip a level run beside the
+// boxes.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -14,15 +15,15 @@ namespace {
 
 using Kind = Arrow::Kind;
 
-constexpr double row_gap = 62;       // between boxes one above the other
-constexpr double column_gap = 44;    // between columns
-constexpr double slot_gap = 40;      // between boxes of one level
+constexpr double row_gap = 62;        // between boxes one above the other
+constexpr double column_gap = 44;     // between columns
+constexpr double slot_gap = 40;       // between boxes of one level
 constexpr double satellite_gap = 42;  // an arrow's length from a setpoint or source
 constexpr double label_gap = 6;
-constexpr double lane_gap = 20;      // between a box and what runs beside it
-constexpr double corner = 10;        // radius
+constexpr double lane_gap = 20;  // between a box and what runs beside it
+constexpr double corner = 10;    // radius
 constexpr double loop_bulge = 40;
-constexpr double port_gap = 18;      // between arrows on one side of a box
+constexpr double port_gap = 18;  // between arrows on one side of a box
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
 
@@ -48,8 +49,8 @@ class Path {
   std::vector<Point> points_;
 };
 
-// How far a column reaches from its centre, in each band: a row's is 2 · row, that of the gap above it the
-// next.
+// How far a column reaches from its centre, in each band: a row's is 2 · row, that of the gap above
+// it the next.
 using Reach = std::map<int, double>;
 
 struct Column {
@@ -220,8 +221,8 @@ class Layout {
       } else if (column_of_[at(arrow.from)] != column_of_[at(arrow.to)]) {
         route = Route::across;
       } else if (std::abs(row(arrow.from) - row(arrow.to)) == 1 && !is_twin(arrow)) {
-        route = box(arrow.from).centre.x == box(arrow.to).centre.x ? Route::vertical
-                                                                   : Route::slanted;
+        route =
+            box(arrow.from).centre.x == box(arrow.to).centre.x ? Route::vertical : Route::slanted;
       }
       routes_.push_back(route);
     }
@@ -298,9 +299,8 @@ class Layout {
     head_.assign(scene_.arrows.size(), 0);
     place_slanted_ports();
     for (auto& [side, meetings] : sides) {
-      std::stable_sort(meetings.begin(), meetings.end(), [](const Meeting& a, const Meeting& b) {
-        return a.height > b.height;
-      });
+      std::stable_sort(meetings.begin(), meetings.end(),
+                       [](const Meeting& a, const Meeting& b) { return a.height > b.height; });
       const auto n = static_cast<double>(meetings.size());
       const double gap = std::min(port_gap, (box(side.first).height - 16) / std::max(1.0, n - 1));
       for (std::size_t k = 0; k < meetings.size(); ++k) {
@@ -481,8 +481,7 @@ class Layout {
           if (const auto left = c.left.find(band); left != c.left.end())
             x = std::max(x, before.centre + right + left->second + (band % 2 == 0 ? gap : 24));
       }
-      if (x < -1e8)
-        x = k == 0 ? 0 : columns_[at(order_[k - 1])].centre + 200;
+      if (x < -1e8) x = k == 0 ? 0 : columns_[at(order_[k - 1])].centre + 200;
       c.centre = x;
       for (int b = 0; b < static_cast<int>(scene_.boxes.size()); ++b)
         if (column_of_[at(b)] == order_[k]) box(b).centre.x += c.centre;
@@ -642,7 +641,7 @@ class Layout {
   std::vector<Route> routes_;   // per arrow
   std::vector<double> tail_;    // per arrow: where on a side it begins and ends, from the middle
   std::vector<double> head_;
-  std::vector<double> lane_;    // per arrow, from the column's centre
+  std::vector<double> lane_;  // per arrow, from the column's centre
 };
 
 }  // namespace

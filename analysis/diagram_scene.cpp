@@ -123,9 +123,8 @@ class SceneMaker {
 
   Box population(int index) const {
     const Node& n = node(index);
-    const bool is_driven =
-        std::any_of(circuit_.edges.begin(), circuit_.edges.end(),
-                    [&](const Edge& edge) { return edge.to == index; });
+    const bool is_driven = std::any_of(circuit_.edges.begin(), circuit_.edges.end(),
+                                       [&](const Edge& edge) { return edge.to == index; });
     const bool has_source =
         std::any_of(circuit_.sources.begin(), circuit_.sources.end(),
                     [&](const system::Source& source) { return source.to == index; });
@@ -159,8 +158,8 @@ class SceneMaker {
   }
 
   Box controller_box(const Controller& c) const {
-    const bool has_setpoint = has_constant_setpoint(c) || !c.setpoint_edges.empty() ||
-                              !c.setpoint_sources.empty();
+    const bool has_setpoint =
+        has_constant_setpoint(c) || !c.setpoint_edges.empty() || !c.setpoint_sources.empty();
     Box box;
     box.kind = Box::Kind::controller;
     box.name = c.name;
@@ -202,7 +201,8 @@ class SceneMaker {
       arrow.from = box_of_[at(edge.from)];
       arrow.to = box_of_[at(edge.to)];
       const bool from_controller = box(arrow.from).kind == Box::Kind::controller;
-      if (arrow.from == arrow.to && from_controller && !controller) continue;  // inside a controller
+      if (arrow.from == arrow.to && from_controller && !controller)
+        continue;  // inside a controller
       // The comparator's own sign is not the projection's.
       double gain = edge.gain;
       if (controller) gain *= is_setpoint ? -controller->sign : controller->sign;
@@ -220,8 +220,8 @@ class SceneMaker {
     }
   }
 
-  // Projections that lead back to where the path came from become feedback; the level of a box is the
-  // longest way up to it along the others.
+  // Projections that lead back to where the path came from become feedback; the level of a box is
+  // the longest way up to it along the others.
   void find_levels() {
     const std::size_t n = scene_.boxes.size();
     std::vector<int> state(n, 0);  // 0 new, 1 on the path, 2 done
@@ -267,9 +267,10 @@ class SceneMaker {
   void add_satellites() {
     for (const Controller& controller : circuit_.controllers)
       if (has_constant_setpoint(controller))
-        add_satellite(Box::Kind::setpoint, box_of_[at(controller.error)], "setpoint",
-                      "y, " + size_text(controller.setpoint.rows()) + trials_text(controller.setpoint),
-                      Arrow::Kind::setpoint, false);
+        add_satellite(
+            Box::Kind::setpoint, box_of_[at(controller.error)], "setpoint",
+            "y, " + size_text(controller.setpoint.rows()) + trials_text(controller.setpoint),
+            Arrow::Kind::setpoint, false);
     for (int s = 0; s < static_cast<int>(circuit_.sources.size()); ++s) {
       const system::Source& source = circuit_.sources[at(s)];
       bool is_setpoint = false;
@@ -287,7 +288,8 @@ class SceneMaker {
     }
   }
 
-  // W for what goes up, B for what comes back, R for a population's own; numbered where there are several.
+  // W for what goes up, B for what comes back, R for a population's own; numbered where there are
+  // several.
   void name_weights() {
     symbol_of_.assign(scene_.arrows.size(), "");
     const auto number_all = [&](auto belongs, const std::string& letter) {
@@ -343,8 +345,11 @@ class SceneMaker {
     if (form != "sparse") return form;
     const double entries =
         static_cast<double>(weights.rows()) * static_cast<double>(weights.cols());
-    return "sparse, " + core::brief(std::round(1000 * static_cast<double>(weights.parameters()) /
-                                               std::max(1.0, entries)) / 10) + " %";
+    return "sparse, " +
+           core::brief(std::round(1000 * static_cast<double>(weights.parameters()) /
+                                  std::max(1.0, entries)) /
+                       10) +
+           " %";
   }
 
   // What an edge sends, where it is not the sender's own rate.
@@ -374,7 +379,8 @@ class SceneMaker {
     bool negative = false;
   };
 
-  // The one forward path between two boxes, lowest arrow first; empty where there is none or several.
+  // The one forward path between two boxes, lowest arrow first; empty where there is none or
+  // several.
   std::vector<std::size_t> path_up(int from, int to) const {
     std::vector<std::vector<std::size_t>> found;
     std::vector<std::size_t> path;
@@ -399,7 +405,8 @@ class SceneMaker {
     }
   }
 
-  // What multiple of (W_m … W_1)ᵀ, of the forward path that they answer, these feedback weights are.
+  // What multiple of (W_m … W_1)ᵀ, of the forward path that they answer, these feedback weights
+  // are.
   std::optional<Mirror> transposed_path(std::size_t k) const {
     const Arrow& arrow = scene_.arrows[k];
     const std::vector<std::size_t> path = path_up(arrow.to, arrow.from);
@@ -458,10 +465,10 @@ class SceneMaker {
 
   const Circuit& circuit_;
   Scene scene_;
-  std::vector<int> box_of_;              // per node
-  std::vector<int> edge_of_;             // per arrow; −1: of a setpoint or source
-  std::vector<double> gain_of_;          // per arrow
-  std::vector<std::string> symbol_of_;   // per arrow
+  std::vector<int> box_of_;             // per node
+  std::vector<int> edge_of_;            // per arrow; −1: of a setpoint or source
+  std::vector<double> gain_of_;         // per arrow
+  std::vector<std::string> symbol_of_;  // per arrow
 };
 
 }  // namespace
@@ -473,11 +480,12 @@ double line_height(Line::Style style) { return std::round(1.35 * font_size(style
 double text_width(const std::string& text, double size) {
   // Thousandths of the font size, from the font's table, for U+0020 to U+007E.
   static constexpr std::array<int, 95> ascii = {
-      318, 401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361, 318, 337, 636, 636, 636,
-      636, 636, 636, 636, 636, 636, 636, 337, 337, 838, 838, 838, 531, 1000, 684, 686, 698, 770, 632,
-      575, 775, 752, 295, 295, 656, 557, 863, 748, 787, 603, 787, 695, 635, 611, 732, 684, 989, 685,
-      611, 685, 390, 337, 390, 838, 500, 500, 613, 635, 550, 635, 615, 352, 635, 634, 278, 278, 579,
-      278, 974, 634, 612, 635, 635, 411, 521, 392, 634, 592, 818, 592, 592, 525, 636, 337, 636, 838};
+      318,  401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361, 318, 337,
+      636,  636, 636, 636, 636, 636, 636, 636, 636, 636, 337, 337, 838, 838, 838, 531,
+      1000, 684, 686, 698, 770, 632, 575, 775, 752, 295, 295, 656, 557, 863, 748, 787,
+      603,  787, 695, 635, 611, 732, 684, 989, 685, 611, 685, 390, 337, 390, 838, 500,
+      500,  613, 635, 550, 635, 615, 352, 635, 634, 278, 278, 579, 278, 974, 634, 612,
+      635,  635, 411, 521, 392, 634, 592, 818, 592, 592, 525, 636, 337, 636, 838};
   double width = 0;
   for (std::size_t k = 0; k < text.size(); ++k) {
     const auto byte = static_cast<unsigned char>(text[k]);

@@ -1,4 +1,5 @@
-// What stands in a circuit's figure, before it has a place: boxes with their lines, arrows with their labels.
+// What stands in a circuit's figure, before it has a place: boxes with their lines, arrows with
+// their labels.
 #pragma once
 
 #include <string>
@@ -32,11 +33,11 @@ struct Arrow {
   enum class Kind { forward, feedback, recurrent, setpoint, input } kind = Kind::forward;
   int from = 0, to = 0;  ///< boxes
   std::vector<Line> label;
-  bool inhibits = false;           ///< a negative gain, negative weights, or negative feedback
-  bool identity = false;           ///< weights that are the identity
-  double width = 0, height = 0;    ///< of the label, in points
-  std::vector<Point> path;         ///< of cubic Bézier pieces: 1 + 3 k points, from tail to tip
-  Point label_at;                  ///< its centre
+  bool inhibits = false;         ///< a negative gain, negative weights, or negative feedback
+  bool identity = false;         ///< weights that are the identity
+  double width = 0, height = 0;  ///< of the label, in points
+  std::vector<Point> path;       ///< of cubic Bézier pieces: 1 + 3 k points, from tail to tip
+  Point label_at;                ///< its centre
 };
 
 struct Scene {
@@ -52,8 +53,8 @@ void lay_out(Scene& scene);
 constexpr double font_size(Line::Style style) {
   return style == Line::Style::name ? 13 : style == Line::Style::detail ? 10.5 : 12;
 }
-/// How wide the text is in DejaVu Sans, in points; as good as the font's own table for what stands in
-/// equations and names.
+/// How wide the text is in DejaVu Sans, in points; as good as the font's own table for what stands
+/// in equations and names.
 double text_width(const std::string& text, double size);
 double line_height(Line::Style style);
 

@@ -14,9 +14,10 @@ struct ExternalProgram {
   std::vector<std::string> arguments;  ///< without the name
 };
 
-/// Runs the program, without a shell, and puts what it writes in place of `out`. The output goes to a file
-/// beside `out` that is renamed once it is whole, so that nothing is ever half-written.
-/// @throws core::OutputError  for a missing program (with the package to install), one that fails (with
+/// Runs the program, without a shell, and puts what it writes in place of `out`. The output goes to
+/// a file beside `out` that is renamed once it is whole, so that nothing is ever half-written.
+/// @throws core::OutputError  for a missing program (with the package to install), one that fails
+/// (with
 ///                            what it said) or writes nothing, and a place that cannot be written
 void run_to_file(const ExternalProgram& program, const std::string& script,
                  const std::filesystem::path& out);
@@ -25,8 +26,8 @@ void run_to_file(const ExternalProgram& program, const std::string& script,
 /// @throws core::OutputError  for a place that cannot be written
 void write_text_file(const std::string& text, const std::filesystem::path& out);
 
-/// Throws what the two above would say about a place that cannot be written, before there is anything to
-/// write. @throws core::OutputError
+/// Throws what the two above would say about a place that cannot be written, before there is
+/// anything to write. @throws core::OutputError
 void check_figure_path(const std::filesystem::path& out);
 
 }  // namespace settle::analysis

@@ -18,7 +18,7 @@ constexpr Index most_lines = 40;             // of units in a panel
 constexpr Index most_trials = 40;            // in the error panel
 constexpr std::size_t most_panels = 12;      // unless variables are named
 constexpr std::size_t most_points = 80'000;  // in a figure
-constexpr double left_margin = 86, right_margin = 24, bottom_margin = 52;
+constexpr double left_margin = 86, right_margin = 24, bottom_margin = 54;
 constexpr double panel_gap = 30;
 
 // Okabe and Ito's palette, for the lines of several controllers.
@@ -65,6 +65,16 @@ std::string quoted(const std::string& text) {
       out += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? ' ' : c;
   }
   return out + "'";
+}
+
+// A text in which gnuplot's marks for sub- and superscripts and fonts are themselves.
+std::string plain(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (std::string_view("\\{}^_@&~").find(c) != std::string_view::npos) out += '\\';
+    out += c;
+  }
+  return out;
 }
 
 // The text, cut with "…" where it is wider than that many points.
@@ -169,13 +179,13 @@ class Figure {
       while (first_row_ < time.size() && !(time[first_row_] > 0)) ++first_row_;
     rows_ = time.size() - first_row_;
     if (rows_ < 2 || !(time[time.size() - 1] > time[first_row_]))
-      throw core::InputError(
-          result_.path().string(),
-          time.size() == 0 ? std::string("a result in which nothing was recorded")
-                           : std::to_string(std::max<Index>(rows_, 0)) +
-                                 (rows_ == 1 ? " recorded time" : " recorded times") +
-                                 (options_.log_time ? " above zero" : ""),
-          "at least two, to draw a line between");
+      throw core::InputError(result_.path().string(),
+                             time.size() == 0
+                                 ? std::string("a result in which nothing was recorded")
+                                 : std::to_string(std::max<Index>(rows_, 0)) +
+                                       (rows_ == 1 ? " recorded time" : " recorded times") +
+                                       (options_.log_time ? " above zero" : ""),
+                             "at least two, to draw a line between");
     time_ = time.tail(rows_);
   }
 
@@ -249,7 +259,8 @@ class Figure {
     const MatrixXd values = result_.trajectory(name, trial_).bottomRows(rows_);
     const std::vector<Index> units = evenly_chosen(values.cols(), most_lines);
     Panel panel;
-    const std::string count = std::to_string(values.cols()) + (values.cols() == 1 ? " unit" : " units");
+    const std::string count =
+        std::to_string(values.cols()) + (values.cols() == 1 ? " unit" : " units");
     panel.title = (info.long_name.empty() ? name : info.long_name) + "   (" +
                   (static_cast<Index>(units.size()) < values.cols()
                        ? std::to_string(units.size()) + " of " + count
@@ -258,13 +269,11 @@ class Figure {
     panel.symbol = symbol_of(name);
     if (!info.units.empty() && info.units != "1") panel.symbol += " (" + info.units + ")";
     for (std::size_t k = 0; k < units.size(); ++k) {
-      const double fraction = units.size() == 1 ? 0.3
-                                                : static_cast<double>(k) /
-                                                      static_cast<double>(units.size() - 1);
-      panel.curves.push_back({thinned(time_, values.col(units[k]), points_, options_.log_time),
-                              "lc rgb '" + colour(fraction) + "' lw " +
-                                  (units.size() > 12 ? "0.9" : "1.3"),
-                              ""});
+      const double fraction =
+          units.size() == 1 ? 0.3 : static_cast<double>(k) / static_cast<double>(units.size() - 1);
+      panel.curves.push_back(
+          {thinned(time_, values.col(units[k]), points_, options_.log_time),
+           "lc rgb '" + colour(fraction) + "' lw " + (units.size() > 12 ? "0.9" : "1.3"), ""});
     }
     return panel;
   }
@@ -282,9 +291,10 @@ class Figure {
       panel.symbol = relative ? "‖e‖ / ‖y‖" : "‖e‖";
       panel.title = relative ? "error relative to the setpoint" : "error";
       if (trials.size() > 1)
-        panel.title += "   (trial " + std::to_string(trial_) + " bold, " +
-                       (trials.size() < result_.trials() ? std::to_string(trials.size() - 1) + " of " : "") +
-                       std::to_string(result_.trials() - 1) + " others thin)";
+        panel.title +=
+            "   (trial " + std::to_string(trial_) + " bold, " +
+            (trials.size() < result_.trials() ? std::to_string(trials.size() - 1) + " of " : "") +
+            std::to_string(result_.trials() - 1) + " others thin)";
       const auto controllers = static_cast<std::size_t>(std::count_if(
           all.begin(), all.end(), [&](const ErrorSeries& s) { return s.relative == relative; }));
       bool any = false;
@@ -298,10 +308,10 @@ class Figure {
             if ((k + 1 == series.trials.size()) != bold) continue;
             const VectorXd values = positive(series.values.col(static_cast<Index>(k)).tail(rows_));
             any = any || !values.array().isNaN().all();
-            panel.curves.push_back({thinned(time_, values, points_, options_.log_time),
-                                    bold ? "lc rgb '" + hue + "' lw 2"
-                                         : "lc rgb '#99" + hue.substr(1) + "' lw 0.8",
-                                    bold && controllers > 1 ? series.controller : ""});
+            panel.curves.push_back(
+                {thinned(time_, values, points_, options_.log_time),
+                 bold ? "lc rgb '" + hue + "' lw 2" : "lc rgb '#99" + hue.substr(1) + "' lw 0.8",
+                 bold && controllers > 1 ? series.controller : ""});
           }
         }
       }
@@ -338,7 +348,7 @@ class Figure {
       const std::optional<double> settled = settled_at();
       if (settled)
         text += " at " + core::brief(*settled) +
-                (result_.time_unit() == "1" ? "" : " " + result_.time_unit());
+                (result_.time_unit() == "1" ? "" : " " + result_.time_unit()) + " (dotted line)";
       else if (trial_ < result_.outcome_reasons().size() &&
                !result_.outcome_reasons()[trial_].empty())
         text += ": " + result_.outcome_reasons()[trial_];
@@ -367,8 +377,8 @@ class Figure {
     const io::Measure* measure = result_.measure("settled_at");
     if (!measure || static_cast<Index>(trial_) >= measure->values.size()) return std::nullopt;
     const double at = measure->values[static_cast<Index>(trial_)];
-    if (!std::isfinite(at) || (trial_ < result_.outcomes().size() &&
-                               result_.outcomes()[trial_] != "settled"))
+    if (!std::isfinite(at) ||
+        (trial_ < result_.outcomes().size() && result_.outcomes()[trial_] != "settled"))
       return std::nullopt;
     return at;
   }
@@ -377,8 +387,8 @@ class Figure {
   double place(double t) const {
     const double low = time_[0], high = time_[rows_ - 1];
     t = std::clamp(t, low, high);
-    const double fraction = options_.log_time ? std::log(t / low) / std::log(high / low)
-                                              : (t - low) / (high - low);
+    const double fraction =
+        options_.log_time ? std::log(t / low) / std::log(high / low) : (t - low) / (high - low);
     return fraction * inner_width();
   }
 
@@ -430,18 +440,15 @@ class Figure {
     const double most_ticks = std::max(3.0, height / 22);
     if (panel.log_y) {
       double top = std::log10(high) + 0.08, bottom = std::max(std::log10(low) - 0.08, top - 20);
-      // At least two powers of ten stand at the axis.
-      while (std::floor(top) - std::ceil(bottom) < 1) {
-        if (std::ceil(top) - top < bottom - std::floor(bottom))
-          top = std::floor(top) + 1;
-        else
-          bottom = std::ceil(bottom) - 1;
-      }
+      const double widen = std::max(0.0, 0.4 - (top - bottom)) / 2;
+      top += widen;
+      bottom -= widen;
+      const std::string range = "set logscale y\nset yrange [" + number(std::pow(10, bottom)) +
+                                ":" + number(std::pow(10, top)) + "]\n";
+      if (std::floor(top) - std::ceil(bottom) < 1) return range + short_log_ticks(bottom, top);
       const double step = std::max(1.0, std::ceil((top - bottom) / most_ticks));
-      return "set logscale y\nset yrange [" + number(std::pow(10, bottom)) + ":" +
-             number(std::pow(10, top)) + "]\nset ytics " + number(std::pow(10, step)) +
-             "\nset mytics " + (step == 1 && top - bottom <= 3 ? "10" : "1") +
-             "\nset format y '10^{%T}'\n";
+      return range + "set ytics " + number(std::pow(10, step)) + "\nset mytics " +
+             (step == 1 && top - bottom <= 3 ? "10" : "1") + "\nset format y '10^{%T}'\n";
     }
     double pad = 0.06 * (high - low);
     if (!(pad > 1e-12 * std::max(std::abs(low), std::abs(high))))
@@ -450,6 +457,20 @@ class Figure {
     high += pad;
     return "unset logscale y\nset yrange [" + number(low) + ":" + number(high) + "]\nset ytics " +
            number(round_step((high - low) / most_ticks)) + "\nset mytics 1\nset format y '%.4g'\n";
+  }
+
+  // Where less than two powers of ten stand at a logarithmic axis: 1, 2 and 5 times them, or all
+  // their multiples.
+  static std::string short_log_ticks(double bottom, double top) {
+    std::string ticks;
+    for (double power = std::floor(bottom); power <= top; ++power)
+      for (int factor = 1; factor < 10; ++factor) {
+        const double at = power + std::log10(factor);
+        const bool shown = top - bottom < 0.7 || factor == 1 || factor == 2 || factor == 5;
+        if (shown && at >= bottom && at <= top)
+          ticks += (ticks.empty() ? "" : ", ") + number(std::pow(10, at));
+      }
+    return "set ytics (" + ticks + ")\nset mytics 1\nset format y '%.3g'\n";
   }
 
   std::string time_label() const {
@@ -485,9 +506,11 @@ class Figure {
     double y = 14;
     for (const HeaderLine& line : header_) {
       y += line.is_title ? 20 : 17;
-      out += "set label " + quoted(line.text) + " at screen " + number(20 / options_.width) +
-             ", screen " + screen_y(y - 8) + " left noenhanced font " +
-             (line.is_title ? "'DejaVu Sans:Bold,15'" : "',11.5'") + " textcolor rgb '#1A1A1A'\n";
+      out += "set label " +
+             (line.is_title ? quoted("{/:Bold " + plain(line.text) + "}") : quoted(line.text)) +
+             " at screen " + number(20 / options_.width) + ", screen " + screen_y(y - 8) +
+             " left " + (line.is_title ? "enhanced font ',15'" : "noenhanced font ',11.5'") +
+             " textcolor rgb '#1A1A1A'\n";
     }
     for (const Mark& mark : marks_)
       out += "set label " + quoted(mark.text) + " at screen " +
@@ -514,13 +537,14 @@ class Figure {
     out += "set label " + quoted(fitted(panel.title, inner_width(), 11)) +
            " at graph 0, graph 1 left offset character 0, character 0.75 noenhanced font ',11' "
            "textcolor rgb '#1A1A1A'\n";
-    out += "set label " + quoted(panel.symbol) + " at screen " + number(18 / options_.width) +
+    out += "set label " + quoted(panel.symbol) + " at screen " + number(24 / options_.width) +
            ", graph 0.5 center rotate by 90 noenhanced font ',12' textcolor rgb '#1A1A1A'\n";
     out += options_.log_time ? "set logscale x\nset mxtics 10\n" : "";
     out += "set xrange [" + number(time_[0]) + ":" + number(time_[rows_ - 1]) + "]\n";
     out += options_.log_time ? (is_last ? "set format x '10^{%T}'\n" : "set format x ''\n")
                              : (is_last ? "set format x '%.6g'\n" : "set format x ''\n");
-    out += is_last ? "set xlabel " + quoted(time_label()) + " noenhanced font ',12'\n"
+    out += is_last ? "set xlabel " + quoted(time_label()) +
+                         " noenhanced font ',12' offset character 0,0.35\n"
                    : std::string("unset xlabel\n");
     out += y_axis(panel, each);
     const bool has_key = std::any_of(panel.curves.begin(), panel.curves.end(),
@@ -543,8 +567,8 @@ class Figure {
   std::size_t trial_;
   Index first_row_ = 0, rows_ = 0;  // those that are drawn
   VectorXd time_;
-  std::size_t points_ = 2000;   // a line
-  std::size_t left_out_ = 0;    // variables that are not drawn
+  std::size_t points_ = 2000;  // a line
+  std::size_t left_out_ = 0;   // variables that are not drawn
   std::vector<Panel> panels_;
   std::vector<HeaderLine> header_;
   std::vector<Mark> marks_;
@@ -563,7 +587,7 @@ std::string terminal(const std::string& extension, double width, double height) 
     return "set terminal pngcairo size " + size(2 * width, 2 * height, "") +
            " fontscale 1.5 linewidth 2" + font;
   return "set terminal pdfcairo size " + size(width / 96, height / 96, "in") +
-         " fontscale 0.75 linewidth 0.75" + font;
+         " fontscale 0.56 linewidth 0.75" + font;
 }
 
 }  // namespace
@@ -572,10 +596,10 @@ void plot_result(const io::ResultFile& result, const PlotOptions& options,
                  const std::filesystem::path& out) {
   const std::string extension = out.extension().string();
   if (extension != ".svg" && extension != ".png" && extension != ".pdf")
-    throw core::InputError(out.string(),
-                           extension.empty() ? "a name without an extension"
-                                             : "the extension \"" + extension + "\"",
-                           "a figure that ends in .svg, .png or .pdf");
+    throw core::InputError(
+        out.string(),
+        extension.empty() ? "a name without an extension" : "the extension \"" + extension + "\"",
+        "a figure that ends in .svg, .png or .pdf");
   check_figure_path(out);
   const Figure figure(result, options);
   run_to_file({"gnuplot", "gnuplot-nox", {"-d"}},

@@ -31,7 +31,8 @@ MatrixXd matrix(const io::h5::Dataset& dataset) {
   return Eigen::Map<const RowMajor>(numbers.values.data(), rows, cols);
 }
 
-/// The setpoint y(t) of one controller as the file tells it; empty where it does not tell all of it.
+/// The setpoint y(t) of one controller as the file tells it; empty where it does not tell all of
+/// it.
 class Setpoint {
  public:
   Setpoint(const io::ResultFile& result, const std::string& controller) : result_(result) {
@@ -110,9 +111,9 @@ std::vector<Index> evenly_chosen(Index n, Index count) {
   const Index m = std::min(n, count);
   for (Index k = 0; k < m; ++k)
     out.push_back(m == 1 ? 0
-                         : static_cast<Index>(std::llround(static_cast<double>(k) *
-                                                           static_cast<double>(n - 1) /
-                                                           static_cast<double>(m - 1))));
+                         : static_cast<Index>(
+                               std::llround(static_cast<double>(k) * static_cast<double>(n - 1) /
+                                            static_cast<double>(m - 1))));
   return out;
 }
 
@@ -123,7 +124,8 @@ std::vector<PlotPoint> thinned(const VectorXd& x, const VectorXd& y, std::size_t
     for (Index k = 0; k < x.size(); ++k) out.push_back({x[k], value(k)});
     return out;
   }
-  // A stretch's two extremes, and a gap where something is missing; the first and last point besides.
+  // A stretch's two extremes, and a gap where something is missing; the first and last point
+  // besides.
   const auto stretches = static_cast<double>((most - 2) / (y.allFinite() ? 2 : 3));
   const auto place = [&](double at) { return log_x ? std::log(at) : at; };
   const double start = place(x[0]), width = place(x[x.size() - 1]) - start;

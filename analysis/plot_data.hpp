@@ -20,9 +20,10 @@ struct PlotPoint {
   double x = 0, y = 0;
 };
 
-/// A line of at most `most` points (at least 4) that looks the same: the smallest and the largest value of each
-/// of equal stretches of the x axis, so that spikes remain. A value that is missing or infinite is a gap (NaN).
-/// Equal stretches of log x where `log_x`; x must rise, and be positive there.
+/// A line of at most `most` points (at least 4) that looks the same: the smallest and the largest
+/// value of each of equal stretches of the x axis, so that spikes remain. A value that is missing
+/// or infinite is a gap (NaN). Equal stretches of log x where `log_x`; x must rise, and be positive
+/// there.
 std::vector<PlotPoint> thinned(const VectorXd& x, const VectorXd& y, std::size_t most, bool log_x);
 
 /// ‖e(t)‖ of a controller, over ‖y(t)‖ where the file holds the setpoint.

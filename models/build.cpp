@@ -1,11 +1,14 @@
 #include "models/build.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <set>
 
+#include "models/initialisation_kinds.hpp"
 #include "models/pid.hpp"
 #include "sim/core/machine.hpp"
+#include "sim/io/layout.hpp"
 #include "sim/io/result_reader.hpp"
 
 namespace settle::models {
@@ -18,8 +21,11 @@ using system::MatrixXd;
 using system::VectorXd;
 
 // Names of the result file's own variables and groups.
-const std::set<std::string> reserved{"time",   "trial",  "phase",           "step",  "outcome",
-                                     "final",  "config", "config_expanded", "circuit", "settled_at", "points"};
+bool is_reserved(const std::string& name) {
+  const std::vector<std::string>& names = io::reserved_names();
+  return name == "step" || name == "points" ||
+         std::find(names.begin(), names.end(), name) != names.end();
+}
 
 // What `off`, `hold`, `reset` and update_order mean by a name.
 struct Named {
@@ -47,6 +53,8 @@ class Builder {
     if (spec.phases.empty()) circuit_.phases.emplace_back().name = "run";
     for (const PhaseSpec& phase : spec.phases) add(phase);
     set_update_order();
+    check_algebraic_loops();
+    check_settled_nodes();
     if (!config_.initial_from.empty()) take_initial_state();
     if (std::all_of(circuit_.nodes.begin(), circuit_.nodes.end(),
                     [](const system::Node& node) { return node.instantaneous(); }))
@@ -76,7 +84,7 @@ class Builder {
   void check_names() const {
     std::map<std::string, const Place*> taken;
     const auto take = [&](const std::string& name, const Place& place, const char* what) {
-      if (reserved.count(name))
+      if (is_reserved(name))
         place.fail("name", std::string("the reserved name \"") + name + "\"", "another name");
       if (!taken.emplace(name, &place).second)
         place.fail("name", std::string("a second ") + what + " called \"" + name + "\"",
@@ -127,20 +135,50 @@ class Builder {
     return trials;
   }
 
+  // Whether a projection's weights surely are one number an entry.
+  bool is_dense(const ProjectionSpec& spec) const {
+    const Initialisation* init = spec.weights.get();
+    if (const auto* relative = dynamic_cast<const RelativeInit*>(init);
+        relative && relative->of.size() == 1) {
+      for (const auto& other : config_.circuit.projections)
+        if (name_of(other) == relative->of[0] && &other != &spec)
+          return !dynamic_cast<const RelativeInit*>(other.weights.get()) && is_dense(other);
+      return false;
+    }
+    const std::set<std::string> kinds{"constant", "uniform", "normal", "orthogonal"};
+    return kinds.count(init->name()) > 0;
+  }
+
   // The state is held some thirty times over (solver stages, rates, records).
   void check_memory() const {
-    double units = 0;
-    for (const auto& population : config_.circuit.populations)
-      units += static_cast<double>(population.size);
-    for (const auto& controller : config_.circuit.controllers)
-      units += 4 * static_cast<double>(controller.size);
-    const double bytes = 30 * 8 * units * static_cast<double>(circuit_.trials);
-    if (bytes > core::physical_memory())
-      core::fail(config_.root.at, "the circuit",
-                 core::brief(units) + " units in " + std::to_string(circuit_.trials) +
-                     " trials, which would take about " + core::brief(bytes / 1073741824) + " GiB",
-                 "what fits into this machine's " +
-                     core::brief(core::physical_memory() / 1073741824) + " GiB");
+    constexpr double gib = 1024.0 * 1024.0 * 1024.0;
+    std::map<std::string, double> sizes;
+    double units = 0, largest = 0, weights = 0;
+    const Place* culprit = nullptr;
+    const auto count = [&](const auto& spec, double nodes) {
+      const auto size = static_cast<double>(spec.size);
+      units += nodes * size;
+      sizes[spec.name] = sizes[spec.name + ".setpoint"] = size;
+      if (size > largest) culprit = &spec.place;
+      largest = std::max(largest, size);
+    };
+    for (const auto& population : config_.circuit.populations) count(population, 1);
+    for (const auto& controller : config_.circuit.controllers) count(controller, 4);
+    for (const auto& projection : config_.circuit.projections)
+      if (is_dense(projection)) weights += 8 * sizes[projection.from] * sizes[projection.to];
+    const double state = 30 * 8 * units, trials = static_cast<double>(circuit_.trials);
+    const double memory = core::physical_memory();
+    if (weights + state * trials <= memory) return;
+    const std::string found = core::brief(units) + " states in " +
+                              std::to_string(circuit_.trials) + " trials and " +
+                              core::brief(weights / 8) + " weights, which would take about " +
+                              core::brief((weights + state * trials) / gib) + " GiB";
+    const std::string expected = "what fits into this machine's " + core::brief(memory / gib) + " GiB";
+    const bool fits_once = weights + state <= memory;
+    for (const char* path : {"trials", "model.trials"})
+      if (const Value* given = core::find_path(config_.root.at, path); given && fits_once)
+        core::fail(*given, path, found, expected);
+    culprit->fail(culprit->at.find("layers") ? "layers" : "size", found, expected);
   }
 
   void add(const PopulationSpec& spec) {
@@ -150,9 +188,12 @@ class Builder {
     node.size = n;
     node.tau = shared(spec.tau, n, spec.name + ".tau");
     node.leak = shared(spec.leak, n, spec.name + ".leak");
+    if ((node.tau.array() < 0).any())
+      spec.place.fail("tau", "a negative time constant",
+                      "tau > 0, or 0 for an instantaneous population");
     const bool none = (node.tau.array() == 0).all(), all = (node.tau.array() > 0).all();
     if (!none && !all)
-      spec.place.fail("tau", "time constants of which some are not positive",
+      spec.place.fail("tau", "time constants of which some are 0 and some are not",
                       "tau > 0 for every unit, or 0 for every unit (instantaneous)");
     if ((node.leak.array() < 0).any())
       spec.place.fail("leak", "a negative leak", "numbers >= 0");
@@ -215,6 +256,9 @@ class Builder {
 
   void name_projection(std::size_t k) {
     const ProjectionSpec& spec = config_.circuit.projections[k];
+    if (circuit_.find(name_of(spec)) >= 0)
+      spec.place.fail("name", "a projection called \"" + name_of(spec) + "\", which names a node",
+                      "another name, or none: it is then called \"" + spec.from + "->" + spec.to + "\"");
     if (!projection_index_.emplace(name_of(spec), k).second)
       spec.place.fail("name", "a second projection called \"" + name_of(spec) + "\"",
                       "a `name` of its own for each projection between the same two");
@@ -392,17 +436,76 @@ class Builder {
                    "every population and controller: " + core::join(standard));
   }
 
+  // Follows what instantaneous nodes send to each other; the edges of projections come last.
+  void check_algebraic_loops() const {
+    const std::size_t internal = circuit_.edges.size() - config_.circuit.projections.size();
+    const auto node = [this](int i) -> const system::Node& {
+      return circuit_.nodes[static_cast<std::size_t>(i)];
+    };
+    std::vector<std::size_t> path;
+    std::vector<char> open(circuit_.nodes.size(), 0), done(circuit_.nodes.size(), 0);
+    const auto report = [&](int first) {
+      std::string loop = node(first).name;
+      const Place* place = &config_.root;
+      auto k = path.end();
+      do {
+        --k;
+        if (*k >= internal) place = &config_.circuit.projections[*k - internal].place;
+      } while (circuit_.edges[*k].from != first);
+      for (; k != path.end(); ++k) loop += " -> " + node(circuit_.edges[*k].to).name;
+      core::fail(place->at, place->path, "an algebraic loop of instantaneous nodes: " + loop,
+                 "a time constant tau > 0 somewhere in it");
+    };
+    const std::function<void(int)> visit = [&](int i) {
+      const auto at = static_cast<std::size_t>(i);
+      open[at] = 1;
+      for (std::size_t k = 0; k < circuit_.edges.size(); ++k) {
+        const system::Edge& edge = circuit_.edges[k];
+        if (edge.from != i || !node(edge.to).instantaneous()) continue;
+        path.push_back(k);
+        if (open[static_cast<std::size_t>(edge.to)]) report(edge.to);
+        if (!done[static_cast<std::size_t>(edge.to)]) visit(edge.to);
+        path.pop_back();
+      }
+      open[at] = 0;
+      done[at] = 1;
+    };
+    for (std::size_t i = 0; i < circuit_.nodes.size(); ++i)
+      if (circuit_.nodes[i].instantaneous() && !done[i]) visit(static_cast<int>(i));
+  }
+
+  void check_settled_nodes() const {
+    const Value* table = core::find_path(config_.root.at, "solver.settled");
+    const Place place{table ? *table : config_.root.at, "solver.settled"};
+    std::vector<std::string> known;
+    for (const std::string& name : phase_names(false))
+      if (!named(name).states.empty()) known.push_back(name);
+    for (const std::string& name : config_.solver.settled.nodes)
+      if (named(name).states.empty())
+        place.fail("nodes", "\"" + name + "\", which names no state",
+                   "one of " + core::join(known, " or ") + core::did_you_mean(name, known));
+  }
+
   void take_initial_state() {
-    const std::filesystem::path path = config_.base / config_.initial_from;
-    const io::ResultFile file(path);
     const Value* table = config_.root.at.find("initial");
     const Place place{table ? *table : config_.root.at, "initial"};
+    try {
+      take_initial_state(config_.base / config_.initial_from, place);
+    } catch (const core::InputError& error) {
+      if (error.where.find("initial.from") != std::string::npos) throw;
+      place.fail("from", error.what(), "");
+    }
+  }
+
+  void take_initial_state(const std::filesystem::path& path, const Place& place) {
+    const io::ResultFile file(path);
     const std::vector<std::string> known = file.final_nodes();
     for (system::Node& node : circuit_.nodes) {
       if (node.instantaneous()) continue;
       if (std::find(known.begin(), known.end(), node.name) == known.end())
         place.fail("from", path.string() + " has no final state of \"" + node.name + "\"",
-                   "the result of a circuit with the same names; it has " + core::join(known));
+                   "the result of a circuit with the same names; it has " +
+                       (known.empty() ? "no final state at all" : core::join(known)));
       const MatrixXd state = file.final_state(node.name);
       if (state.rows() != node.size || (state.cols() != 1 && state.cols() != circuit_.trials))
         place.fail("from",

@@ -1,5 +1,7 @@
 #include "models/dynamic_inversion.hpp"
 
+#include <algorithm>
+
 #include "models/stabilise.hpp"
 
 namespace settle::models {
@@ -7,13 +9,14 @@ namespace {
 
 using core::Value;
 
-// One form for all, or a list with one a layer.
-template <class T, class Read, class Write>
-core::CustomForm each_form(std::string form, std::vector<T>& target, Read read, Write write) {
-  return {form + ", or a list of them",
-          [&target, read](const Value& value, const std::string& path) {
+// One form for all, or a list of them with one a layer; `is_list` tells which of the two a list is.
+template <class T, class Read, class Write, class IsList>
+core::CustomForm each_form(std::string form, std::vector<T>& target, Read read, Write write,
+                           IsList is_list) {
+  return {std::move(form),
+          [&target, read, is_list](const Value& value, const std::string& path) {
             target.clear();
-            if (!value.is_array()) {
+            if (!value.is_array() || !is_list(value.array())) {
               target.push_back(read(value, path));
               return;
             }
@@ -30,9 +33,19 @@ core::CustomForm each_form(std::string form, std::vector<T>& target, Read read, 
           }};
 }
 
+core::CustomForm transfers_form(std::vector<core::Transfer>& target) {
+  return each_form("a transfer function, or a list of them", target, core::read_transfer,
+                   core::write_transfer, [](const core::Array&) { return true; });
+}
+
+// A list of numbers, or of lists, is one initialisation by its values.
 core::CustomForm inits_form(std::vector<Init>& target) {
   Init any;
-  return each_form(init_form(any).form, target, read_init, write_init);
+  return each_form(init_form(any).form + ", or a list of tables, one each", target, read_init,
+                   write_init, [](const core::Array& items) {
+                     return std::any_of(items.begin(), items.end(),
+                                        [](const Value& item) { return item.is_table(); });
+                   });
 }
 
 }  // namespace
@@ -44,7 +57,7 @@ void DynamicInversion::fields(core::Fields& f) {
               true},
              layers_, 1, 100'000'000);
   f.custom({"transfer", "", "φ of each population"},
-           each_form("a transfer function", transfer_, core::read_transfer, core::write_transfer));
+           transfers_form(transfer_));
   f.choice({"loop", "", "what the loop sees of the rates"}, loop_,
            {"linear", "transfer", "linearised"});
   f.numbers({"tau", "time", "τ of each population"}, tau_, core::positive(), true);
@@ -108,14 +121,19 @@ ControllerSpec DynamicInversion::controller(std::size_t k, std::size_t n, const 
   ControllerSpec spec;
   spec.name = name;
   spec.leak = pick(leak_, "leak");
-  spec.p = pick(p_, "gains");
-  spec.i = pick(i_, "gains");
-  spec.d = pick(d_, "gains");
+  const Value* gains = own.at.find("gains");
+  const Place of_gains{gains ? *gains : own.at, own.path + ".gains"};
+  const auto pick_gain = [&](const std::vector<double>& list, const char* key) {
+    return one_each(list, k, n, of_gains, key, "one for each loop");
+  };
+  spec.p = pick_gain(p_, "p");
+  spec.i = pick_gain(i_, "i");
+  spec.d = pick_gain(d_, "d");
   spec.tau = pick(controller_tau_, "tau");
   spec.derivative_tau = pick(derivative_tau_, "derivative_tau");
   spec.error = error_;
   spec.initial = pick(controller_initial_, "initial");
-  spec.place = place;
+  spec.place = own;
   return spec;
 }
 

@@ -21,8 +21,12 @@ std::string integer_form(std::int64_t low, std::int64_t high) {
 
 std::int64_t checked_integer(const Value& value, const std::string& path, std::int64_t low,
                              std::int64_t high) {
-  if (!value.is_integer() || value.integer() < low || value.integer() > high)
-    fail(value, path, value.describe(), integer_form(low, high));
+  if (!value.is_integer() || value.integer() < low || value.integer() > high) {
+    const bool whole = !value.is_integer() && value.is_number() &&
+                       value.number() == std::trunc(value.number());
+    fail(value, path, value.describe() + (whole ? ", written with a decimal point" : ""),
+         integer_form(low, high));
+  }
   return value.integer();
 }
 
@@ -30,8 +34,21 @@ std::string list_form(const Bounds& bounds, bool scalar) {
   return (scalar ? bounds.text() + ", or a list of them" : "a list, each " + bounds.text());
 }
 
+// Names with a space in them are quoted, so that it is seen where they end.
 std::string choice_form(const std::vector<std::string>& names) {
-  return "one of " + join(names, " or ");
+  if (names.size() == 1) return "\"" + names[0] + "\", the only one";
+  std::vector<std::string> words;
+  for (const std::string& name : names)
+    words.push_back(name.find(' ') == std::string::npos ? name : "\"" + name + "\"");
+  return "one of " + join(words, " or ");
+}
+
+// The key of a table that may be a slip for `name`.
+std::string slip_for(const char* name, const Value& table) {
+  std::vector<std::string> keys;
+  for (const Member& member : table.table()) keys.push_back(member.key);
+  const std::string near = nearest(name, keys);
+  return near.empty() ? "" : "; is \"" + near + "\" meant to be it?";
 }
 
 template <class T>
@@ -94,7 +111,8 @@ const Value* Reader::take(const Key& key) {
   const Value* value = table_.find(key.name);
   if (!value && key.required)
     fail(table_, path_.empty() ? "the file" : path_,
-         std::string("\"") + key.name + "\" is missing", key.doc);
+         std::string("\"") + key.name + "\" is missing",
+         std::string(key.name) + " = … (" + key.doc + ")" + slip_for(key.name, table_));
   return value;
 }
 

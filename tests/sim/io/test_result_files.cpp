@@ -122,7 +122,14 @@ TEST_CASE("a full disk is one error that says so, and nothing crashes", "[io][re
   CHECK(errors == 1);
   CHECK(contains(what, (folder / "run.h5").string()));
   CHECK(contains(what, "File too large"));
-  if (early) CHECK_FALSE(fs::exists(folder / "run.h5"));
+  if (early) {
+    CHECK_FALSE(fs::exists(folder / "run.h5"));
+  } else {
+    const io::ResultFile result(folder / "run.h5");
+    CHECK(result.status() == "running");
+    CHECK(result.trajectory("hidden").allFinite());
+    WARN(result.time().size());
+  }
 }
 
 TEST_CASE("only a finished result is replaced without being asked", "[io][recorder]") {
