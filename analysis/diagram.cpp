@@ -6,6 +6,7 @@
 
 #include "analysis/diagram_scene.hpp"
 #include "analysis/external.hpp"
+#include "analysis/text.hpp"
 #include "sim/core/error.hpp"
 
 namespace settle::analysis {
@@ -185,29 +186,6 @@ std::string edge_text(const Scene& scene, const Arrow& arrow) {
   return out + "];\n";
 }
 
-// Lines of at most `width` points, broken between words.
-std::vector<std::string> wrapped(const std::string& text, double width, double size) {
-  std::vector<std::string> lines = {""};
-  std::string word;
-  const auto flush = [&] {
-    if (word.empty()) return;
-    const std::string longer = lines.back().empty() ? word : lines.back() + " " + word;
-    if (!lines.back().empty() && text_width(longer, size) > width)
-      lines.push_back(word);
-    else
-      lines.back() = longer;
-    word.clear();
-  };
-  for (const char c : text) {
-    if (c == ' ' || c == '\n' || c == '\t')
-      flush();
-    else
-      word += c;
-  }
-  flush();
-  return lines;
-}
-
 struct Extent {
   double left = 0, right = 0, bottom = 0, top = 0;
   void add(Point p, double width = 0, double height = 0) {
@@ -251,10 +229,10 @@ std::string heading(const system::Circuit& circuit, const std::string& title, do
     if (text.empty()) return;
     const double at_size = bold ? 1.15 * size : size;
     const double most = std::max(width, 330.0);
-    const auto lines = static_cast<double>(wrapped(text, most, at_size).size());
+    const auto lines = static_cast<double>(wrapped(text, most, at_size, 4).size());
     // Lines of about the same length.
     const double even = std::min(most, text_width(text, at_size) / lines + 60);
-    for (const std::string& line : wrapped(text, even, at_size))
+    for (const std::string& line : wrapped(text, even, at_size, 4))
       out += (out.empty() ? "" : "<BR/>") + std::string("<FONT POINT-SIZE=\"") + number(size) +
              "\">" + (bold ? "<B>" + escaped(line) + "</B>" : escaped(line)) + "</FONT>";
   };

@@ -1,13 +1,10 @@
-// Places for a circuit's figure. What is joined by forward projections is a column, its levels are
-// rows, and a column whose state is another one's setpoint stands to the right of it, raised so
-// that the two are at the same height: a chain of loops is a staircase. Within a column the forward
-// path runs on the left and the feedback on the right; projections that skip a level run beside the
-// boxes.
+// Places for a circuit's figure, column by column. Within a column the forward path runs on the
+// left and the feedback on the right; projections that skip a level run beside the boxes.
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <numeric>
 
+#include "analysis/diagram_grid.hpp"
 #include "analysis/diagram_scene.hpp"
 
 namespace settle::analysis {
@@ -26,8 +23,6 @@ constexpr double loop_bulge = 40;
 constexpr double port_gap = 18;  // between arrows on one side of a box
 
 std::size_t at(int index) { return static_cast<std::size_t>(index); }
-
-bool is_satellite(const Box& box) { return box.beside >= 0; }
 
 // Cubic pieces through straight lines and rounded corners.
 class Path {
@@ -65,11 +60,12 @@ enum class Route { vertical, slanted, lane, loop, across, satellite };
 
 class Layout {
  public:
-  explicit Layout(Scene& scene) : scene_(scene) {}
+  explicit Layout(Scene& scene)
+      : scene_(scene), grid_(arrange(scene)), column_of_(grid_.column_of), order_(grid_.order) {}
 
   void run() {
-    find_columns();
-    order_columns();
+    for (std::size_t c = 0; c < grid_.boxes.size(); ++c)
+      columns_.push_back({grid_.boxes[c], grid_.base[c], {}, {}, 0});
     place_rows();
     place_slots();
     choose_routes();
@@ -87,65 +83,6 @@ class Layout {
     return columns_[at(column_of_[at(index)])].base + scene_.boxes[at(index)].level;
   }
   Column& column(int index) { return columns_[at(column_of_[at(index)])]; }
-
-  void find_columns() {
-    const std::size_t n = scene_.boxes.size();
-    std::vector<int> root(n);
-    std::iota(root.begin(), root.end(), 0);
-    const auto find = [&](int k) {
-      while (root[at(k)] != k) k = root[at(k)];
-      return k;
-    };
-    for (const Arrow& arrow : scene_.arrows)
-      if (arrow.kind == Kind::forward) {
-        const int a = find(arrow.from), b = find(arrow.to);
-        root[at(std::max(a, b))] = std::min(a, b);
-      }
-    column_of_.assign(n, -1);
-    std::map<int, int> index_of_root;
-    for (int k = 0; k < static_cast<int>(n); ++k) {
-      if (is_satellite(box(k))) continue;
-      const auto [entry, is_new] =
-          index_of_root.emplace(find(k), static_cast<int>(columns_.size()));
-      if (is_new) columns_.emplace_back();
-      column_of_[at(k)] = entry->second;
-      columns_[at(entry->second)].boxes.push_back(k);
-    }
-    for (int k = 0; k < static_cast<int>(n); ++k)
-      if (is_satellite(box(k))) column_of_[at(k)] = column_of_[at(box(k).beside)];
-  }
-
-  // Who receives a setpoint stands to the left of who sends it, and at its height.
-  void order_columns() {
-    std::vector<char> placed(columns_.size(), 0);
-    while (order_.size() < columns_.size()) {
-      int next = -1;
-      for (int c = 0; c < static_cast<int>(columns_.size()) && next < 0; ++c)
-        if (!placed[at(c)] && !waits(c, placed)) next = c;
-      for (int c = 0; next < 0; ++c)
-        if (!placed[at(c)]) next = c;
-      for (const Arrow& arrow : scene_.arrows)
-        if (links(arrow) && column_of_[at(arrow.from)] == next &&
-            placed[at(column_of_[at(arrow.to)])])
-          columns_[at(next)].base =
-              std::max(columns_[at(next)].base, row(arrow.to) - box(arrow.from).level);
-      placed[at(next)] = 1;
-      order_.push_back(next);
-    }
-  }
-
-  // A setpoint from one column to another.
-  bool links(const Arrow& arrow) {
-    return arrow.kind == Kind::setpoint && !is_satellite(box(arrow.from)) &&
-           column_of_[at(arrow.from)] != column_of_[at(arrow.to)];
-  }
-
-  bool waits(int c, const std::vector<char>& placed) {
-    return std::any_of(scene_.arrows.begin(), scene_.arrows.end(), [&](const Arrow& arrow) {
-      return links(arrow) && column_of_[at(arrow.from)] == c &&
-             !placed[at(column_of_[at(arrow.to)])];
-    });
-  }
 
   void place_rows() {
     std::map<int, double> heights;
@@ -492,7 +429,8 @@ class Layout {
   double link_width(int left, int right) {
     double width = column_gap;
     for (const Arrow& arrow : scene_.arrows)
-      if (links(arrow) && column_of_[at(arrow.to)] == left && column_of_[at(arrow.from)] == right)
+      if (grid_.links(scene_, arrow) && column_of_[at(arrow.to)] == left &&
+          column_of_[at(arrow.from)] == right)
         width = std::max(width, arrow.width + 30);
     return width;
   }
@@ -635,11 +573,12 @@ class Layout {
   }
 
   Scene& scene_;
+  const Grid grid_;
+  const std::vector<int>& column_of_;  // per box
+  const std::vector<int>& order_;      // of columns, from the left
   std::vector<Column> columns_;
-  std::vector<int> column_of_;  // per box
-  std::vector<int> order_;      // of columns, from the left
-  std::vector<Route> routes_;   // per arrow
-  std::vector<double> tail_;    // per arrow: where on a side it begins and ends, from the middle
+  std::vector<Route> routes_;  // per arrow
+  std::vector<double> tail_;   // per arrow: where on a side it begins and ends, from the middle
   std::vector<double> head_;
   std::vector<double> lane_;  // per arrow, from the column's centre
 };

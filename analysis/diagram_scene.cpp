@@ -6,6 +6,7 @@
 #include <optional>
 #include <typeinfo>
 
+#include "analysis/text.hpp"
 #include "sim/core/value.hpp"
 
 namespace settle::analysis {
@@ -476,33 +477,5 @@ class SceneMaker {
 Scene make_scene(const Circuit& circuit) { return SceneMaker(circuit).make(); }
 
 double line_height(Line::Style style) { return std::round(1.35 * font_size(style)); }
-
-double text_width(const std::string& text, double size) {
-  // Thousandths of the font size, from the font's table, for U+0020 to U+007E.
-  static constexpr std::array<int, 95> ascii = {
-      318,  401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361, 318, 337,
-      636,  636, 636, 636, 636, 636, 636, 636, 636, 636, 337, 337, 838, 838, 838, 531,
-      1000, 684, 686, 698, 770, 632, 575, 775, 752, 295, 295, 656, 557, 863, 748, 787,
-      603,  787, 695, 635, 611, 732, 684, 989, 685, 611, 685, 390, 337, 390, 838, 500,
-      500,  613, 635, 550, 635, 615, 352, 635, 634, 278, 278, 579, 278, 974, 634, 612,
-      635,  635, 411, 521, 392, 634, 592, 818, 592, 592, 525, 636, 337, 636, 838};
-  double width = 0;
-  for (std::size_t k = 0; k < text.size(); ++k) {
-    const auto byte = static_cast<unsigned char>(text[k]);
-    if (byte >= 0x80 && byte < 0xC0) continue;  // inside a character
-    if (byte < 0x80) {
-      width += byte < 0x20 || byte == 0x7F ? 0 : ascii[byte - 0x20u];
-    } else if (byte == 0xCC || byte == 0xCD) {
-      width += 0;  // combining marks
-    } else if (byte == 0xE2) {
-      width += text.compare(k, 2, "\xE2\x82") == 0 ? 401 : 838;  // subscripts; operators
-    } else if (byte == 0xE1) {
-      width += 420;  // superscript and subscript letters, ẋ
-    } else {
-      width += byte < 0xD0 ? 640 : 1000;  // Latin and Greek; wider scripts
-    }
-  }
-  return width * size / 1000;
-}
 
 }  // namespace settle::analysis

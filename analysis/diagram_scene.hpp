@@ -53,9 +53,6 @@ void lay_out(Scene& scene);
 constexpr double font_size(Line::Style style) {
   return style == Line::Style::name ? 13 : style == Line::Style::detail ? 10.5 : 12;
 }
-/// How wide the text is in DejaVu Sans, in points; as good as the font's own table for what stands
-/// in equations and names.
-double text_width(const std::string& text, double size);
 double line_height(Line::Style style);
 
 }  // namespace settle::analysis

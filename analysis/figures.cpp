@@ -6,9 +6,10 @@
 #include <cstdio>
 #include <limits>
 
-#include "analysis/diagram_scene.hpp"
 #include "analysis/external.hpp"
 #include "analysis/plot_data.hpp"
+#include "analysis/plot_script.hpp"
+#include "analysis/text.hpp"
 #include "sim/core/value.hpp"
 
 namespace settle::analysis {
@@ -48,79 +49,6 @@ std::string colour(double fraction) {
   return text;
 }
 
-std::string number(double value) {
-  if (!std::isfinite(value)) return "NaN";
-  char text[32];
-  std::snprintf(text, sizeof text, "%.7g", value);
-  return text;
-}
-
-// A text in gnuplot's single quotes, in which nothing but the quote itself is special.
-std::string quoted(const std::string& text) {
-  std::string out = "'";
-  for (const char c : text) {
-    if (c == '\'')
-      out += "''";
-    else
-      out += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? ' ' : c;
-  }
-  return out + "'";
-}
-
-// A text in which gnuplot's marks for sub- and superscripts and fonts are themselves.
-std::string plain(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (std::string_view("\\{}^_@&~").find(c) != std::string_view::npos) out += '\\';
-    out += c;
-  }
-  return out;
-}
-
-// The text, cut with "…" where it is wider than that many points.
-std::string fitted(std::string text, double width, double size) {
-  if (text_width(text, size) <= width) return text;
-  while (!text.empty() && text_width(text + "…", size) > width) {
-    do text.pop_back();
-    while (!text.empty() && (static_cast<unsigned char>(text.back()) & 0xC0) == 0x80);
-    // The lead byte of the character that was cut.
-    if (!text.empty() && static_cast<unsigned char>(text.back()) >= 0xC0) text.pop_back();
-  }
-  return text + "…";
-}
-
-std::vector<std::string> wrapped(const std::string& text, double width, double size,
-                                 std::size_t most) {
-  std::vector<std::string> lines = {""};
-  std::size_t begin = 0;
-  while (begin < text.size()) {
-    const std::size_t end = std::min(text.find(' ', begin), text.size());
-    const std::string word = text.substr(begin, end - begin);
-    const std::string longer = lines.back().empty() ? word : lines.back() + " " + word;
-    if (!lines.back().empty() && lines.size() < most && text_width(longer, size) > width)
-      lines.push_back(word);
-    else
-      lines.back() = longer;
-    begin = end + 1;
-  }
-  for (std::string& line : lines) line = fitted(line, width, size);
-  return lines;
-}
-
-/// A line of a panel, and how it is drawn.
-struct Curve {
-  std::vector<PlotPoint> points;
-  std::string style;  ///< "lc rgb '#0072B2' lw 1"
-  std::string key;    ///< "" for none
-};
-
-struct Panel {
-  std::string title;
-  std::string symbol;  ///< of the y axis
-  bool log_y = false;
-  std::vector<Curve> curves;
-};
-
 /// A text above the panels, at a time.
 struct Mark {
   double time = 0;  ///< of its middle
@@ -128,14 +56,6 @@ struct Mark {
   std::string colour;
   int row = 0;
 };
-
-// The smallest of 1, 2 and 5 times a power of ten that is not below.
-double round_step(double step) {
-  const double power = std::pow(10, std::floor(std::log10(step)));
-  for (const double factor : {1.0, 2.0, 5.0})
-    if (step <= factor * power * 1.0001) return factor * power;
-  return 10 * power;
-}
 
 class Figure {
  public:
@@ -162,7 +82,8 @@ class Figure {
                       "set tics nomirror out scale 0.6 textcolor rgb '#202020'\n"
                       "set grid xtics ytics lw 0.5 lt 1 lc rgb '#E4E4E4'\n"
                       "unset key\nset multiplot\n";
-    for (std::size_t k = 0; k < panels_.size(); ++k) out += data_block(k);
+    for (std::size_t k = 0; k < panels_.size(); ++k)
+      out += data_block("panel" + std::to_string(k), panels_[k]);
     for (std::size_t k = 0; k < panels_.size(); ++k) out += panel_text(k);
     return out + "unset multiplot\n";
   }
@@ -394,16 +315,17 @@ class Figure {
 
   // Names of phases above their middle, in as many rows as they need (three at most, or left out).
   void place_marks() {
-    std::vector<double> reach;  // of each row
+    std::array<double, 3> reach;  // of each row
+    reach.fill(-1e9);
     const auto add = [&](double middle, const std::string& text, const std::string& hue) {
       const double width = text_width(text, 10.5) + 10;
       if (width > inner_width()) return;
       const double at = std::clamp(middle, width / 2, inner_width() - width / 2);
-      for (std::size_t row = 0; row < 3; ++row) {
-        if (row == reach.size()) reach.push_back(-1e9);
+      for (std::size_t row = 0; row < reach.size(); ++row) {
         if (at - width / 2 < reach[row]) continue;
         reach[row] = at + width / 2;
         marks_.push_back({at, text, hue, static_cast<int>(row)});
+        mark_rows_ = std::max(mark_rows_, static_cast<double>(row) + 1);
         return;
       }
     };
@@ -411,67 +333,11 @@ class Figure {
       for (const io::PhaseInfo& phase : result_.phases())
         if (phase.end > time_[0] && phase.start <= time_[rows_ - 1])
           add((place(phase.start) + place(phase.end)) / 2, phase.name, "#404040");
-    mark_rows_ = static_cast<double>(reach.size());
   }
 
   // ---- gnuplot ----
 
-  std::string data_block(std::size_t k) const {
-    std::string out = "$panel" + std::to_string(k) + " << EOD\n";
-    for (std::size_t c = 0; c < panels_[k].curves.size(); ++c) {
-      if (c > 0) out += "\n\n";
-      for (const PlotPoint& p : panels_[k].curves[c].points)
-        out += number(p.x) + " " + number(p.y) + "\n";
-    }
-    return out + "EOD\n";
-  }
-
-  std::string screen_y(double from_top) const { return number(1 - from_top / height_); }
-
-  std::string y_axis(const Panel& panel, double height) const {
-    double low = std::numeric_limits<double>::infinity(), high = -low;
-    for (const Curve& curve : panel.curves)
-      for (const PlotPoint& p : curve.points)
-        if (std::isfinite(p.y)) {
-          low = std::min(low, p.y);
-          high = std::max(high, p.y);
-        }
-    if (low > high) low = panel.log_y ? 0.1 : -1, high = 1;
-    const double most_ticks = std::max(3.0, height / 22);
-    if (panel.log_y) {
-      double top = std::log10(high) + 0.08, bottom = std::max(std::log10(low) - 0.08, top - 20);
-      const double widen = std::max(0.0, 0.4 - (top - bottom)) / 2;
-      top += widen;
-      bottom -= widen;
-      const std::string range = "set logscale y\nset yrange [" + number(std::pow(10, bottom)) +
-                                ":" + number(std::pow(10, top)) + "]\n";
-      if (std::floor(top) - std::ceil(bottom) < 1) return range + short_log_ticks(bottom, top);
-      const double step = std::max(1.0, std::ceil((top - bottom) / most_ticks));
-      return range + "set ytics " + number(std::pow(10, step)) + "\nset mytics " +
-             (step == 1 && top - bottom <= 3 ? "10" : "1") + "\nset format y '10^{%T}'\n";
-    }
-    double pad = 0.06 * (high - low);
-    if (!(pad > 1e-12 * std::max(std::abs(low), std::abs(high))))
-      pad = std::max(0.05 * std::abs(high), 1e-3);
-    low -= pad;
-    high += pad;
-    return "unset logscale y\nset yrange [" + number(low) + ":" + number(high) + "]\nset ytics " +
-           number(round_step((high - low) / most_ticks)) + "\nset mytics 1\nset format y '%.4g'\n";
-  }
-
-  // Where less than two powers of ten stand at a logarithmic axis: 1, 2 and 5 times them, or all
-  // their multiples.
-  static std::string short_log_ticks(double bottom, double top) {
-    std::string ticks;
-    for (double power = std::floor(bottom); power <= top; ++power)
-      for (int factor = 1; factor < 10; ++factor) {
-        const double at = power + std::log10(factor);
-        const bool shown = top - bottom < 0.7 || factor == 1 || factor == 2 || factor == 5;
-        if (shown && at >= bottom && at <= top)
-          ticks += (ticks.empty() ? "" : ", ") + number(std::pow(10, at));
-      }
-    return "set ytics (" + ticks + ")\nset mytics 1\nset format y '%.3g'\n";
-  }
+  std::string screen_y(double from_top) const { return script_number(1 - from_top / height_); }
 
   std::string time_label() const {
     const std::string unit = result_.time_unit();
@@ -488,16 +354,16 @@ class Figure {
         const double end = std::min(phases[k].end, time_[rows_ - 1]);
         if (end < start) continue;
         if (k % 2 == 1 && end > start)
-          out += "set object " + std::to_string(k + 1) + " rectangle from first " + number(start) +
-                 ", graph 0 to first " + number(end) +
+          out += "set object " + std::to_string(k + 1) + " rectangle from first " +
+                 script_number(start) + ", graph 0 to first " + script_number(end) +
                  ", graph 1 behind fillstyle solid 1.0 noborder fillcolor rgb '#F0F1F5'\n";
         if (k > 0 && phases[k].start > time_[0])
-          out += "set arrow from first " + number(start) + ", graph 0 to first " + number(start) +
-                 ", graph 1 nohead back lw 0.8 lc rgb '#B5B9C6'\n";
+          out += "set arrow from first " + script_number(start) + ", graph 0 to first " +
+                 script_number(start) + ", graph 1 nohead back lw 0.8 lc rgb '#B5B9C6'\n";
       }
     if (const auto at = settled_at(); at && *at >= time_[0] && *at <= time_[rows_ - 1])
-      out += "set arrow from first " + number(*at) + ", graph 0 to first " + number(*at) +
-             ", graph 1 nohead front dashtype (2,4) lw 1.4 lc rgb '#333333'\n";
+      out += "set arrow from first " + script_number(*at) + ", graph 0 to first " +
+             script_number(*at) + ", graph 1 nohead front dashtype (2,4) lw 1.4 lc rgb '#333333'\n";
     return out;
   }
 
@@ -508,13 +374,13 @@ class Figure {
       y += line.is_title ? 20 : 17;
       out += "set label " +
              (line.is_title ? quoted("{/:Bold " + plain(line.text) + "}") : quoted(line.text)) +
-             " at screen " + number(20 / options_.width) + ", screen " + screen_y(y - 8) +
+             " at screen " + script_number(20 / options_.width) + ", screen " + screen_y(y - 8) +
              " left " + (line.is_title ? "enhanced font ',15'" : "noenhanced font ',11.5'") +
              " textcolor rgb '#1A1A1A'\n";
     }
     for (const Mark& mark : marks_)
       out += "set label " + quoted(mark.text) + " at screen " +
-             number((left_margin + mark.time) / options_.width) + ", screen " +
+             script_number((left_margin + mark.time) / options_.width) + ", screen " +
              screen_y(y + 12 + 17 * (mark_rows_ - 1 - mark.row)) +
              " center noenhanced font ',10.5' textcolor rgb '" + mark.colour + "'\n";
     return out;
@@ -530,17 +396,18 @@ class Figure {
     std::string out = "unset label\nunset arrow\nunset object\n";
     if (k == 0) out += header_text();
     out += backdrop();
-    out += "set lmargin at screen " + number(left_margin / options_.width) +
-           "\nset rmargin at screen " + number(1 - right_margin / options_.width) +
+    out += "set lmargin at screen " + script_number(left_margin / options_.width) +
+           "\nset rmargin at screen " + script_number(1 - right_margin / options_.width) +
            "\nset tmargin at screen " + screen_y(top) + "\nset bmargin at screen " +
            screen_y(top + each) + "\n";
     out += "set label " + quoted(fitted(panel.title, inner_width(), 11)) +
            " at graph 0, graph 1 left offset character 0, character 0.75 noenhanced font ',11' "
            "textcolor rgb '#1A1A1A'\n";
-    out += "set label " + quoted(panel.symbol) + " at screen " + number(24 / options_.width) +
+    out += "set label " + quoted(panel.symbol) + " at screen " +
+           script_number(24 / options_.width) +
            ", graph 0.5 center rotate by 90 noenhanced font ',12' textcolor rgb '#1A1A1A'\n";
     out += options_.log_time ? "set logscale x\nset mxtics 10\n" : "";
-    out += "set xrange [" + number(time_[0]) + ":" + number(time_[rows_ - 1]) + "]\n";
+    out += "set xrange [" + script_number(time_[0]) + ":" + script_number(time_[rows_ - 1]) + "]\n";
     out += options_.log_time ? (is_last ? "set format x '10^{%T}'\n" : "set format x ''\n")
                              : (is_last ? "set format x '%.6g'\n" : "set format x ''\n");
     out += is_last ? "set xlabel " + quoted(time_label()) +
@@ -576,19 +443,6 @@ class Figure {
   double top_margin_ = 0;
   double height_ = 0;
 };
-
-std::string terminal(const std::string& extension, double width, double height) {
-  const auto size = [](double w, double h, const char* unit) {
-    return number(w) + unit + "," + number(h) + unit;
-  };
-  const std::string font = " enhanced font 'DejaVu Sans,11' background rgb 'white'\n";
-  if (extension == ".svg") return "set terminal svg size " + size(width, height, "") + font;
-  if (extension == ".png")
-    return "set terminal pngcairo size " + size(2 * width, 2 * height, "") +
-           " fontscale 1.5 linewidth 2" + font;
-  return "set terminal pdfcairo size " + size(width / 96, height / 96, "in") +
-         " fontscale 0.56 linewidth 0.75" + font;
-}
 
 }  // namespace
 

@@ -1,6 +1,25 @@
 #include "cli/commands.hpp"
+#include "cli/terminal.hpp"
+#include "sim/io/recorder.hpp"
 
 namespace settle::cli {
+namespace {
+
+constexpr double largest_result = 1125899906842624.0;  // 1 PiB: beyond it, a slip
+
+// What the recorder would refuse.
+void check_record(const Prepared& ready) {
+  const auto bytes = io::expected_bytes(*ready.system, ready.config.solver, ready.config.record);
+  if (!bytes && ready.config.record.steps) return;
+  const double size = bytes ? static_cast<double>(*bytes) : largest_result + 1;
+  if (size <= largest_result) return;
+  const std::string where = core::locate(ready.file.value, "record.interval").text();
+  throw core::InputError((where.empty() ? "" : where + ": ") + "record.interval",
+                         "a result of " + bytes_text(size) + " or more",
+                         "a longer interval, fewer variables or a shorter solver.duration");
+}
+
+}  // namespace
 
 Prepared prepare(const std::filesystem::path& file, const std::vector<std::string>& set) {
   Prepared out;
@@ -8,12 +27,15 @@ Prepared prepare(const std::filesystem::path& file, const std::vector<std::strin
   out.config = models::read_config(out.file.value, std::filesystem::absolute(file).parent_path());
   out.system =
       std::make_unique<system::OdeSystem>(system::compile(models::build_circuit(out.config)));
+  check_record(out);
   out.warnings = out.config.solver.warnings();
   for (const auto& controller : out.system->circuit().controllers) {
     const bool silent = controller.gain_p == 0 && controller.gain_i == 0 && controller.gain_d == 0;
-    if (silent) out.warnings.push_back("controller " + controller.name + " has no gain: it does nothing");
+    if (silent)
+      out.warnings.push_back("controller " + controller.name + " has no gain: it does nothing");
     if (controller.measured_edges.empty())
-      out.warnings.push_back("controller " + controller.name + " measures nothing: no projection leads to it");
+      out.warnings.push_back("controller " + controller.name +
+                             " measures nothing: no projection leads to it");
   }
   return out;
 }

@@ -8,6 +8,7 @@
 #include "settle_revision.hpp"
 #include "settle_version.hpp"
 #include "sim/io/recorder.hpp"
+#include "sim/solve/cvode_methods.hpp"
 
 namespace settle::cli {
 namespace {
@@ -82,6 +83,8 @@ io::RunInfo run_info(const Prepared& ready, const std::string& command) {
   info.compiler = SETTLE_COMPILER;
   info.build_flags = SETTLE_BUILD_FLAGS;
   info.seed = static_cast<std::uint64_t>(ready.config.seed);
+  if (const std::string version = solve::sundials_version(); !version.empty())
+    info.libraries.emplace_back("SUNDIALS", version);
   return info;
 }
 
@@ -291,8 +294,7 @@ int run_file(const std::filesystem::path& file, const RunOptions& options, Json&
                             analysis::measured_phase(*ready.system, summary)};
     quantities = analysis::measure(run);
     for (const auto& quantity : quantities) {
-      std::string units = quantity.units;
-      recorder.add_measure(quantity.name, units, quantity.long_name, quantity.values,
+      recorder.add_measure(quantity.name, quantity.units, quantity.long_name, quantity.values,
                            quantity.reasons);
     }
     recorder.finish(summary);

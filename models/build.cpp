@@ -1,14 +1,11 @@
 #include "models/build.hpp"
 
 #include <algorithm>
-#include <functional>
 #include <map>
 #include <set>
 
-#include "models/initialisation_kinds.hpp"
+#include "models/checks.hpp"
 #include "models/pid.hpp"
-#include "sim/core/machine.hpp"
-#include "sim/io/layout.hpp"
 #include "sim/io/result_reader.hpp"
 
 namespace settle::models {
@@ -19,13 +16,6 @@ using system::Circuit;
 using system::Index;
 using system::MatrixXd;
 using system::VectorXd;
-
-// Names of the result file's own variables and groups.
-bool is_reserved(const std::string& name) {
-  const std::vector<std::string>& names = io::reserved_names();
-  return name == "step" || name == "points" ||
-         std::find(names.begin(), names.end(), name) != names.end();
-}
 
 // What `off`, `hold`, `reset` and update_order mean by a name.
 struct Named {
@@ -42,9 +32,9 @@ class Builder {
     if (spec.populations.empty() && spec.controllers.empty())
       core::fail(config_.root.at, "the file", "a circuit without populations",
                  "a [model], or [[population]] and [[projection]] tables");
-    check_names();
+    check_names(config_);
     circuit_.trials = count_trials();
-    check_memory();
+    check_memory(config_, circuit_.trials);
     for (const PopulationSpec& population : spec.populations) add(population);
     for (const ControllerSpec& controller : spec.controllers) add(controller);
     for (std::size_t k = 0; k < spec.projections.size(); ++k) name_projection(k);
@@ -53,7 +43,7 @@ class Builder {
     if (spec.phases.empty()) circuit_.phases.emplace_back().name = "run";
     for (const PhaseSpec& phase : spec.phases) add(phase);
     set_update_order();
-    check_algebraic_loops();
+    check_algebraic_loops(config_, circuit_);
     check_settled_nodes();
     if (!config_.initial_from.empty()) take_initial_state();
     if (std::all_of(circuit_.nodes.begin(), circuit_.nodes.end(),
@@ -81,33 +71,6 @@ class Builder {
     return make_columns(init, n, circuit_.trials, true, context(n, circuit_.trials, stream));
   }
 
-  void check_names() const {
-    std::map<std::string, const Place*> taken;
-    const auto take = [&](const std::string& name, const Place& place, const char* what) {
-      if (is_reserved(name))
-        place.fail("name", std::string("the reserved name \"") + name + "\"", "another name");
-      if (!taken.emplace(name, &place).second)
-        place.fail("name", std::string("a second ") + what + " called \"" + name + "\"",
-                   "a name of its own for each population and controller");
-    };
-    for (const auto& population : config_.circuit.populations)
-      take(population.name, population.place, "node");
-    for (const auto& controller : config_.circuit.controllers)
-      take(controller.name, controller.place, "node");
-    // A result file names a node's quantity node_quantity.
-    for (const auto& [name, place] : taken)
-      for (const char* quantity : {"_rate", "_unit", "_error", "_integral", "_derivative", "_setpoint"})
-        if (const auto other = taken.find(name + quantity); other != taken.end())
-          other->second->fail("name",
-                              "\"" + other->first + "\" beside \"" + name + "\"",
-                              "another name: results name a quantity of " + name + " so");
-    std::map<std::string, bool> phases;
-    for (const auto& phase : config_.circuit.phases)
-      if (!phases.emplace(phase.name, true).second)
-        phase.place.fail("name", "a second phase called \"" + phase.name + "\"",
-                         "a name of its own for each phase");
-  }
-
   // As many as the data has rows, where the file does not say.
   Index count_trials() const {
     if (config_.trials) return *config_.trials;
@@ -133,52 +96,6 @@ class Builder {
     }
     for (const auto& source : config_.circuit.sources) look(source.values);
     return trials;
-  }
-
-  // Whether a projection's weights surely are one number an entry.
-  bool is_dense(const ProjectionSpec& spec) const {
-    const Initialisation* init = spec.weights.get();
-    if (const auto* relative = dynamic_cast<const RelativeInit*>(init);
-        relative && relative->of.size() == 1) {
-      for (const auto& other : config_.circuit.projections)
-        if (name_of(other) == relative->of[0] && &other != &spec)
-          return !dynamic_cast<const RelativeInit*>(other.weights.get()) && is_dense(other);
-      return false;
-    }
-    const std::set<std::string> kinds{"constant", "uniform", "normal", "orthogonal"};
-    return kinds.count(init->name()) > 0;
-  }
-
-  // The state is held some thirty times over (solver stages, rates, records).
-  void check_memory() const {
-    constexpr double gib = 1024.0 * 1024.0 * 1024.0;
-    std::map<std::string, double> sizes;
-    double units = 0, largest = 0, weights = 0;
-    const Place* culprit = nullptr;
-    const auto count = [&](const auto& spec, double nodes) {
-      const auto size = static_cast<double>(spec.size);
-      units += nodes * size;
-      sizes[spec.name] = sizes[spec.name + ".setpoint"] = size;
-      if (size > largest) culprit = &spec.place;
-      largest = std::max(largest, size);
-    };
-    for (const auto& population : config_.circuit.populations) count(population, 1);
-    for (const auto& controller : config_.circuit.controllers) count(controller, 4);
-    for (const auto& projection : config_.circuit.projections)
-      if (is_dense(projection)) weights += 8 * sizes[projection.from] * sizes[projection.to];
-    const double state = 30 * 8 * units, trials = static_cast<double>(circuit_.trials);
-    const double memory = core::physical_memory();
-    if (weights + state * trials <= memory) return;
-    const std::string found = core::brief(units) + " states in " +
-                              std::to_string(circuit_.trials) + " trials and " +
-                              core::brief(weights / 8) + " weights, which would take about " +
-                              core::brief((weights + state * trials) / gib) + " GiB";
-    const std::string expected = "what fits into this machine's " + core::brief(memory / gib) + " GiB";
-    const bool fits_once = weights + state <= memory;
-    for (const char* path : {"trials", "model.trials"})
-      if (const Value* given = core::find_path(config_.root.at, path); given && fits_once)
-        core::fail(*given, path, found, expected);
-    culprit->fail(culprit->at.find("layers") ? "layers" : "size", found, expected);
   }
 
   void add(const PopulationSpec& spec) {
@@ -250,17 +167,13 @@ class Builder {
                "one of " + core::join(known, " or ") + core::did_you_mean(name, known));
   }
 
-  static std::string name_of(const ProjectionSpec& spec) {
-    return spec.name.empty() ? spec.from + "->" + spec.to : spec.name;
-  }
-
   void name_projection(std::size_t k) {
     const ProjectionSpec& spec = config_.circuit.projections[k];
-    if (circuit_.find(name_of(spec)) >= 0)
-      spec.place.fail("name", "a projection called \"" + name_of(spec) + "\", which names a node",
+    if (circuit_.find(spec.full_name()) >= 0)
+      spec.place.fail("name", "a projection called \"" + spec.full_name() + "\", which names a node",
                       "another name, or none: it is then called \"" + spec.from + "->" + spec.to + "\"");
-    if (!projection_index_.emplace(name_of(spec), k).second)
-      spec.place.fail("name", "a second projection called \"" + name_of(spec) + "\"",
+    if (!projection_index_.emplace(spec.full_name(), k).second)
+      spec.place.fail("name", "a second projection called \"" + spec.full_name() + "\"",
                       "a `name` of its own for each projection between the same two");
   }
 
@@ -270,13 +183,13 @@ class Builder {
     const ProjectionSpec& spec = config_.circuit.projections[k];
     if (!fresh) {
       if (!entry->second)
-        spec.place.fail("weights", "weights of \"" + name_of(spec) + "\" that are made of themselves",
+        spec.place.fail("weights", "weights of \"" + spec.full_name() + "\" that are made of themselves",
                         "an `of` that does not lead back to this projection");
       return entry->second;
     }
     InitContext context = this->context(
         circuit_.nodes[static_cast<std::size_t>(receiver(spec.to, spec.place).node)].size,
-        circuit_.nodes[static_cast<std::size_t>(sender(spec.from, spec.place))].size, name_of(spec));
+        circuit_.nodes[static_cast<std::size_t>(sender(spec.from, spec.place))].size, spec.full_name());
     context.weights_of = [this](const std::string& name, const Value& at,
                                 const std::string& path) -> const system::Weights& {
       const auto found = projection_index_.find(name);
@@ -294,7 +207,7 @@ class Builder {
   void add_projection(std::size_t k) {
     const ProjectionSpec& spec = config_.circuit.projections[k];
     system::Edge edge;
-    edge.name = name_of(spec);
+    edge.name = spec.full_name();
     edge.from = sender(spec.from, spec.place);
     Port port = receiver(spec.to, spec.place);
     edge.to = port.node;
@@ -434,44 +347,6 @@ class Builder {
       if (!circuit_.nodes[i].instantaneous() && !seen.count(static_cast<int>(i)))
         place.fail("update_order", "an order without \"" + circuit_.nodes[i].name + "\"",
                    "every population and controller: " + core::join(standard));
-  }
-
-  // Follows what instantaneous nodes send to each other; the edges of projections come last.
-  void check_algebraic_loops() const {
-    const std::size_t internal = circuit_.edges.size() - config_.circuit.projections.size();
-    const auto node = [this](int i) -> const system::Node& {
-      return circuit_.nodes[static_cast<std::size_t>(i)];
-    };
-    std::vector<std::size_t> path;
-    std::vector<char> open(circuit_.nodes.size(), 0), done(circuit_.nodes.size(), 0);
-    const auto report = [&](int first) {
-      std::string loop = node(first).name;
-      const Place* place = &config_.root;
-      auto k = path.end();
-      do {
-        --k;
-        if (*k >= internal) place = &config_.circuit.projections[*k - internal].place;
-      } while (circuit_.edges[*k].from != first);
-      for (; k != path.end(); ++k) loop += " -> " + node(circuit_.edges[*k].to).name;
-      core::fail(place->at, place->path, "an algebraic loop of instantaneous nodes: " + loop,
-                 "a time constant tau > 0 somewhere in it");
-    };
-    const std::function<void(int)> visit = [&](int i) {
-      const auto at = static_cast<std::size_t>(i);
-      open[at] = 1;
-      for (std::size_t k = 0; k < circuit_.edges.size(); ++k) {
-        const system::Edge& edge = circuit_.edges[k];
-        if (edge.from != i || !node(edge.to).instantaneous()) continue;
-        path.push_back(k);
-        if (open[static_cast<std::size_t>(edge.to)]) report(edge.to);
-        if (!done[static_cast<std::size_t>(edge.to)]) visit(edge.to);
-        path.pop_back();
-      }
-      open[at] = 0;
-      done[at] = 1;
-    };
-    for (std::size_t i = 0; i < circuit_.nodes.size(); ++i)
-      if (circuit_.nodes[i].instantaneous() && !done[i]) visit(static_cast<int>(i));
   }
 
   void check_settled_nodes() const {

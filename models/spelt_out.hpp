@@ -70,6 +70,7 @@ struct ProjectionSpec {
   Init linearised_at;  ///< a: φ(x) is replaced by φ′(a) ⊙ x
   Place place;
 
+  std::string full_name() const { return name.empty() ? from + "->" + to : name; }
   void fields(core::Fields& f);
 };
 

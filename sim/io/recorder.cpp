@@ -1,16 +1,14 @@
 #include "sim/io/recorder.hpp"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <limits>
 
 #include "sim/io/circuit_group.hpp"
 #include "sim/io/hdf5.hpp"
 #include "sim/io/layout.hpp"
+#include "sim/io/result_path.hpp"
 
 namespace settle::io {
 namespace {
@@ -31,36 +29,6 @@ constexpr std::uint64_t first_steps = 1024;  // rows made room for where their n
 constexpr auto flush_interval = std::chrono::seconds(1);
 
 std::uint64_t size_of(Index n) { return static_cast<std::uint64_t>(n); }
-
-// ---- Before a file is made ----
-
-void check_unfinished(const std::filesystem::path& path) {
-  const char* way_out = "another name (-o), or --overwrite to replace it";
-  if (!h5::File::is_hdf5(path))
-    throw core::InputError(path.string(), "a file that is no result of settle is there", way_out);
-  const h5::File file = h5::File::open(path);
-  if (!file.has_attribute("schema_version") || !file.has_attribute("status"))
-    throw core::InputError(path.string(), "an HDF5 file that is no result of settle is there",
-                           way_out);
-  const std::string status = file.text_attribute("status");
-  if (status == "running" || status == "interrupted")
-    throw core::InputError(path.string(), "a result whose status is \"" + status + "\" is there",
-                           way_out);
-}
-
-// HDF5 truncates a file before it looks for a lock, so the lock is asked for here.
-void check_lock(const std::filesystem::path& path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return;
-  const auto is_locked = [&](int kind) {
-    return ::flock(file, kind | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-  };
-  const bool is_written = is_locked(LOCK_SH), is_read = is_locked(LOCK_EX);
-  ::close(file);
-  if (is_written || is_read)
-    throw core::OutputError(path.string() + ": another program is " +
-                            (is_written ? "writing" : "reading") + " this file");
-}
 
 // ---- Rows ----
 
@@ -99,24 +67,6 @@ const char* status_name(solve::SolveSummary::Status status) {
 
 }  // namespace
 
-void check_result_path(const std::filesystem::path& path, bool overwrite) {
-  std::error_code ignored;
-  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  if (path.empty() || std::filesystem::is_directory(path, ignored))
-    throw core::OutputError(path.string() + ": cannot write a result there: it is a folder");
-  if (!std::filesystem::is_directory(folder, ignored))
-    throw core::OutputError(path.string() + ": cannot write a result there: there is no folder " +
-                            folder.string());
-  const bool there = std::filesystem::exists(path, ignored);
-  if (::access(there ? path.c_str() : folder.c_str(), W_OK) != 0)
-    throw core::OutputError(path.string() + ": cannot write a result there: no permission");
-  if (!there) return;
-  if (!std::filesystem::is_regular_file(path, ignored))
-    throw core::OutputError(path.string() + ": cannot write a result there: it is no regular file");
-  check_lock(path);
-  if (!overwrite && std::filesystem::file_size(path, ignored) > 0) check_unfinished(path);
-}
-
 // ---- Recorder ----
 
 class Recorder::Impl {
@@ -139,9 +89,7 @@ class Recorder::Impl {
             make_tracks(variables, expected_rows(system.circuit(), solver, options));
         write_configuration(*root_, info);
         write_circuit(file_->create_group("circuit"), system.circuit(), layout_, info.time_unit);
-        file_->flush();
         grow(rows);  // last, so that nothing stands behind what the cut will give back
-        file_->flush();
       });
     } catch (...) {
       std::error_code ignored;
@@ -154,12 +102,7 @@ class Recorder::Impl {
   ~Impl() {
     if (!is_open()) return;
     try {
-      guarded([&] {
-        cut();
-        file_->set_attribute("status", "interrupted");
-        file_->set_attribute("stop_reason", "the program ended before the run did");
-        close();
-      });
+      guarded([&] { interrupt("the program ended before the run did"); });
     } catch (...) {
     }
   }
@@ -217,10 +160,30 @@ class Recorder::Impl {
   void guarded(const Write& write) {
     try {
       write();
+    } catch (const NoRoom& error) {
+      keep_what_is_written(error.what());
+      let_go();
+      throw;
     } catch (const core::OutputError&) {
       let_go();
       throw;
     }
+  }
+
+  void keep_what_is_written(const std::string& reason) noexcept {
+    try {
+      pending_times_.resize(pending_times_.size() - buffered_);
+      buffered_ = 0;
+      interrupt(reason);
+    } catch (...) {
+    }
+  }
+
+  void interrupt(const std::string& reason) {
+    cut();
+    file_->set_attribute("status", "interrupted");
+    file_->set_attribute("stop_reason", reason);
+    close();
   }
 
   void let_go() noexcept {
@@ -240,15 +203,14 @@ class Recorder::Impl {
 
   // Empty datasets; returns the rows to make room for.
   std::uint64_t make_tracks(const std::vector<Variable>& variables, std::optional<double> rows) {
-    double row_bytes = 8;
     for (const Variable& variable : variables)
-      row_bytes += 8.0 * static_cast<double>(units_of(variable)) * static_cast<double>(trials_);
-    const double room = std::max(1.0, std::floor(growth_bytes / row_bytes));
+      row_bytes_ += 8.0 * static_cast<double>(units_of(variable)) * static_cast<double>(trials_);
+    const double room = std::max(1.0, std::floor(growth_bytes / row_bytes_));
     const auto first =
         static_cast<std::uint64_t>(std::min(rows.value_or(static_cast<double>(first_steps)), room));
     most_growth_ = static_cast<std::uint64_t>(room);
     buffer_rows_ = static_cast<std::size_t>(
-        std::clamp(std::floor(buffer_bytes / row_bytes), 1.0,
+        std::clamp(std::floor(buffer_bytes / row_bytes_), 1.0,
                    static_cast<double>(std::min<std::uint64_t>(first, most_pending))));
     pending_times_.reserve(most_pending);
 
@@ -322,7 +284,13 @@ class Recorder::Impl {
     std::uint64_t stretch = rows;
     for (const Track& track : tracks_) stretch = std::min(stretch, track.chunk_rows);
     stretch = std::max(stretch, (rows - capacity_) / 64 + 1);
+    double bytes = 64.0 * 1024 + 1.01 * row_bytes_ * static_cast<double>(rows - capacity_);
+    for (const Track& track : tracks_)
+      bytes += 8.0 * static_cast<double>(track.width * track.chunk_rows);
+    file_->flush();
+    reserve_room(path_, bytes);
     while (capacity_ < rows) resize(std::min(rows, capacity_ + stretch));
+    file_->flush();
   }
 
   // ---- Rows ----
@@ -346,10 +314,8 @@ class Recorder::Impl {
   // Trajectories only: `time` follows when they have reached the file.
   void write_rows() {
     if (buffered_ == 0) return;
-    if (written_ + buffered_ > capacity_) {
+    if (written_ + buffered_ > capacity_)
       grow(std::max(written_ + buffered_, capacity_ + std::min(capacity_, most_growth_)));
-      file_->flush();
-    }
     for (Track& track : tracks_)
       track.dataset.write_block(
           {written_, 0, 0}, {buffered_, trials_, size_of(track.units)},
@@ -466,6 +432,7 @@ class Recorder::Impl {
   std::size_t buffered_ = 0;       // rows in the buffers
   std::uint64_t written_ = 0;      // rows in the datasets
   std::uint64_t capacity_ = 0;     // rows that there is room for
+  double row_bytes_ = 8;           // of all trajectories and the time
   std::uint64_t most_growth_ = 1;  // rows added at once, at most
   std::vector<double> pending_times_;
   Clock::time_point last_flush_;

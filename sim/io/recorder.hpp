@@ -64,8 +64,4 @@ std::optional<std::size_t> expected_bytes(const system::OdeSystem& system,
                                           const solve::SolverOptions& solver,
                                           const RecordOptions& options);
 
-/// Throws what the constructor of Recorder would say about `path` before it makes the file.
-/// @throws InputError, OutputError
-void check_result_path(const std::filesystem::path& path, bool overwrite);
-
 }  // namespace settle::io

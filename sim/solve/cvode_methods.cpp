@@ -351,16 +351,16 @@ std::vector<core::Entry<Method>> cvode_methods() {
   return {
       {"cvode_adams",
        "SUNDIALS CVODE, Adams of order 1 to 12, adaptive, dense output; for smooth systems that "
-       "aren't stiff "
-       "and costly to evaluate",
+       "aren't stiff and costly to evaluate",
        make_entry<Method, CvodeAdams>},
       {"cvode_bdf",
        "SUNDIALS CVODE, BDF of order 1 to 5 with the exact Jacobian (dense or GMRES), adaptive, "
-       "dense output; "
-       "for stiff and large systems",
+       "dense output; for stiff and large systems",
        make_entry<Method, CvodeBdf>},
   };
 }
+
+std::string sundials_version() { return SUNDIALS_VERSION; }
 
 }  // namespace settle::solve
 
@@ -369,6 +369,7 @@ std::vector<core::Entry<Method>> cvode_methods() {
 namespace settle::solve {
 
 std::vector<core::Entry<Method>> cvode_methods() { return {}; }
+std::string sundials_version() { return ""; }
 
 }  // namespace settle::solve
 

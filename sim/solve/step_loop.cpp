@@ -21,7 +21,8 @@ std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 // Two times that differ by rounding alone.
 bool same_time(double a, double b) {
-  return std::abs(a - b) <= 1e-12 * std::max(std::abs(a), std::abs(b));
+  return std::isfinite(a) && std::isfinite(b) &&
+         std::abs(a - b) <= 1e-12 * std::max(std::abs(a), std::abs(b));
 }
 
 double phase_limit(const system::Phase& phase, const SolverOptions& options) {

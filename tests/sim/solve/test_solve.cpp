@@ -84,6 +84,21 @@ TEST_CASE("samples stand at the multiples of the interval, at phase ends and at 
     CHECK(s.samples.times[i] == Approx(expected[i]).epsilon(1e-12));
 }
 
+TEST_CASE("samples at the solver's own steps are as many as the steps, or every k-th of them") {
+  for (const auto& name : solve::methods().names()) {
+    CAPTURE(name);
+    Simulation s(solver(name, 2.0) + leaky("{ kind = \"constant\", values = [1.0] }"));
+    Samples all({.steps = true}), third({.steps = true, .every = 3});
+    const MatrixXd x0 = s.system.initial_state();
+    const auto steps = static_cast<std::size_t>(
+        solve::solve(s.system, x0, s.config.solver, all).steps);
+    solve::solve(s.system, x0, s.config.solver, third);
+    CHECK(all.times.size() == steps + 1);
+    CHECK(third.times.size() == steps / 3 + 1 + (steps % 3 != 0));
+    CHECK(all.times.back() == 2.0);
+  }
+}
+
 TEST_CASE("watching a fixed-step run does not change it") {
   const auto end = [](double interval) {
     Simulation s("[solver]\nmethod = \"euler\"\nstep = 0.5\nduration = 10.0\n" +
