@@ -1,6 +1,7 @@
 #include "analysis/diagram.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 
@@ -24,6 +25,8 @@ constexpr const char* feedback_colour = "#D55E00";
 constexpr const char* recurrent_colour = "#007A5A";
 constexpr const char* plain_colour = "#6E6E6E";
 constexpr const char* text_colour = "#1A1A1A";
+
+constexpr const char* no_break_space = "\u00A0";
 
 std::string number(double value) {
   char text[32];
@@ -74,16 +77,27 @@ std::vector<std::string> words(const std::string& text) {
   return out;
 }
 
-// Variables in italics, functions and numbers upright.
+bool is_variable(const std::string& word) {
+  const auto byte = static_cast<unsigned char>(word.front());
+  const bool letter = (byte < 0x80 && std::isalpha(byte)) || byte == 0xC4 || byte == 0xCE ||
+                      byte == 0xCF || word == "ẋ";
+  const bool one = word.size() == 1 || (byte >= 0x80 && text_width(word, 1) < 0.9);
+  return letter && one && word != "Σ";
+}
+
+// Variables in italics, functions and numbers upright. A blank beside italics is a piece of text of
+// its own, since an SVG's viewer drops blanks at the ends of a piece.
 std::string math(const std::string& text) {
+  const std::vector<std::string> all = words(text);
+  const auto ends = [&](std::size_t k) {
+    return k >= all.size() || all[k] == " " || is_variable(all[k]);
+  };
   std::string out;
-  for (const std::string& word : words(text)) {
-    const auto byte = static_cast<unsigned char>(word.front());
-    const bool letter = (byte < 0x80 && std::isalpha(byte)) || byte == 0xC4 || byte == 0xCE ||
-                        byte == 0xCF || word == "ẋ";
-    const bool one = word.size() == 1 || (byte >= 0x80 && text_width(word, 1) < 0.9);
-    const bool italic = letter && one && word != "Σ";
-    out += italic ? "<I>" + escaped(word) + "</I>" : escaped(word);
+  for (std::size_t k = 0; k < all.size(); ++k) {
+    if (all[k] == " " && (ends(k - 1) || ends(k + 1)))
+      out += "<I>" + std::string(no_break_space) + "</I>";
+    else
+      out += is_variable(all[k]) ? "<I>" + escaped(all[k]) + "</I>" : escaped(all[k]);
   }
   return out;
 }
@@ -248,9 +262,11 @@ std::string legend(const Scene& scene) {
   const auto has = [&](auto what) {
     return std::any_of(scene.arrows.begin(), scene.arrows.end(), what);
   };
+  std::string gap;
+  for (int k = 0; k < 5; ++k) gap += no_break_space;
   const auto add = [&](const char* sign, const char* what, const char* colour) {
-    out += (out.empty() ? "" : "     ") + std::string("<FONT COLOR=\"") + colour + "\">" + sign +
-           " " + what + "</FONT>";
+    out += (out.empty() ? "" : gap) + "<FONT COLOR=\"" + colour + "\">" + sign + no_break_space +
+           what + "</FONT>";
   };
   if (has([](const Arrow& a) { return a.kind == Kind::forward; }))
     add("━", "forward", forward_colour);
@@ -284,7 +300,7 @@ std::string diagram(const system::Circuit& circuit, const std::string& title) {
   const Extent extent = extent_of(scene);
   std::string out =
       "digraph circuit {\n"
-      "  graph [layout=nop2, bgcolor=white, pad=0.2, labelloc=t, fontname=\"" +
+      "  graph [layout=nop2, bgcolor=white, pad=0.2, margin=0, labelloc=t, fontname=\"" +
       std::string(font) + "\", fontcolor=\"" + text_colour + "\"";
   const std::string head = heading(circuit, title, extent.right - extent.left);
   if (!head.empty()) out += ",\n    label=<" + head + ">";

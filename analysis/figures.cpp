@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <optional>
 
 #include "analysis/external.hpp"
 #include "analysis/plot_data.hpp"

@@ -22,6 +22,8 @@ double text_width(const std::string& text, double size) {
       width += byte < 0x20 || byte == 0x7F ? 0 : ascii[byte - 0x20u];
     } else if (byte == 0xCC || byte == 0xCD) {
       width += 0;  // combining marks
+    } else if (byte == 0xC2) {
+      width += text.compare(k, 2, "\u00A0") == 0 ? 318 : 640;
     } else if (byte == 0xE2) {
       width += text.compare(k, 2, "\xE2\x82") == 0 ? 401 : 838;  // subscripts; operators
     } else if (byte == 0xE1) {

@@ -54,4 +54,7 @@ struct Prepared {
 /// @throws InputError
 Prepared prepare(const std::filesystem::path& file, const std::vector<std::string>& set);
 
+/// @throws InputError  where an output would replace the configuration that it is made of
+void check_is_not_input(const std::filesystem::path& output, const std::filesystem::path& input);
+
 }  // namespace settle::cli

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <functional>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -65,10 +66,10 @@ std::vector<Family> families() {
   return out;
 }
 
-void print(const Item& item, const Style& style) {
+void print(const Item& item, const Style& style, bool alone) {
   std::cout << style.bold(item.name) << "  " << item.summary << '\n';
   const auto parameters = item.parameters();
-  if (parameters.empty()) std::cout << "  no parameters\n";
+  if (parameters.empty() && alone) std::cout << "  no parameters\n";
   for (const auto& parameter : parameters) {
     std::cout << "  " << style.bold(parameter.name);
     if (parameter.default_value != "required" && parameter.default_value != "none")
@@ -100,9 +101,12 @@ int list(const std::vector<std::string>& names, bool json) {
   const std::vector<Family> all = families();
   const Style style(1);
   std::vector<std::string> known;
+  const auto know = [&known](const std::string& name) {
+    if (std::find(known.begin(), known.end(), name) == known.end()) known.push_back(name);
+  };
   for (const Family& family : all) {
-    known.push_back(family.name);
-    for (const Item& item : family.items) known.push_back(item.name);
+    know(family.name);
+    for (const Item& item : family.items) know(item.name);
   }
   Json out = Json::array();
   const auto give = [&](const Family& family, bool with_parameters) {
@@ -115,7 +119,7 @@ int list(const std::vector<std::string>& names, bool json) {
     std::cout << style.bold(family.name) << style.dim("  (" + family.key + ")") << '\n';
     for (const Item& item : family.items) {
       if (with_parameters) {
-        print(item, style);
+        print(item, style, false);
       } else {
         std::cout << "  " << item.name
                   << std::string(item.name.size() < 24 ? 24 - item.name.size() : 1, ' ')
@@ -131,7 +135,7 @@ int list(const std::vector<std::string>& names, bool json) {
   for (const std::string& name : names) {
     bool found = false;
     for (const Family& family : all) {
-      if (family.name == name) {
+      if (family.name == name || family.key == name) {
         give(family, true);
         found = true;
       }
@@ -141,7 +145,7 @@ int list(const std::vector<std::string>& names, bool json) {
         if (json)
           out.push_back(to_json(item));
         else
-          print(item, style);
+          print(item, style, true);
       }
     }
     if (!found)

@@ -40,4 +40,10 @@ Prepared prepare(const std::filesystem::path& file, const std::vector<std::strin
   return out;
 }
 
+void check_is_not_input(const std::filesystem::path& output, const std::filesystem::path& input) {
+  std::error_code none;  // of files that are not there
+  if (std::filesystem::equivalent(output, input, none))
+    throw core::InputError("-o " + output.string(), "the configuration itself", "another file");
+}
+
 }  // namespace settle::cli

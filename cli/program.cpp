@@ -1,6 +1,7 @@
 #include <tbb/global_control.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
 #include <new>
 #include <optional>
@@ -34,6 +35,32 @@ void add_set(CLI::App* command, CommonOptions& options) {
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false)
       ->take_all();
+}
+
+// What CLI11 says of a command line, with the nearest command or option that there is.
+std::string complaint(const CLI::App& app, const CLI::ParseError& error, int argc,
+                      const char* const* argv) {
+  std::vector<std::string> commands;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) commands.push_back(command->get_name());
+  const std::string first = argc > 1 ? argv[1] : "";
+  const auto named = std::find(commands.begin(), commands.end(), first);
+  if (named == commands.end() && !first.empty() && first[0] != '-')
+    return "\"" + first + "\" is no command; expected " + core::join(commands, " or ") +
+           core::did_you_mean(first, commands);
+  std::string text = error.what();
+  if (named == commands.end()) return text + "; see settle --help";
+  std::vector<std::string> options;
+  const CLI::App* command = app.get_subcommand(first);
+  for (const CLI::Option* option : command->get_options())
+    for (const std::string& name : option->get_lnames()) options.push_back("--" + name);
+  std::string hint;
+  for (int i = 2; i < argc && hint.empty(); ++i) {
+    const std::string word = argv[i], name = word.substr(0, word.find('='));
+    if (name.size() > 2 && name[0] == '-' &&
+        std::find(options.begin(), options.end(), name) == options.end())
+      hint = core::did_you_mean(name, options);
+  }
+  return text + (hint.empty() ? "; see settle " + first + " --help" : hint);
 }
 
 int parse_and_call(int argc, const char* const* argv) {
@@ -106,7 +133,9 @@ int parse_and_call(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error, std::cout, std::cerr) == 0 ? done : input_wrong;
+    if (error.get_exit_code() == 0) return app.exit(error, std::cout, std::cerr);
+    std::cerr << Style(2).red("error: ") << complaint(app, error, argc, argv) << '\n';
+    return input_wrong;
   }
   std::optional<tbb::global_control> limit;
   if (threads > 0) limit.emplace(tbb::global_control::max_allowed_parallelism, threads);

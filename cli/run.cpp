@@ -278,6 +278,7 @@ int run_file(const std::filesystem::path& file, const RunOptions& options, Json&
   const Prepared ready = prepare(file, options.set);
   const std::filesystem::path result =
       options.output.empty() ? std::filesystem::path(file.stem().string() + ".h5") : options.output;
+  check_is_not_input(result, file);
   const Style style(1);
   SolveSummary summary;
   std::vector<analysis::Quantity> quantities;

@@ -9,6 +9,7 @@ namespace settle::cli {
 int show(const CommonOptions& options) {
   const std::filesystem::path& file = options.files.front();
   const Prepared ready = prepare(file, options.set);
+  check_is_not_input(options.output, file);
   if (options.output.empty() || options.output.extension() == ".toml") {
     const std::string text = io::toml_text(models::expanded(ready.config));
     if (options.output.empty()) {

@@ -63,19 +63,18 @@ void ProgressDisplay::show(const solve::Progress& progress) {
   last_ = now;
   const double elapsed = std::chrono::duration<double>(now - start_).count();
   const double share = progress.t_limit > 0 ? std::min(1.0, progress.t / progress.t_limit) : 0;
-  std::string text = "t = " + core::brief(progress.t) + " of at most " +
-                     core::brief(progress.t_limit) + ", " + std::to_string(progress.steps) +
-                     " steps, residual " + core::brief(progress.residual);
-  if (progress.tolerance > 0) text += " (" + core::brief(progress.tolerance) + " is settled)";
-  if (share > 0.01) text += ", at most " + duration_text(elapsed * (1 - share) / share) + " more";
+  std::string text = "t = " + core::brief(progress.t) + "/" + core::brief(progress.t_limit) + ", " +
+                     std::to_string(progress.steps) + " steps, ";
+  text += progress.residual > 0 ? "residual " + core::brief(progress.residual) : "settled";
+  if (share > 0.01) text += ", ≤ " + duration_text(std::ceil(elapsed * (1 - share) / share));
   if (!style_.is_terminal()) {
     std::cerr << name_ << ": " << text << std::endl;
     return;
   }
   const int room = terminal_width() - width(text) - 4;
   std::string bar;
-  if (room >= 10) {
-    const int cells = std::min(room, 30);
+  if (room >= 8) {
+    const int cells = std::min(room, 40);
     const int full = static_cast<int>(std::lround(share * cells));
     for (int i = 0; i < cells; ++i) bar += i < full ? "█" : "░";
     bar += "  ";

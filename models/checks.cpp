@@ -85,8 +85,8 @@ void check_memory(const Config& config, system::Index trial_count) {
   const double memory = core::physical_memory();
   if (weights + state * trials <= memory) return;
   const std::string found = core::brief(units) + " states in " + std::to_string(trial_count) +
-                            " trials and " + core::brief(weights / 8) +
-                            " weights, which would take about " +
+                            (trial_count == 1 ? " trial and " : " trials and ") +
+                            core::brief(weights / 8) + " weights, which would take about " +
                             core::brief((weights + state * trials) / gib) + " GiB";
   const std::string expected =
       "what fits into this machine's " + core::brief(memory / gib) + " GiB";

@@ -143,6 +143,9 @@ void Reader::text(Key key, std::string& target) {
 }
 
 void Reader::choice(Key key, std::string& target, const std::vector<std::string>& names) {
+  if (key.required && !table_.find(key.name))
+    fail(table_, path_.empty() ? "the file" : path_, std::string("\"") + key.name + "\" is missing",
+         choice_form(names) + slip_for(key.name, table_));
   const Value* value = take(key);
   if (!value) return;
   const bool known =

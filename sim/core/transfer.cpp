@@ -118,7 +118,8 @@ struct Elu final : Elementwise<Elu> {
   double phi_curvature(double x) const { return x > 0.0 ? 0.0 : scale * std::exp(x); }
   std::pair<double, double> range() const override { return {-scale, infinity}; }
   std::string equation() const override {
-    return "x > 0: x, else " + number_text(scale) + " (exp x − 1)";
+    const std::string factor = scale == 1 ? "" : number_text(scale) + " (";
+    return "x for x > 0, " + factor + "exp x − 1" + (scale == 1 ? "" : ")") + " else";
   }
   std::string name() const override { return "elu"; }
   void fields(Fields& f) override {
@@ -152,8 +153,11 @@ struct ThresholdLinear final : Elementwise<ThresholdLinear> {
   double phi_curvature(double) const { return 0.0; }
   std::pair<double, double> range() const override { return {0, saturation}; }
   std::string equation() const override {
-    return "min(max(" + number_text(gain) + " (x − " + number_text(threshold) + "), 0), " +
-           number_text(saturation) + ")";
+    std::string drive = threshold == 0  ? "x"
+                        : threshold > 0 ? "x − " + number_text(threshold)
+                                        : "x + " + number_text(-threshold);
+    if (gain != 1) drive = number_text(gain) + (threshold == 0 ? " x" : " (" + drive + ")");
+    return "min(max(" + drive + ", 0), " + number_text(saturation) + ")";
   }
   std::string name() const override { return "threshold_linear"; }
   void fields(Fields& f) override {

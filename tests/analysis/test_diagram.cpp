@@ -101,7 +101,7 @@ std::size_t count(const std::string& text, const std::string& word) {
   return n;
 }
 
-// A label's text, without its tags.
+// A label's text, without its tags and with plain blanks.
 std::string without_tags(const std::string& text) {
   std::string out;
   bool in_tag = false;
@@ -110,6 +110,9 @@ std::string without_tags(const std::string& text) {
     if (!in_tag) out += c;
     if (c == '>') in_tag = false;
   }
+  const std::string blank = "\u00A0";
+  for (std::size_t at = 0; (at = out.find(blank, at)) != std::string::npos;)
+    out.replace(at, blank.size(), " ");
   return out;
 }
 

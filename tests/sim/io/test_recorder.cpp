@@ -253,14 +253,14 @@ TEST_CASE("the room that a short run leaves unused is given back", "[io][recorde
   {
     io::Recorder recorder(folder / "run.h5", system, solver_options(5000), options, run_info());
     // 500001 rows of 9 numbers in two trials and the time are 76 MB.
-    CHECK(fs::file_size(folder / "run.h5") > 70e6);
+    CHECK(fs::file_size(folder / "run.h5") > 70'000'000);
     Feed feed(system);
     for (int k = 0; k < 1000; ++k) feed(recorder, 0.01 * k);
     recorder.finish(summary_of(system, 10));
   }
   CHECK(*expected > 75'000'000);
   CHECK(*expected < 80'000'000);
-  CHECK(fs::file_size(folder / "run.h5") < 4e6);
+  CHECK(fs::file_size(folder / "run.h5") < 4'000'000);
   CHECK(io::ResultFile(folder / "run.h5").time().size() == 1000);
 }
 
