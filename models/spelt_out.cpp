@@ -39,7 +39,7 @@ void require_name(const std::string& name, const Place& place) {
   for (const char c : name)
     if (c == '.' || c == '*' || c == '?' || c == '/' || c == '>' || c == ' ' || c == '"' || c < ' ')
       place.fail("name", "the name \"" + name + "\"",
-                 "a name of letters, digits and _, with no dot, space, slash, > or wildcard");
+                 "a name of ASCII letters, digits and _, with no dot, space, slash, > or wildcard");
 }
 
 // The kind of a signal, its values, and the parameters of that kind.

@@ -336,6 +336,16 @@ class Files(CommandTest):
         self.assertIn("error: ", done.stderr)
         self.assertIn("small.h5", done.stderr)
         self.assertRegex(done.stderr, "(?i)too large|no space|disk")
+        # The solver's own steps are not allocated early: the disk fills up on the way.
+        self.write("x.toml", DIVERGING)
+        options = ['record.interval="steps"', "solver.method=rk4", "solver.step=0.001",
+                   "solver.divergence_limit=inf"]
+        done = self.settle("run", "x.toml", *(word for option in options
+                                              for word in ("--set", option)),
+                           code=1, preexec_fn=limit)
+        self.assertIn("x.h5", done.stderr)
+        with h5py.File(self.folder / "x.h5") as file:
+            self.assertEqual(file.attrs["status"], "interrupted")
 
     def test_set_is_used_and_recorded(self):
         self.write("small.toml", SMALL)
