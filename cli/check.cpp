@@ -52,8 +52,8 @@ void print(const Prepared& ready, const Expectation& expected) {
   const Style style(1);
   const system::OdeSystem& system = *ready.system;
   const auto line = [](const std::string& label, const std::string& text) {
-    std::cout << "  " << label << std::string(label.size() < 14 ? 14 - label.size() : 1, ' ') << text
-              << '\n';
+    std::cout << "  " << label << std::string(label.size() < 14 ? 14 - label.size() : 1, ' ')
+              << text << '\n';
   };
   std::cout << style.bold(ready.file.path.string()) << ": " << style.green("valid") << '\n';
   if (!ready.config.title.empty()) line("title", ready.config.title);

@@ -1,5 +1,5 @@
-// The commands of the program. Each takes its options and returns an exit code: 0 done, 1 the simulation
-// failed, 2 the input is wrong, 130 interrupted.
+// The commands of the program. Each takes its options and returns an exit code: 0 done, 1 the
+// simulation failed, 2 the input is wrong, 130 interrupted.
 #pragma once
 
 #include <filesystem>

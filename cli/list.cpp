@@ -44,15 +44,13 @@ std::vector<Family> families() {
       family("solver.method", solve::methods()),
       family("written to the result file", analysis::measures()),
   };
-  out[3].items.push_back({"noise", "values · normal numbers, held for `interval`", [] {
-                            return std::vector<core::ParameterDoc>{
-                                {"std", "a number >= 0", "1", "1", "standard deviation"},
-                                {"interval", "a number > 0", "1", "time",
-                                 "for which a value is held"}};
-                          }});
-  const auto tables = [](auto spec) {
-    return [spec] { return core::document(spec); };
-  };
+  out[3].items.push_back(
+      {"noise", "values · normal numbers, held for `interval`", [] {
+         return std::vector<core::ParameterDoc>{
+             {"std", "a number >= 0", "1", "1", "standard deviation"},
+             {"interval", "a number > 0", "1", "time", "for which a value is held"}};
+       }});
+  const auto tables = [](auto spec) { return [spec] { return core::document(spec); }; };
   out.push_back({"tables of a file",
                  "a configuration",
                  {{"file", "keys of the whole file, beside [model]", tables(models::Config{})},
@@ -78,8 +76,7 @@ void print(const Item& item, const Style& style, bool alone) {
       std::cout << " (required)";
     std::cout << "\n      " << parameter.doc;
     if (!parameter.form.empty()) std::cout << "; " << parameter.form;
-    if (!parameter.unit.empty() && parameter.unit != "1")
-      std::cout << "; unit: " << parameter.unit;
+    if (!parameter.unit.empty() && parameter.unit != "1") std::cout << "; unit: " << parameter.unit;
     std::cout << '\n';
   }
 }
@@ -149,8 +146,9 @@ int list(const std::vector<std::string>& names, bool json) {
       }
     }
     if (!found)
-      throw core::InputError("list", "\"" + name + "\", which names nothing",
-                             "one of " + core::join(known, " or ") + core::did_you_mean(name, known));
+      throw core::InputError(
+          "list", "\"" + name + "\", which names nothing",
+          "one of " + core::join(known, " or ") + core::did_you_mean(name, known));
   }
   if (json) std::cout << out.dump(2) << '\n';
   return done;

@@ -8,7 +8,8 @@ namespace settle::cli {
 
 int plot(const PlotOptions& options) {
   if (!options.output.empty() && options.files.size() > 1)
-    throw core::InputError("-o", "one figure for " + std::to_string(options.files.size()) + " results",
+    throw core::InputError("-o",
+                           "one figure for " + std::to_string(options.files.size()) + " results",
                            "no -o: each figure is named after its result");
   for (const auto& file : options.files) {
     const io::ResultFile result(file);
@@ -16,8 +17,9 @@ int plot(const PlotOptions& options) {
     figure.variables = options.variables;
     figure.trial = options.trial;
     figure.log_time = options.log_time;
-    const std::filesystem::path out =
-        options.output.empty() ? std::filesystem::path(file.stem().string() + ".svg") : options.output;
+    const std::filesystem::path out = options.output.empty()
+                                          ? std::filesystem::path(file.stem().string() + ".svg")
+                                          : options.output;
     analysis::plot_result(result, figure, out);
     if (!options.quiet) std::cout << out.string() << '\n';
   }

@@ -5,7 +5,30 @@
 namespace settle::cli {
 namespace {
 
+constexpr double most_steps = 1e15;                    // beyond it, a slip
 constexpr double largest_result = 1125899906842624.0;  // 1 PiB: beyond it, a slip
+
+core::InputError mistake(const Prepared& ready, const std::string& path, const std::string& found,
+                         const std::string& expected) {
+  const std::string where = core::locate(ready.file.value, path).text();
+  return {(where.empty() ? "" : where + ": ") + path, found, expected};
+}
+
+// The steps of a fixed-step run, against what can be counted and against their budget.
+void check_steps(Prepared& ready) {
+  const solve::SolverOptions& solver = ready.config.solver;
+  if (!solver.step) return;
+  const double longest = solve::longest_duration(ready.system->circuit(), solver);
+  const double steps = longest / *solver.step;
+  if (steps > most_steps)
+    throw mistake(ready, "solver.step",
+                  core::brief(*solver.step) + ", of which " + core::brief(steps) + " make the run",
+                  "a longer step, or a shorter solver.duration");
+  if (steps > static_cast<double>(solver.max_steps))
+    ready.warnings.push_back(
+        "the run may take " + core::brief(steps) +
+        " steps, more than solver.max_steps = " + std::to_string(solver.max_steps));
+}
 
 // What the recorder would refuse.
 void check_record(const Prepared& ready) {
@@ -13,10 +36,8 @@ void check_record(const Prepared& ready) {
   if (!bytes && ready.config.record.steps) return;
   const double size = bytes ? static_cast<double>(*bytes) : largest_result + 1;
   if (size <= largest_result) return;
-  const std::string where = core::locate(ready.file.value, "record.interval").text();
-  throw core::InputError((where.empty() ? "" : where + ": ") + "record.interval",
-                         "a result of " + bytes_text(size) + " or more",
-                         "a longer interval, fewer variables or a shorter solver.duration");
+  throw mistake(ready, "record.interval", "a result of " + bytes_text(size) + " or more",
+                "a longer interval, fewer variables or a shorter solver.duration");
 }
 
 }  // namespace
@@ -29,6 +50,7 @@ Prepared prepare(const std::filesystem::path& file, const std::vector<std::strin
       std::make_unique<system::OdeSystem>(system::compile(models::build_circuit(out.config)));
   check_record(out);
   out.warnings = out.config.solver.warnings();
+  check_steps(out);
   for (const auto& controller : out.system->circuit().controllers) {
     const bool silent = controller.gain_p == 0 && controller.gain_i == 0 && controller.gain_d == 0;
     if (silent)

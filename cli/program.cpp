@@ -41,7 +41,8 @@ void add_set(CLI::App* command, CommonOptions& options) {
 std::string complaint(const CLI::App& app, const CLI::ParseError& error, int argc,
                       const char* const* argv) {
   std::vector<std::string> commands;
-  for (const CLI::App* command : app.get_subcommands(nullptr)) commands.push_back(command->get_name());
+  for (const CLI::App* command : app.get_subcommands(nullptr))
+    commands.push_back(command->get_name());
   const std::string first = argc > 1 ? argv[1] : "";
   const auto named = std::find(commands.begin(), commands.end(), first);
   if (named == commands.end() && !first.empty() && first[0] != '-')
@@ -64,11 +65,14 @@ std::string complaint(const CLI::App& app, const CLI::ParseError& error, int arg
 }
 
 int parse_and_call(int argc, const char* const* argv) {
-  CLI::App app{"settle: circuits of rate neurons and feedback controllers, integrated until they settle"};
+  CLI::App app{
+      "settle: circuits of rate neurons and feedback controllers, integrated until they settle"};
   app.set_version_flag("--version", std::string("settle ") + SETTLE_VERSION + " (" +
-                                        SETTLE_GIT_REVISION + (SETTLE_GIT_DIRTY ? ", modified)" : ")"));
+                                        SETTLE_GIT_REVISION +
+                                        (SETTLE_GIT_DIRTY ? ", modified)" : ")"));
   app.require_subcommand(1);
-  app.footer("Example: settle run configs/dynamic_inversion.toml && settle plot dynamic_inversion.h5");
+  app.footer(
+      "Example: settle run configs/dynamic_inversion.toml && settle plot dynamic_inversion.h5");
   std::size_t threads = 0;
 
   RunOptions run_options;
@@ -82,7 +86,8 @@ int parse_and_call(int argc, const char* const* argv) {
   run_command->add_flag("--quick", run_options.quick, "A rehearsal of at most 5 seconds");
   run_command->add_flag("--overwrite", run_options.overwrite,
                         "Replace a result that is unfinished, or a file that is no result");
-  run_command->footer("Example: settle run configs/dynamic_inversion.toml --set model.controller.leak=0.1");
+  run_command->footer(
+      "Example: settle run configs/dynamic_inversion.toml --set model.controller.leak=0.1");
 
   CommonOptions check_options;
   CLI::App* check_command =
@@ -99,7 +104,8 @@ int parse_and_call(int argc, const char* const* argv) {
   add_files(show_command, show_options, "Configuration file (TOML)", false);
   add_set(show_command, show_options);
   show_command
-      ->add_option("-o,--output", show_options.output, "Drawing (.svg, .png, .pdf, .dot) or .toml file")
+      ->add_option("-o,--output", show_options.output,
+                   "Drawing (.svg, .png, .pdf, .dot) or .toml file")
       ->type_name("FILE");
   show_command->add_flag("--quiet,-q", show_options.quiet, "Print nothing but errors");
   show_command->footer("Example: settle show configs/sequential_three_layers.toml -o circuit.svg");
@@ -115,12 +121,16 @@ int parse_and_call(int argc, const char* const* argv) {
   PlotOptions plot_options;
   CLI::App* plot_command = app.add_subcommand("plot", "Draw a result: trajectories and the error");
   add_files(plot_command, plot_options, "Result files (HDF5)", true);
-  plot_command->add_option("-o,--output", plot_options.output, "Figure: .svg, .png or .pdf [<file's stem>.svg]")
+  plot_command
+      ->add_option("-o,--output", plot_options.output,
+                   "Figure: .svg, .png or .pdf [<file's stem>.svg]")
       ->type_name("FILE");
-  plot_command->add_option("--variables", plot_options.variables, "Datasets to draw [a choice of them]")
+  plot_command
+      ->add_option("--variables", plot_options.variables, "Datasets to draw [a choice of them]")
       ->type_name("NAME…")
       ->delimiter(',');
-  plot_command->add_option("--trial", plot_options.trial, "Trial to draw, from 0 [0]")->type_name("K");
+  plot_command->add_option("--trial", plot_options.trial, "Trial to draw, from 0 [0]")
+      ->type_name("K");
   plot_command->add_flag("--log-time", plot_options.log_time, "A logarithmic time axis");
   plot_command->add_flag("--quiet,-q", plot_options.quiet, "Print nothing but errors");
   plot_command->footer("Example: settle plot dynamic_inversion.h5 -o dynamic_inversion.png");
@@ -160,8 +170,9 @@ int program(int argc, const char* const* argv) {
     std::cerr << style.red("error: ") << error.what() << '\n';
     return simulation_failed;
   } catch (const std::bad_alloc&) {
-    std::cerr << style.red("error: ") << "out of memory; expected a circuit, a number of trials or a "
-                                         "record that fits (see settle check)\n";
+    std::cerr << style.red("error: ")
+              << "out of memory; expected a circuit, a number of trials or a "
+                 "record that fits (see settle check)\n";
     return simulation_failed;
   }
 }

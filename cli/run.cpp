@@ -14,9 +14,9 @@ namespace settle::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using Eigen::Index;
 using solve::Outcome;
 using solve::SolveSummary;
-using Eigen::Index;
 
 constexpr double quick_seconds = 5;
 
@@ -38,7 +38,8 @@ class SignalGuard {
   }
 
  private:
-  struct sigaction old_int_ {}, old_term_ {};
+  struct sigaction old_int_ {
+  }, old_term_{};
 };
 
 // Records, shows the progress, and ends the run where the user wants it.
@@ -146,8 +147,8 @@ void print_outcome(const Prepared& ready, const SolveSummary& summary, const Sty
   const std::string& unit = ready.config.time_unit;
   std::vector<int> counts(solve::outcome_names().size());
   for (const auto& trial : summary.trials) ++counts[static_cast<std::size_t>(trial.outcome)];
-  std::string heading = style.bold(ready.config.title.empty() ? ready.file.path.stem().string()
-                                                              : ready.config.title);
+  std::string heading =
+      style.bold(ready.config.title.empty() ? ready.file.path.stem().string() : ready.config.title);
   std::cout << heading << '\n';
   if (summary.trials.size() == 1) {
     const solve::TrialResult& trial = summary.trials.front();
@@ -155,8 +156,7 @@ void print_outcome(const Prepared& ready, const SolveSummary& summary, const Sty
     if (trial.outcome == Outcome::settled)
       text += " at t = " + time_text(trial.settled_at, unit);
     else if (summary.phases.size() > 1 && trial.deciding_phase >= 0)
-      text += " in phase " +
-              summary.phases[static_cast<std::size_t>(trial.deciding_phase)].name;
+      text += " in phase " + summary.phases[static_cast<std::size_t>(trial.deciding_phase)].name;
     if (!trial.reason.empty()) text += ": " + trial.reason;
     line("outcome", text);
   } else {
@@ -173,7 +173,8 @@ void print_outcome(const Prepared& ready, const SolveSummary& summary, const Sty
         line("", "…");
         break;
       }
-      line("  trial " + std::to_string(k), std::string(solve::name(trial.outcome)) + ": " + trial.reason);
+      line("  trial " + std::to_string(k),
+           std::string(solve::name(trial.outcome)) + ": " + trial.reason);
     }
   }
   if (summary.phases.size() > 1)
@@ -186,9 +187,40 @@ void print_outcome(const Prepared& ready, const SolveSummary& summary, const Sty
           text += (text.empty() ? "" : ", ") +
                   (phase.outcomes.size() > 1 ? std::to_string(by_outcome[i]) + " " : "") +
                   solve::outcome_names()[i];
-      line("  " + phase.name, "t = " + core::brief(phase.start) + " to " +
-                                  time_text(phase.end, unit) + ", " + text);
+      line("  " + phase.name,
+           "t = " + core::brief(phase.start) + " to " + time_text(phase.end, unit) + ", " + text);
     }
+}
+
+// One line a trial, where there are not too many to read.
+void print_trials(const SolveSummary& summary,
+                  const std::vector<analysis::Quantity>& quantities) {
+  constexpr std::size_t most = 32;
+  if (summary.trials.size() < 2 || summary.trials.size() > most) return;
+  const auto cell = [](const std::string& text, std::size_t width) {
+    std::cout << std::string(text.size() < width ? width - text.size() : 1, ' ') << text;
+  };
+  const auto number = [](double x) { return std::isfinite(x) ? core::brief(x) : std::string("-"); };
+  std::cout << "\n";
+  cell("trial", 8);
+  cell("outcome", 14);
+  cell("settled at", 12);
+  std::vector<const analysis::Quantity*> errors;
+  for (const auto& quantity : quantities)
+    if (quantity.name.rfind("inversion_error", 0) == 0) {
+      errors.push_back(&quantity);
+      cell(quantity.name, std::max<std::size_t>(18, quantity.name.size() + 2));
+    }
+  std::cout << '\n';
+  for (std::size_t k = 0; k < summary.trials.size(); ++k) {
+    cell(std::to_string(k), 8);
+    cell(solve::name(summary.trials[k].outcome), 14);
+    cell(number(summary.trials[k].settled_at), 12);
+    for (const auto* error : errors)
+      cell(number(error->values[static_cast<Index>(k)]),
+           std::max<std::size_t>(18, error->name.size() + 2));
+    std::cout << '\n';
+  }
 }
 
 void print_summary(const Prepared& ready, const SolveSummary& summary,
@@ -203,8 +235,8 @@ void print_summary(const Prepared& ready, const SolveSummary& summary,
   for (const auto& quantity : quantities)
     if (quantity.name.rfind("inversion_error", 0) == 0) {
       const std::string who = quantity.name.substr(std::string("inversion_error").size());
-      line("inversion error", spread(quantity) + "  ‖Wφ(r) − y‖/‖y‖" +
-                                  (who.empty() ? "" : " of " + who.substr(1)));
+      line("inversion error",
+           spread(quantity) + "  ‖Wφ(r) − y‖/‖y‖" + (who.empty() ? "" : " of " + who.substr(1)));
     }
   const auto* pole = find(quantities, "slowest_pole");
   const auto* frequency = find(quantities, "slowest_pole_angular_frequency");
@@ -228,6 +260,7 @@ void print_summary(const Prepared& ready, const SolveSummary& summary,
   line("result", result.string());
   for (const std::string& warning : ready.warnings)
     std::cout << "  " << style.yellow("warning") << "           " << warning << '\n';
+  print_trials(summary, quantities);
   std::cout.flush();
 }
 
@@ -289,7 +322,8 @@ int run_file(const std::filesystem::path& file, const RunOptions& options, Json&
     ProgressDisplay display(options.quiet || options.json, file.stem().string());
     const SignalGuard guard;
     Watch watch(recorder, display, options.quick);
-    summary = solve::solve(*ready.system, ready.system->initial_state(), ready.config.solver, watch);
+    summary =
+        solve::solve(*ready.system, ready.system->initial_state(), ready.config.solver, watch);
     rehearsed = watch.rehearsed();
     const analysis::Run run{*ready.system, ready.config.solver, summary,
                             analysis::measured_phase(*ready.system, summary)};
@@ -331,9 +365,9 @@ int run_file(const std::filesystem::path& file, const RunOptions& options, Json&
 
 int run(const RunOptions& options) {
   if (!options.output.empty() && options.files.size() > 1)
-    throw core::InputError("-o", "one result file for " + std::to_string(options.files.size()) +
-                                     " configurations",
-                           "no -o: each result is named after its configuration");
+    throw core::InputError(
+        "-o", "one result file for " + std::to_string(options.files.size()) + " configurations",
+        "no -o: each result is named after its configuration");
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is then an error of the write
   stop_signal = 0;
   Json all = Json::array();

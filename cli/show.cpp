@@ -18,8 +18,7 @@ int show(const CommonOptions& options) {
     }
     std::ofstream out(options.output);
     out << text;
-    if (!out.flush())
-      throw core::OutputError(options.output.string() + ": cannot be written");
+    if (!out.flush()) throw core::OutputError(options.output.string() + ": cannot be written");
   } else {
     analysis::draw_circuit(ready.system->circuit(),
                            ready.config.title.empty() ? file.stem().string() : ready.config.title,

@@ -27,8 +27,7 @@ int width(const std::string& text) {
 }  // namespace
 
 Style::Style(int descriptor)
-    : terminal_(isatty(descriptor) == 1),
-      colour_(terminal_ && !std::getenv("NO_COLOR")) {}
+    : terminal_(isatty(descriptor) == 1), colour_(terminal_ && !std::getenv("NO_COLOR")) {}
 
 std::string Style::wrap(const char* code, const std::string& text) const {
   return colour_ ? std::string("\033[") + code + "m" + text + "\033[0m" : text;
@@ -37,8 +36,7 @@ std::string Style::wrap(const char* code, const std::string& text) const {
 std::string duration_text(double seconds) {
   if (seconds < 60) return core::brief(seconds) + " s";
   const auto whole = static_cast<long long>(std::llround(seconds));
-  if (whole < 3600)
-    return std::to_string(whole / 60) + " min " + std::to_string(whole % 60) + " s";
+  if (whole < 3600) return std::to_string(whole / 60) + " min " + std::to_string(whole % 60) + " s";
   return std::to_string(whole / 3600) + " h " + std::to_string(whole % 3600 / 60) + " min";
 }
 

@@ -26,7 +26,8 @@ class Style {
   bool colour_;
 };
 
-/// Shows on standard error how far a run has come: a bar on a terminal, a line now and then on a pipe.
+/// Shows on standard error how far a run has come: a bar on a terminal, a line now and then on a
+/// pipe.
 class ProgressDisplay {
  public:
   ProgressDisplay(bool quiet, std::string name);

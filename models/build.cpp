@@ -79,9 +79,10 @@ class Builder {
       if (!init) return;
       if (const auto rows = init->rows_given(config_.base); rows && *rows > 1) {
         if (trials > 1 && *rows != trials)
-          core::fail(init->at, init->path,
-                     std::to_string(*rows) + " rows, where other data has " + std::to_string(trials),
-                     "the same number of rows, one a trial, or one row for all");
+          core::fail(
+              init->at, init->path,
+              std::to_string(*rows) + " rows, where other data has " + std::to_string(trials),
+              "the same number of rows, one a trial, or one row for all");
         trials = *rows;
       }
     };
@@ -112,8 +113,7 @@ class Builder {
     if (!none && !all)
       spec.place.fail("tau", "time constants of which some are 0 and some are not",
                       "tau > 0 for every unit, or 0 for every unit (instantaneous)");
-    if ((node.leak.array() < 0).any())
-      spec.place.fail("leak", "a negative leak", "numbers >= 0");
+    if ((node.leak.array() < 0).any()) spec.place.fail("leak", "a negative leak", "numbers >= 0");
     node.transfer = spec.transfer;
     node.initial = per_trial(spec.initial, n, spec.name + ".initial");
     if (none && (node.initial.array() != 0).any())
@@ -138,9 +138,9 @@ class Builder {
   int sender(const std::string& name, const Place& place) const {
     const int node = circuit_.find(name);
     if (node < 0)
-      place.fail("from", "\"" + name + "\", which names nothing",
-                 "one of " + core::join(node_names(), " or ") +
-                     core::did_you_mean(name, node_names()));
+      place.fail(
+          "from", "\"" + name + "\", which names nothing",
+          "one of " + core::join(node_names(), " or ") + core::did_you_mean(name, node_names()));
     return node;
   }
 
@@ -149,7 +149,9 @@ class Builder {
     int node = -1;
     system::Controller* controller = nullptr;
     bool setpoint = false;
-    double sign() const { return !controller ? 1 : setpoint ? -controller->sign : controller->sign; }
+    double sign() const {
+      return !controller ? 1 : setpoint ? -controller->sign : controller->sign;
+    }
   };
 
   Port receiver(const std::string& name, const Place& place) {
@@ -170,8 +172,9 @@ class Builder {
   void name_projection(std::size_t k) {
     const ProjectionSpec& spec = config_.circuit.projections[k];
     if (circuit_.find(spec.full_name()) >= 0)
-      spec.place.fail("name", "a projection called \"" + spec.full_name() + "\", which names a node",
-                      "another name, or none: it is then called \"" + spec.from + "->" + spec.to + "\"");
+      spec.place.fail(
+          "name", "a projection called \"" + spec.full_name() + "\", which names a node",
+          "another name, or none: it is then called \"" + spec.from + "->" + spec.to + "\"");
     if (!projection_index_.emplace(spec.full_name(), k).second)
       spec.place.fail("name", "a second projection called \"" + spec.full_name() + "\"",
                       "a `name` of its own for each projection between the same two");
@@ -183,13 +186,15 @@ class Builder {
     const ProjectionSpec& spec = config_.circuit.projections[k];
     if (!fresh) {
       if (!entry->second)
-        spec.place.fail("weights", "weights of \"" + spec.full_name() + "\" that are made of themselves",
+        spec.place.fail("weights",
+                        "weights of \"" + spec.full_name() + "\" that are made of themselves",
                         "an `of` that does not lead back to this projection");
       return entry->second;
     }
     InitContext context = this->context(
         circuit_.nodes[static_cast<std::size_t>(receiver(spec.to, spec.place).node)].size,
-        circuit_.nodes[static_cast<std::size_t>(sender(spec.from, spec.place))].size, spec.full_name());
+        circuit_.nodes[static_cast<std::size_t>(sender(spec.from, spec.place))].size,
+        spec.full_name());
     context.weights_of = [this](const std::string& name, const Value& at,
                                 const std::string& path) -> const system::Weights& {
       const auto found = projection_index_.find(name);
@@ -222,8 +227,7 @@ class Builder {
                       "a receiver with tau > 0");
     if (spec.gate) edge.gate = per_trial(spec.gate, from.size, edge.name + ".gate");
     if (spec.linearised_at) {
-      if (spec.gate)
-        spec.place.fail("gate", "both `gate` and `linearised_at`", "one of them");
+      if (spec.gate) spec.place.fail("gate", "both `gate` and `linearised_at`", "one of them");
       // d = φ′(a) in place of φ. The activity is the sender's, the same for all that it sends.
       const core::Transfer& phi = spec.transfer ? spec.transfer : from.transfer;
       edge.gate = per_trial(spec.linearised_at, from.size, from.name + ".activity");
@@ -386,8 +390,8 @@ class Builder {
         place.fail("from",
                    "a final state of \"" + node.name + "\" with " + std::to_string(state.rows()) +
                        " units in " + std::to_string(state.cols()) + " trials",
-                   std::to_string(node.size) + " units in 1 or " +
-                       std::to_string(circuit_.trials) + " trials");
+                   std::to_string(node.size) + " units in 1 or " + std::to_string(circuit_.trials) +
+                       " trials");
       if (!state.allFinite())
         place.fail("from", "a final state of \"" + node.name + "\" that is not finite",
                    "the result of a run in which no trial diverged");
@@ -449,23 +453,26 @@ void expand_model(const Value& table, Config& config) {
 
 void Config::fields(core::Fields& f) {
   f.text({"title", "", "one line about it"}, title);
-  f.integer({"seed", "1", "of every random number"}, seed, 0, std::numeric_limits<std::int64_t>::max());
+  f.integer({"seed", "1", "of every random number"}, seed, 0,
+            std::numeric_limits<std::int64_t>::max());
   f.text({"time_unit", "", "the unit of every time, such as \"ms\""}, time_unit);
   std::int64_t n = trials.value_or(1);
-  f.custom({"trials", "1", "independent trials; as many as the data has rows unless given"},
-           {"an integer >= 1",
-            [this](const Value& value, const std::string& path) {
-              if (!value.is_integer() || value.integer() < 1 || value.integer() > 100'000'000)
-                core::fail(value, path, value.describe(), "an integer from 1 to 100000000");
-              trials = value.integer();
-            },
-            [&]() -> std::optional<Value> {
-              return trials ? std::optional(Value(n)) : std::nullopt;
-            }});
+  f.custom(
+      {"trials", "1", "independent trials; as many as the data has rows unless given"},
+      {"an integer >= 1",
+       [this](const Value& value, const std::string& path) {
+         if (!value.is_integer() || value.integer() < 1 || value.integer() > 100'000'000)
+           core::fail(value, path, value.describe(), "an integer from 1 to 100000000");
+         trials = value.integer();
+       },
+       [&]() -> std::optional<Value> { return trials ? std::optional(Value(n)) : std::nullopt; }});
   bool from = !initial_from.empty();
-  f.table({"initial", "", "{ from = \"run.h5\" }: goes on from that result's final state"},
-          [this](core::Fields& g) { g.text({"from", "", "result file", true}, initial_from); },
-          &from);
+  f.table(
+      {"initial", "", "{ from = \"run.h5\" }: goes on from that result's final state"},
+      [this](core::Fields& g) {
+        g.text({"from", "", "result file", true}, initial_from);
+      },
+      &from);
   circuit.fields(f);
   f.table({"solver", "", "how it is integrated"}, [this](core::Fields& g) { solver.fields(g); });
   f.table({"record", "", "what is recorded"}, [this](core::Fields& g) { record.fields(g); });
@@ -498,7 +505,8 @@ Value expanded(const Config& config) {
   for (auto& controller : absolute.circuit.controllers)
     for (Init* init : {&controller.setpoint, &controller.initial}) fix(*init);
   for (auto& projection : absolute.circuit.projections)
-    for (Init* init : {&projection.weights, &projection.gate, &projection.linearised_at}) fix(*init);
+    for (Init* init : {&projection.weights, &projection.gate, &projection.linearised_at})
+      fix(*init);
   for (auto& source : absolute.circuit.sources) fix(source.values);
   if (!absolute.initial_from.empty())
     absolute.initial_from = std::filesystem::absolute(config.base / absolute.initial_from).string();

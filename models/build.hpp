@@ -1,4 +1,5 @@
-// From a configuration to a circuit: what a file says, what its model expands to, and the nodes and edges.
+// From a configuration to a circuit: what a file says, what its model expands to, and the nodes and
+// edges.
 #pragma once
 
 #include <filesystem>
@@ -34,7 +35,8 @@ Config read_config(const core::Value& file, const std::filesystem::path& base);
 core::Value expanded(const Config& config);
 
 /// Makes nodes, weights, sources and phases.
-/// @throws InputError  for names that don't exist or stand twice, shapes that don't fit, data that is
+/// @throws InputError  for names that don't exist or stand twice, shapes that don't fit, data that
+/// is
 ///                     missing, and sizes beyond this machine's memory
 system::Circuit build_circuit(const Config& config);
 

@@ -20,7 +20,8 @@ core::CustomForm each_form(std::string form, std::vector<T>& target, Read read, 
               target.push_back(read(value, path));
               return;
             }
-            if (value.array().empty()) core::fail(value, path, "an empty list", "one entry a layer");
+            if (value.array().empty())
+              core::fail(value, path, "an empty list", "one entry a layer");
             for (std::size_t k = 0; k < value.array().size(); ++k)
               target.push_back(read(value.array()[k], path + "[" + std::to_string(k) + "]"));
           },
@@ -53,11 +54,10 @@ core::CustomForm inits_form(std::vector<Init>& target) {
 void DynamicInversion::fields(core::Fields& f) {
   f.choice({"scheme", "", "how the loops run"}, scheme_,
            {"sequential", "simultaneous", "single_loop"});
-  f.integers({"layers", "1", "sizes, from the lowest population that is solved for to the output",
-              true},
-             layers_, 1, 100'000'000);
-  f.custom({"transfer", "", "φ of each population"},
-           transfers_form(transfer_));
+  f.integers(
+      {"layers", "1", "sizes, from the lowest population that is solved for to the output", true},
+      layers_, 1, 100'000'000);
+  f.custom({"transfer", "", "φ of each population"}, transfers_form(transfer_));
   f.choice({"loop", "", "what the loop sees of the rates"}, loop_,
            {"linear", "transfer", "linearised"});
   f.numbers({"tau", "time", "τ of each population"}, tau_, core::positive(), true);
@@ -152,7 +152,8 @@ ProjectionSpec DynamicInversion::forward(std::size_t k, const std::string& to,
   return spec;
 }
 
-// Fills in what a feedback's initialisation needs to know about its loop, where the file does not say.
+// Fills in what a feedback's initialisation needs to know about its loop, where the file does not
+// say.
 Init DynamicInversion::feedback_of(Init init, std::vector<std::string> of, std::size_t k,
                                    std::size_t n, const Place& place) const {
   const ControllerSpec own = controller(k, n, "", place);
@@ -198,10 +199,10 @@ Expansion DynamicInversion::expand_loops(const Place& place) const {
     ProjectionSpec back;
     back.from = control(k);
     back.to = hidden(k);
-    back.weights = feedback_of(feedback_.empty() ? standard
-                                                 : one_each(feedback_, k, n, place, "feedback",
-                                                            "one for each layer"),
-                               {hidden(k) + "->" + control(k)}, k, n, place);
+    back.weights = feedback_of(
+        feedback_.empty() ? standard
+                          : one_each(feedback_, k, n, place, "feedback", "one for each layer"),
+        {hidden(k) + "->" + control(k)}, k, n, place);
     back.place = place;
     out.circuit.projections.push_back(std::move(back));
     if (k + 1 == n) continue;
@@ -267,8 +268,8 @@ Expansion DynamicInversion::expand_single_loop(const Place& place) const {
     std::vector<Init> factors;
     for (std::size_t k = 0; k < n; ++k)
       factors.push_back(feedback_of(feedback_[k], {path[n - 1 - k]}, 0, 1, place));
-    back.weights = product_init(factors, {layers_.begin() + 1, layers_.end() - 1},
-                                n % 2 == 1 ? 1.0 : -1.0);
+    back.weights =
+        product_init(factors, {layers_.begin() + 1, layers_.end() - 1}, n % 2 == 1 ? 1.0 : -1.0);
   } else {
     const Init standard =
         initialisation(error_ == "measured - setpoint" ? "negative_transpose" : "transpose");

@@ -6,12 +6,14 @@
 namespace settle::models {
 
 /// With layers n_1 … n_{N+1} (n_1 the lowest population that is solved for), forward weights W_k
-/// (n_{k+1} × n_k), feedback B_k (n_k × n_{k+1}) and PID controllers u_k of integral ξ_k, k = 1 … N:
+/// (n_{k+1} × n_k), feedback B_k (n_k × n_{k+1}) and PID controllers u_k of integral ξ_k, k = 1 …
+/// N:
 ///
 ///     τ ṙ_k = −r_k + B_k u_k        e_k = W_k φ(r_k) − y_k      τ_u ξ̇_k = −α ξ_k + e_k
 ///
 /// where y_N is the setpoint and y_k = r_{k+1} below it.
-/// - sequential: one loop after another from the top, each in a phase of its own while the others hold;
+/// - sequential: one loop after another from the top, each in a phase of its own while the others
+/// hold;
 /// - simultaneous: all loops at once;
 /// - single_loop: one controller at the output, and the forward path carries the inversion up,
 ///
@@ -19,8 +21,8 @@ namespace settle::models {
 ///
 ///   with one B (n_1 × n_{N+1}), which for a list of N feedbacks is (−1)^{N−1} B_1 B_2 … B_N.
 ///
-/// The loop sees W φ(r) (`transfer`), W r (`linear`) or W φ′(a) ⊙ r (`linearised` at the activity a).
-/// The names are hidden_k and control_k, without a number where there is one.
+/// The loop sees W φ(r) (`transfer`), W r (`linear`) or W φ′(a) ⊙ r (`linearised` at the activity
+/// a). The names are hidden_k and control_k, without a number where there is one.
 ///
 /// Source: W. F. Podlaski and C. K. Machens, NeurIPS 2020, equations 5–10; science.md section 4.
 class DynamicInversion final : public Model {

@@ -120,8 +120,9 @@ void ControllerSpec::fields(Fields& f) {
 void ProjectionSpec::fields(Fields& f) {
   f.text({"name", "", "\"from->to\" unless given"}, name);
   f.text({"from", "", "population or controller that sends", true}, from);
-  f.text({"to", "", "population or controller that receives; \"control.setpoint\" is that port", true},
-         to);
+  f.text(
+      {"to", "", "population or controller that receives; \"control.setpoint\" is that port", true},
+      to);
   f.custom({"weights", "1", "W, receivers × senders", true}, init_form(weights));
   f.custom({"transfer", "", "φ; the sender's unless given"}, core::transfer_form(transfer));
   f.number({"gain", "1", "g"}, gain, core::any_number());
@@ -145,8 +146,9 @@ void PhaseSpec::fields(Fields& f) {
   f.choice({"until", "", "\"settled\": it ends when every trial has settled"}, until,
            {"end", "settled"});
   until_settled = until == "settled";
-  f.texts({"off", "", "projections, populations or controllers that send nothing; such a "
-                      "controller also holds its states"},
+  f.texts({"off", "",
+           "projections, populations or controllers that send nothing; such a "
+           "controller also holds its states"},
           off);
   f.texts({"hold", "", "populations or controllers with ẋ = 0"}, hold);
   f.texts({"reset", "", "populations or controllers put back to their initial state"}, reset);

@@ -1,5 +1,5 @@
-// A circuit spelt out: populations, controllers, projections, sources and phases as a user writes them, and
-// what every model expands to.
+// A circuit spelt out: populations, controllers, projections, sources and phases as a user writes
+// them, and what every model expands to.
 #pragma once
 
 #include <optional>

@@ -22,8 +22,8 @@ std::string integer_form(std::int64_t low, std::int64_t high) {
 std::int64_t checked_integer(const Value& value, const std::string& path, std::int64_t low,
                              std::int64_t high) {
   if (!value.is_integer() || value.integer() < low || value.integer() > high) {
-    const bool whole = !value.is_integer() && value.is_number() &&
-                       value.number() == std::trunc(value.number());
+    const bool whole =
+        !value.is_integer() && value.is_number() && value.number() == std::trunc(value.number());
     fail(value, path, value.describe() + (whole ? ", written with a decimal point" : ""),
          integer_form(low, high));
   }
@@ -110,8 +110,7 @@ const Value* Reader::take(const Key& key) {
   known_.emplace_back(key.name);
   const Value* value = table_.find(key.name);
   if (!value && key.required)
-    fail(table_, path_.empty() ? "the file" : path_,
-         std::string("\"") + key.name + "\" is missing",
+    fail(table_, path_.empty() ? "the file" : path_, std::string("\"") + key.name + "\" is missing",
          std::string(key.name) + " = … (" + key.doc + ")" + slip_for(key.name, table_));
   return value;
 }
@@ -171,11 +170,12 @@ void Reader::numbers(Key key, std::vector<double>& target, Bounds bounds, bool s
   const Value* value = take(key);
   if (!value) return;
   if (value->is_array()) {
-    if (value->array().empty()) fail(*value, path_of(key), "an empty list", list_form(bounds, scalar));
+    if (value->array().empty())
+      fail(*value, path_of(key), "an empty list", list_form(bounds, scalar));
     target.clear();
     for (std::size_t i = 0; i < value->array().size(); ++i)
-      target.push_back(checked_number(value->array()[i],
-                                      path_of(key) + "[" + std::to_string(i) + "]", bounds));
+      target.push_back(
+          checked_number(value->array()[i], path_of(key) + "[" + std::to_string(i) + "]", bounds));
   } else if (scalar && value->is_number()) {
     target = {checked_number(*value, path_of(key), bounds)};
   } else {
