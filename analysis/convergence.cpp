@@ -18,12 +18,12 @@ constexpr Index largest_dense = 400;
 
 Quantity quantity(const Run& run, std::string name, std::string units, std::string long_name) {
   const Index trials = run.system.trials();
-  return {std::move(name), std::move(units), std::move(long_name),
-          VectorXd::Constant(trials, nan),
+  return {std::move(name), std::move(units), std::move(long_name), VectorXd::Constant(trials, nan),
           std::vector<std::string>(static_cast<std::size_t>(trials))};
 }
 
-/// ‖e‖/‖y‖ with e = measured − setpoint and y the setpoint, per controller, at the end of the phase.
+/// ‖e‖/‖y‖ with e = measured − setpoint and y the setpoint, per controller, at the end of the
+/// phase.
 class InversionError final : public Measure {
  public:
   std::vector<Quantity> of(const Run& run) const override {
@@ -74,15 +74,16 @@ std::vector<Index> moving_rows(const Run& run) {
   return rows;
 }
 
-/// The rightmost eigenvalue s of the Jacobian at the end of the phase, over the states that move in it:
-/// perturbations of the end state decay no faster than e^{Re s t} in general.
+/// The rightmost eigenvalue s of the Jacobian at the end of the phase, over the states that move in
+/// it: perturbations of the end state decay no faster than e^{Re s t} in general.
 class SlowestPole final : public Measure {
  public:
   std::vector<Quantity> of(const Run& run) const override {
     const solve::PhaseResult& phase = run.phase_result();
     Quantity real = quantity(run, "slowest_pole", "1/time",
                              "real part of the rightmost eigenvalue of the Jacobian at the end of "
-                             "phase " + phase.name);
+                             "phase " +
+                                 phase.name);
     Quantity imaginary = quantity(run, "slowest_pole_angular_frequency", "1/time",
                                   "imaginary part of that eigenvalue (>= 0)");
     const std::vector<Index> rows = moving_rows(run);
@@ -121,15 +122,15 @@ class SlowestPole final : public Measure {
 
   // Of a small circuit by all eigenvalues of the dense Jacobian, of a large one by its products.
   static std::optional<std::complex<double>> rightmost(const Run& run,
-                                                       const std::vector<Index>& rows, Index trial) {
+                                                       const std::vector<Index>& rows,
+                                                       Index trial) {
     const solve::PhaseResult& phase = run.phase_result();
     const MatrixXd x = phase.state.col(trial);
     system::Workspace workspace = run.system.make_workspace();
     run.system.begin(phase.segment, workspace);
     const auto n = static_cast<Index>(rows.size());
     if (n <= largest_dense)
-      return core::eigenvalues(
-          run.system.jacobian(phase.end, x, trial, workspace)(rows, rows))[0];
+      return core::eigenvalues(run.system.jacobian(phase.end, x, trial, workspace)(rows, rows))[0];
     MatrixXd v = MatrixXd::Zero(run.system.dimension(), 1), jv = v;
     return core::rightmost_eigenvalue(
         [&](const double* in, double* out) {
@@ -141,15 +142,15 @@ class SlowestPole final : public Measure {
   }
 };
 
-/// The rate at which the residual ‖T ẋ‖∞ decayed at last: minus the slope of ln of its envelope, fitted
-/// over the last two decades above the solver's own error.
+/// The rate at which the residual ‖T ẋ‖∞ decayed at last: minus the slope of ln of its envelope,
+/// fitted over the last two decades above the solver's own error.
 class DecayRate final : public Measure {
  public:
   std::vector<Quantity> of(const Run& run) const override {
     const solve::PhaseResult& phase = run.phase_result();
-    Quantity q = quantity(run, "decay_rate", "1/time",
-                          "decay rate of the residual, fitted over its last two decades in phase " +
-                              phase.name);
+    Quantity q = quantity(
+        run, "decay_rate", "1/time",
+        "decay rate of the residual, fitted over its last two decades in phase " + phase.name);
     const std::string source = run.system.changing_source(phase.segment, phase.end);
     for (Index k = 0; k < run.system.trials(); ++k) {
       const auto i = static_cast<std::size_t>(k);
@@ -166,13 +167,15 @@ class DecayRate final : public Measure {
  private:
   static double fit(const std::vector<solve::ResidualHistory::Bin>& all, double rtol,
                     std::string& reason) {
-    // The last stretch in which the residual stands above the noise, and is within two decades of its end.
+    // The last stretch in which the residual stands above the noise, and is within two decades of
+    // its end.
     using Bin = solve::ResidualHistory::Bin;
     const auto is_noise = [&](const Bin& bin) { return bin.value <= 10 * rtol * bin.scale; };
     std::size_t end = all.size();
     while (end > 0 && is_noise(all[end - 1])) --end;
     std::size_t begin = end;
-    while (begin > 0 && !is_noise(all[begin - 1]) && all[begin - 1].value <= 100 * all[end - 1].value)
+    while (begin > 0 && !is_noise(all[begin - 1]) &&
+           all[begin - 1].value <= 100 * all[end - 1].value)
       --begin;
     const std::vector<Bin> bins(all.begin() + static_cast<std::ptrdiff_t>(begin),
                                 all.begin() + static_cast<std::ptrdiff_t>(end));

@@ -20,14 +20,14 @@ struct Run {
   const solve::PhaseResult& phase_result() const { return summary.phases[phase]; }
 };
 
-/// The phase that measures speak of: the last that ran in which not every controller is switched off; the
-/// last that ran where there is none.
+/// The phase that measures speak of: the last that ran in which not every controller is switched
+/// off; the last that ran where there is none.
 std::size_t measured_phase(const system::OdeSystem& system, const solve::SolveSummary& summary);
 
 /// One quantity of a measure: a number a trial.
 struct Quantity {
   std::string name;
-  std::string units;                 ///< "1", or "time" for the circuit's unit, "1/time" …
+  std::string units;  ///< "1", or "time" for the circuit's unit, "1/time" …
   std::string long_name;
   VectorXd values;                   ///< per trial; NaN where it does not exist
   std::vector<std::string> reasons;  ///< per trial, why not

@@ -71,7 +71,7 @@ void print(const Prepared& ready, const Expectation& expected) {
                      (system.is_linear() ? ", linear" : ", nonlinear"));
   for (const auto& projection : system.circuit().edges) {
     if (projection.weights->is_identity()) continue;
-    line("projection", projection.name + ", " + std::to_string(projection.weights->rows()) + " x " +
+    line("projection", projection.name + ", " + std::to_string(projection.weights->rows()) + " × " +
                            std::to_string(projection.weights->cols()) + ", " +
                            projection.weights->form());
   }

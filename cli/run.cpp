@@ -193,8 +193,7 @@ void print_outcome(const Prepared& ready, const SolveSummary& summary, const Sty
 }
 
 // One line a trial, where there are not too many to read.
-void print_trials(const SolveSummary& summary,
-                  const std::vector<analysis::Quantity>& quantities) {
+void print_trials(const SolveSummary& summary, const std::vector<analysis::Quantity>& quantities) {
   constexpr std::size_t most = 32;
   if (summary.trials.size() < 2 || summary.trials.size() > most) return;
   const auto cell = [](const std::string& text, std::size_t width) {
@@ -230,7 +229,8 @@ void print_summary(const Prepared& ready, const SolveSummary& summary,
   print_outcome(ready, summary, style);
   line("simulated", time_text(summary.t_end, unit) + " in " + duration_text(summary.wall_time) +
                         ", " + ready.config.solver.method + ": " + std::to_string(summary.steps) +
-                        " steps, " + std::to_string(summary.rejections) + " rejected, " +
+                        (summary.steps == 1 ? " step, " : " steps, ") +
+                        std::to_string(summary.rejections) + " rejected, " +
                         std::to_string(summary.evaluations) + " evaluations");
   for (const auto& quantity : quantities)
     if (quantity.name.rfind("inversion_error", 0) == 0) {

@@ -36,8 +36,7 @@ core::Value expanded(const Config& config);
 
 /// Makes nodes, weights, sources and phases.
 /// @throws InputError  for names that don't exist or stand twice, shapes that don't fit, data that
-/// is
-///                     missing, and sizes beyond this machine's memory
+///                     is missing, and sizes beyond this machine's memory
 system::Circuit build_circuit(const Config& config);
 
 }  // namespace settle::models

@@ -1,7 +1,6 @@
 #include "models/checks.hpp"
 
 #include <algorithm>
-#include <functional>
 #include <map>
 #include <set>
 
@@ -98,40 +97,16 @@ void check_memory(const Config& config, system::Index trial_count) {
 }
 
 void check_algebraic_loops(const Config& config, const Circuit& circuit) {
+  const std::vector<int> loop = system::order_instantaneous(circuit).loop;
+  if (loop.empty()) return;
   const std::size_t internal = circuit.edges.size() - config.circuit.projections.size();
-  const auto node = [&circuit](int i) -> const system::Node& {
-    return circuit.nodes[static_cast<std::size_t>(i)];
-  };
-  std::vector<std::size_t> path;
-  std::vector<char> open(circuit.nodes.size(), 0), done(circuit.nodes.size(), 0);
-  const auto report = [&](int first) {
-    std::string loop = node(first).name;
-    const Place* place = &config.root;
-    auto k = path.end();
-    do {
-      --k;
-      if (*k >= internal) place = &config.circuit.projections[*k - internal].place;
-    } while (circuit.edges[*k].from != first);
-    for (; k != path.end(); ++k) loop += " -> " + node(circuit.edges[*k].to).name;
-    core::fail(place->at, place->path, "an algebraic loop of instantaneous nodes: " + loop,
-               "a time constant tau > 0 somewhere in it");
-  };
-  const std::function<void(int)> visit = [&](int i) {
-    const auto at = static_cast<std::size_t>(i);
-    open[at] = 1;
-    for (std::size_t k = 0; k < circuit.edges.size(); ++k) {
-      const system::Edge& edge = circuit.edges[k];
-      if (edge.from != i || !node(edge.to).instantaneous()) continue;
-      path.push_back(k);
-      if (open[static_cast<std::size_t>(edge.to)]) report(edge.to);
-      if (!done[static_cast<std::size_t>(edge.to)]) visit(edge.to);
-      path.pop_back();
-    }
-    open[at] = 0;
-    done[at] = 1;
-  };
-  for (std::size_t i = 0; i < circuit.nodes.size(); ++i)
-    if (circuit.nodes[i].instantaneous() && !done[i]) visit(static_cast<int>(i));
+  const Place* place = &config.root;  // its first projection's
+  for (auto k = loop.rbegin(); k != loop.rend(); ++k)
+    if (const auto edge = static_cast<std::size_t>(*k); edge >= internal)
+      place = &config.circuit.projections[edge - internal].place;
+  core::fail(place->at, place->path,
+             "an algebraic loop of instantaneous nodes: " + system::loop_text(circuit, loop),
+             "a time constant tau > 0 somewhere in it");
 }
 
 }  // namespace settle::models

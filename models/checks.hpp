@@ -6,8 +6,7 @@
 namespace settle::models {
 
 /// @throws InputError  for names of nodes or phases that are reserved, stand twice, or would take
-/// the
-///                     place of another's quantity in a result file
+///                     the place of another's quantity in a result file
 void check_names(const Config& config);
 
 /// Before anything is made: states, held some thirty times over (solver stages, rates, records),

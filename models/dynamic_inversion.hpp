@@ -13,8 +13,7 @@ namespace settle::models {
 ///
 /// where y_N is the setpoint and y_k = r_{k+1} below it.
 /// - sequential: one loop after another from the top, each in a phase of its own while the others
-/// hold;
-/// - simultaneous: all loops at once;
+/// hold; - simultaneous: all loops at once;
 /// - single_loop: one controller at the output, and the forward path carries the inversion up,
 ///
 ///     τ ẋ_1 = −x_1 + B u,   τ ẋ_k = −x_k + W_{k−1} φ(x_{k−1}),   e = W_N φ(x_N) − y_N

@@ -97,12 +97,10 @@ void Initialisation::require_memory(double numbers, const std::string& what) con
 
 Init read_init(const Value& value, const std::string& path) {
   if (value.is_number()) {
+    if (!std::isfinite(value.number()))
+      core::fail(value, path, value.describe(), core::any_number().text());
     auto made = make_named("constant", value, path);
-    Value table;
-    table.position = value.position;
-    table.set("value", value);
-    core::Reader reader(table, path);
-    made->fields(reader);
+    static_cast<ConstantInit&>(*made).value = value.number();
     return made;
   }
   if (value.is_array()) {

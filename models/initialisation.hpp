@@ -105,8 +105,8 @@ core::CustomForm init_form(Init& target);
 
 /// The matrix of a projection, context.rows × context.cols.
 /// @throws InputError  where the shape is another (found and expected, and whether the transpose
-/// would
-///                     fit), and for a matrix beyond the machine's memory (before it is allocated)
+///                     would fit), and for a matrix beyond the machine's memory (before it is
+///                     allocated)
 system::SharedWeights make_weights(const Init& init, const InitContext& context);
 
 /// A vector quantity of n units: n × 1 where all trials share it, else n × trials. Given numbers

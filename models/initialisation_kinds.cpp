@@ -142,7 +142,8 @@ struct SparseInit final : Member<SparseInit> {
     const double entries = density * static_cast<double>(rows) * static_cast<double>(cols);
     require_memory(1.5 * entries + 0.5 * static_cast<double>(rows), matrix_text(rows, cols));
     constexpr double most = std::numeric_limits<int>::max();
-    if (entries + 10 * std::sqrt(entries) > most || static_cast<double>(std::max(rows, cols)) >= most)
+    if (entries + 10 * std::sqrt(entries) > most ||
+        static_cast<double>(std::max(rows, cols)) >= most)
       fail("density", matrix_text(rows, cols) + " of about " + core::brief(entries) + " entries",
            "fewer than 2³¹ entries, rows and columns");
 
@@ -343,7 +344,8 @@ Weights product_of(const Initialisation& init, const std::vector<Weights>& matri
   double multiplications = 0;
   for (const Weights& part : parts)
     multiplications += static_cast<double>(part.rows()) * static_cast<double>(part.cols());
-  init.require_memory(multiplications, "a product of " + std::to_string(parts.size()) + " matrices");
+  init.require_memory(multiplications,
+                      "a product of " + std::to_string(parts.size()) + " matrices");
   Weights::LowRank product;
   for (const Weights& part : parts) product.factors.push_back(part.dense());
   Weights low_rank(std::move(product));
@@ -500,21 +502,21 @@ Weights SsaInit::make(const InitContext& context) const {
 }
 
 void ProductInit::fields(Fields& f) {
-  f.custom({"factors", "", "initialisations of the matrices, in order", true},
-           {"a list of initialisations",
-            [this](const Value& value, const std::string& where) {
-              if (!value.is_array() || value.array().empty())
-                core::fail(value, where, value.describe(), "a list of initialisations");
-              factors.clear();
-              for (std::size_t k = 0; k < value.array().size(); ++k)
-                factors.push_back(
-                    read_init(value.array()[k], where + "[" + std::to_string(k) + "]"));
-            },
-            [this]() -> std::optional<Value> {
-              core::Array list;
-              for (const Init& factor : factors) list.push_back(write_init(factor));
-              return Value(std::move(list));
-            }});
+  f.custom(
+      {"factors", "", "initialisations of the matrices, in order", true},
+      {"a list of initialisations",
+       [this](const Value& value, const std::string& where) {
+         if (!value.is_array() || value.array().empty())
+           core::fail(value, where, value.describe(), "a list of initialisations");
+         factors.clear();
+         for (std::size_t k = 0; k < value.array().size(); ++k)
+           factors.push_back(read_init(value.array()[k], where + "[" + std::to_string(k) + "]"));
+       },
+       [this]() -> std::optional<Value> {
+         core::Array list;
+         for (const Init& factor : factors) list.push_back(write_init(factor));
+         return Value(std::move(list));
+       }});
   f.integers({"inner", "1", "columns of each matrix but the last", true}, inner, 1, 100'000'000);
   f.number({"scale", "1", "factor"}, scale, any_number());
 }

@@ -51,8 +51,8 @@ struct FileInit final : Member<FileInit> {
   void make_absolute(const std::filesystem::path& base);
 };
 
-/// The product of matrices that chain, in the cheapest form: kept apart (low rank) where that takes fewer
-/// multiplications. @throws InputError  at `init` where it does not fit into memory
+/// The product of matrices that chain, in the cheapest form: kept apart (low rank) where that takes
+/// fewer multiplications. @throws InputError  at `init` where it does not fit into memory
 system::Weights product_of(const Initialisation& init,
                            const std::vector<system::Weights>& matrices);
 

@@ -18,8 +18,7 @@ void add_controller(system::Circuit& circuit, const ControllerSpec& spec,
     circuit.nodes.push_back(std::move(node));
     return static_cast<int>(circuit.nodes.size()) - 1;
   };
-  const auto identity =
-      std::make_shared<const system::Weights>(system::Weights::Identity{n});
+  const auto identity = std::make_shared<const system::Weights>(system::Weights::Identity{n});
   const auto connect = [&](int from, int to, double gain) {
     system::Edge edge;
     edge.name = circuit.nodes[static_cast<std::size_t>(from)].name + "->" +
@@ -43,8 +42,7 @@ void add_controller(system::Circuit& circuit, const ControllerSpec& spec,
   controller.setpoint = setpoint;
 
   controller.error = add_node(spec.name + ".error", 0, 1);
-  if ((setpoint.array() != 0).any())
-    circuit.nodes.back().constant = -controller.sign * setpoint;
+  if ((setpoint.array() != 0).any()) circuit.nodes.back().constant = -controller.sign * setpoint;
   if (spec.i != 0) {
     controller.integral = add_node(spec.name + ".integral", spec.tau, spec.leak);
     circuit.nodes.back().initial = initial;
@@ -52,7 +50,8 @@ void add_controller(system::Circuit& circuit, const ControllerSpec& spec,
     spec.place.fail("initial", "an initial state of an integrator that is not there",
                     "gains.i other than 0");
   }
-  if (spec.d != 0) controller.derivative = add_node(spec.name + ".derivative", spec.derivative_tau, 1);
+  if (spec.d != 0)
+    controller.derivative = add_node(spec.name + ".derivative", spec.derivative_tau, 1);
   controller.control = add_node(spec.name, 0, 1);
 
   if (controller.integral >= 0) {

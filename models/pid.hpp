@@ -13,8 +13,8 @@ namespace settle::models {
 ///     τ_d ḟ = −f + e                           name.derivative,  where k_d ≠ 0
 ///     u = k_i ξ + k_p e + k_d (e − f)/τ_d      name,             instantaneous
 ///
-/// and the controller that stands for them. `setpoint` is the constant part y of the wanted output and
-/// `initial` is ξ(0), n × 1 or n × trials each. f(0) = 0.
+/// and the controller that stands for them. `setpoint` is the constant part y of the wanted output
+/// and `initial` is ξ(0), n × 1 or n × trials each. f(0) = 0.
 ///
 /// Source: science.md section 3.
 /// @throws InputError  for an initial state without an integrator

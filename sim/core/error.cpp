@@ -52,6 +52,7 @@ InputError::InputError(const Position& position, std::string found_, std::string
 
 std::string nearest(std::string_view name, const std::vector<std::string>& candidates) {
   std::string best;
+  if (name.size() < 2) return best;  // every other letter is one edit away
   int least = std::max(1, static_cast<int>(name.size()) / 3) + 1;
   for (const std::string& candidate : candidates) {
     const int distance = edit_distance(name, candidate);

@@ -1,9 +1,8 @@
 #include "sim/core/linalg.hpp"
 
+#include <Spectra/GenEigsSolver.h>
 #include <cblas.h>
 #include <lapacke.h>
-
-#include <Spectra/GenEigsSolver.h>
 
 #include <algorithm>
 #include <limits>
@@ -49,9 +48,11 @@ std::optional<std::complex<double>> rightmost_eigenvalue(
     Index cols() const { return n; }
     void perform_op(const double* x, double* y) const { product(x, y); }
   } operation{product, n};
-  constexpr Index wanted = 3;  // a pair is never cut in two, and a close second doesn't slow the first
-  // A spectrum of many equal eigenvalues breaks the iteration down, and what it then calls converged need
-  // not be an eigenvalue: each is checked against the product, and another start is tried.
+  constexpr Index wanted =
+      3;  // a pair is never cut in two, and a close second doesn't slow the first
+  // A spectrum of many equal eigenvalues breaks the iteration down, and what it then calls
+  // converged need not be an eigenvalue: each is checked against the product, and another start is
+  // tried.
   for (std::uint64_t attempt = 0; attempt < 8; ++attempt) {
     Spectra::GenEigsSolver<Operator> solver(operation, wanted, std::min<Index>(n, 40));
     const RandomStream stream(attempt, "rightmost_eigenvalue");
@@ -96,10 +97,9 @@ SingularValues svd(const MatrixXd& a) {
 
 MatrixXd pseudoinverse(const MatrixXd& a) {
   const SingularValues d = svd(a);
-  const double floor = d.s.size() == 0
-                           ? 0.0
-                           : d.s[0] * std::numeric_limits<double>::epsilon() *
-                                 static_cast<double>(std::max(a.rows(), a.cols()));
+  const double floor = d.s.size() == 0 ? 0.0
+                                       : d.s[0] * std::numeric_limits<double>::epsilon() *
+                                             static_cast<double>(std::max(a.rows(), a.cols()));
   VectorXd inverse(d.s.size());
   for (Index i = 0; i < d.s.size(); ++i) inverse[i] = d.s[i] > floor ? 1.0 / d.s[i] : 0.0;
   return d.vt.transpose() * inverse.asDiagonal() * d.u.transpose();
@@ -123,7 +123,8 @@ std::optional<MatrixXd> solve_linear(const MatrixXd& a, const MatrixXd& b) {
   MatrixXd factors = a, x = b;
   std::vector<lapack_int> pivots(static_cast<std::size_t>(n));
   const double norm = LAPACKE_dlange(LAPACK_COL_MAJOR, '1', size(n), size(n), a.data(), size(n));
-  if (LAPACKE_dgetrf(LAPACK_COL_MAJOR, size(n), size(n), factors.data(), size(n), pivots.data()) != 0)
+  if (LAPACKE_dgetrf(LAPACK_COL_MAJOR, size(n), size(n), factors.data(), size(n), pivots.data()) !=
+      0)
     return std::nullopt;
   double reciprocal = 0;
   LAPACKE_dgecon(LAPACK_COL_MAJOR, '1', size(n), factors.data(), size(n), norm, &reciprocal);

@@ -12,13 +12,14 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
-/// Eigenvalues λ of a square real matrix, rightmost first (a conjugate pair: positive imaginary part
-/// first). LAPACK dgeev. @throws std::runtime_error  where the QR iteration does not converge
+/// Eigenvalues λ of a square real matrix, rightmost first (a conjugate pair: positive imaginary
+/// part first). LAPACK dgeev. @throws std::runtime_error  where the QR iteration does not converge
 Eigen::VectorXcd eigenvalues(const MatrixXd& a);
 
-/// The rightmost eigenvalue (imaginary part ≥ 0) of an n × n real matrix that is known by its product
-/// y = A x alone, by restarted Arnoldi iteration to a relative 1e-8, checked by its residual to 1e-6; nullopt where that
-/// does not converge. Deterministic: it starts from fixed vectors. Source: Spectra's GenEigsSolver.
+/// The rightmost eigenvalue (imaginary part ≥ 0) of an n × n real matrix that is known by its
+/// product y = A x alone, by restarted Arnoldi iteration to a relative 1e-8, checked by its
+/// residual to 1e-6; nullopt where that does not converge. Deterministic: it starts from fixed
+/// vectors. Source: Spectra's GenEigsSolver.
 std::optional<std::complex<double>> rightmost_eigenvalue(
     const std::function<void(const double* x, double* y)>& product, Index n);
 
@@ -36,15 +37,15 @@ SingularValues svd(const MatrixXd& a);
 /// Moore–Penrose pseudoinverse A⁺ (n × m); singular values below max(m, n)·ε·σ_max count as zero.
 MatrixXd pseudoinverse(const MatrixXd& a);
 
-/// A with orthonormal columns (m ≥ n) or rows (m < n): Q of the QR decomposition of a random matrix,
-/// signs fixed so that R's diagonal is positive (then Q is Haar-distributed for normal A).
+/// A with orthonormal columns (m ≥ n) or rows (m < n): Q of the QR decomposition of a random
+/// matrix, signs fixed so that R's diagonal is positive (then Q is Haar-distributed for normal A).
 MatrixXd orthonormalised(const MatrixXd& a);
 
 /// x with A x = b, by LU with partial pivoting; nullopt where A is singular to working precision.
 std::optional<MatrixXd> solve_linear(const MatrixXd& a, const MatrixXd& b);
 
-/// X with A X + X Aᵀ = C, by the real Schur form A = U T Uᵀ (Bartels–Stewart; LAPACK dgees, dtrsyl).
-/// nullopt where A and −A share an eigenvalue to working precision.
+/// X with A X + X Aᵀ = C, by the real Schur form A = U T Uᵀ (Bartels–Stewart; LAPACK dgees,
+/// dtrsyl). nullopt where A and −A share an eigenvalue to working precision.
 std::optional<MatrixXd> solve_lyapunov(const MatrixXd& a, const MatrixXd& c);
 
 }  // namespace settle::core

@@ -234,7 +234,9 @@ void Writer::text(Key key, std::string& v) { result.set(key.name, v); }
 void Writer::choice(Key key, std::string& v, const std::vector<std::string>&) {
   result.set(key.name, v);
 }
-void Writer::texts(Key key, std::vector<std::string>& v) { result.set(key.name, list_value(v)); }
+void Writer::texts(Key key, std::vector<std::string>& v) {
+  if (!v.empty()) result.set(key.name, list_value(v));
+}
 void Writer::numbers(Key key, std::vector<double>& v, Bounds, bool scalar) {
   result.set(key.name, scalar && v.size() == 1 ? Value(v[0]) : list_value(v));
 }

@@ -1,7 +1,7 @@
 // Parameters of a Spec, described once: a Spec is a plain struct of defaults with a member
 //   void fields(Fields& f);
-// that names each of its parameters with unit, bounds and meaning. From that one description the same
-// parameters are read from a configuration, written back to one, and documented.
+// that names each of its parameters with unit, bounds and meaning. From that one description the
+// same parameters are read from a configuration, written back to one, and documented.
 #pragma once
 
 #include <functional>
@@ -34,7 +34,8 @@ inline Bounds between(double low, double high) { return {.low = low, .high = hig
 /// What is said about one parameter.
 struct Key {
   const char* name;
-  const char* unit;  ///< "1" if dimensionless, "time" for the circuit's unit, "" for what is no number
+  const char*
+      unit;  ///< "1" if dimensionless, "time" for the circuit's unit, "" for what is no number
   const char* doc;
   bool required = false;
 };
@@ -43,9 +44,9 @@ class Fields;
 
 /// A parameter with a form of its own (a transfer function, an initialisation, one value a loop …).
 struct CustomForm {
-  std::string form;                                           ///< what it may be, for documentation
+  std::string form;  ///< what it may be, for documentation
   std::function<void(const Value&, const std::string&)> read;  ///< the value and its path
-  std::function<std::optional<Value>()> write;  ///< nullopt: not given, left out
+  std::function<std::optional<Value>()> write;                 ///< nullopt: not given, left out
 };
 
 /// A visitor of parameters: reads, writes or documents them.
@@ -59,6 +60,7 @@ class Fields {
   virtual void boolean(Key, bool&) = 0;
   virtual void text(Key, std::string&) = 0;
   virtual void choice(Key, std::string&, const std::vector<std::string>& names) = 0;
+  /// A list of texts; an empty one is as good as none.
   virtual void texts(Key, std::vector<std::string>&) = 0;
   /// A list of numbers; with `scalar` a lone number will do and is a list of one.
   virtual void numbers(Key, std::vector<double>&, Bounds, bool scalar) = 0;
@@ -69,8 +71,8 @@ class Fields {
 };
 
 /// Binds the members of a table.
-/// @throws InputError  with position for a wrong type, a value out of bounds or a missing parameter;
-///                     from finish() for an unknown key, with the nearest known one.
+/// @throws InputError  with position for a wrong type, a value out of bounds or a missing
+///                     parameter; from finish() for an unknown key, with the nearest known one.
 class Reader final : public Fields {
  public:
   Reader(const Value& table, std::string path);

@@ -22,7 +22,8 @@ double unit(std::uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1p-
 RandomStream::RandomStream(std::uint64_t seed, std::string_view name) : key_{seed, hash(name)} {}
 
 std::array<std::uint64_t, 4> RandomStream::block(std::uint64_t counter, std::uint64_t sub) const {
-  const r123::Philox4x64::ctr_type out = r123::Philox4x64{}({{counter, sub, 0, 0}}, {{key_[0], key_[1]}});
+  const r123::Philox4x64::ctr_type out =
+      r123::Philox4x64{}({{counter, sub, 0, 0}}, {{key_[0], key_[1]}});
   return {out[0], out[1], out[2], out[3]};
 }
 

@@ -1,4 +1,5 @@
-// A family of things that a user names: transfer functions, solvers, initialisations, models, measures.
+// A family of things that a user names: transfer functions, solvers, initialisations, models,
+// measures.
 #pragma once
 
 #include <memory>

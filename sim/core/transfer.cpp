@@ -177,16 +177,12 @@ Entry<TransferFunction> entry(const char* summary) {
 
 const Registry<TransferFunction>& transfer_functions() {
   static const Registry<TransferFunction> registry(
-      "transfer functions", {entry<Identity>("φ(x) = x"),
-                             entry<Tanh>("φ(x) = tanh x"),
-                             entry<Relu>("φ(x) = max(x, 0)"),
-                             entry<LeakyRelu>("φ(x) = x for x > 0, slope·x else"),
-                             entry<Softplus>("φ(x) = ln(1 + exp x)"),
-                             entry<Logistic>("φ(x) = 1/(1 + exp(−x))"),
-                             entry<Elu>("φ(x) = x for x > 0, scale·(exp x − 1) else"),
-                             entry<Sine>("φ(x) = sin x"),
-                             entry<ThresholdLinear>(
-                                 "φ(x) = min(max(gain·(x − threshold), 0), saturation)")});
+      "transfer functions",
+      {entry<Identity>("φ(x) = x"), entry<Tanh>("φ(x) = tanh x"), entry<Relu>("φ(x) = max(x, 0)"),
+       entry<LeakyRelu>("φ(x) = x for x > 0, slope·x else"),
+       entry<Softplus>("φ(x) = ln(1 + exp x)"), entry<Logistic>("φ(x) = 1/(1 + exp(−x))"),
+       entry<Elu>("φ(x) = x for x > 0, scale·(exp x − 1) else"), entry<Sine>("φ(x) = sin x"),
+       entry<ThresholdLinear>("φ(x) = min(max(gain·(x − threshold), 0), saturation)")});
   return registry;
 }
 

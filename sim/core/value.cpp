@@ -131,7 +131,9 @@ void set_path(Value& root, std::string_view path, Value new_value) {
   const std::vector<Step> steps = split(path);
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const Step& step = steps[i];
-    const auto where = [&] { return "--set " + std::string(path) + ":" + std::to_string(step.column); };
+    const auto where = [&] {
+      return "--set " + std::string(path) + ":" + std::to_string(step.column);
+    };
     if (value->is_array()) {
       const Value* found = entry(*value, step.key);
       if (!found) {

@@ -1,5 +1,6 @@
 // The configuration as a tree of values that know where they were written. It is what a file, the
-// command line and a sweep give, and what a Spec is bound from and written to; no TOML type is in it.
+// command line and a sweep give, and what a Spec is bound from and written to; no TOML type is in
+// it.
 #pragma once
 
 #include <cstdint>
@@ -70,13 +71,13 @@ struct Member {
 };
 
 /// The value at a dotted path ("model.controller.gains.i"); an entry of an array of tables is
-/// addressed by its `name` or its 0-based index; a key with dots in it is quoted ("rule.\"a.b\".leak").
-/// nullptr where there is none.
+/// addressed by its `name` or its 0-based index; a key with dots in it is quoted
+/// ("rule.\"a.b\".leak"). nullptr where there is none.
 const Value* find_path(const Value& root, std::string_view path);
 
 /// Sets the value at a dotted path, making tables on the way.
-/// @throws InputError  where the path leads through something that is no table, or names an entry of
-///                     an array that does not exist (with the nearest name)
+/// @throws InputError  where the path leads through something that is no table, or names an entry
+///                     of an array that does not exist (with the nearest name)
 void set_path(Value& root, std::string_view path, Value value);
 
 /// Where `path` below `root` was written: the position of the deepest part of it that exists.

@@ -12,8 +12,7 @@ namespace settle::io {
 ///     weights_A_to_B   (B_unit, A_unit)  W, receiving rows first, without the edge's gain
 ///     (attribute `gain`);
 ///                                        weights_A_to_C_setpoint through a controller's setpoint
-///                                        port
-///     gate_A_to_B      (trial, A_unit)   d, where an edge has one
+///     port gate_A_to_B      (trial, A_unit)   d, where an edge has one
 ///     tau_A, leak_A    (A_unit)          of dynamic nodes
 ///     bias_A           ([trial,] A_unit) the constant drive, where there is one
 ///     setpoint_C       (trial, C_unit)   y, a controller's constant setpoint

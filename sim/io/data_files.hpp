@@ -40,10 +40,9 @@ struct DataArray {
 /// first line without numbers is a header; N images of r × c in IDX are N × (r·c); NumPy and HDF5
 /// keep their shape. IDX, CSV and NumPy may be gzipped. A relative path is below `base`.
 /// @throws InputError  at `at` (the table of the DataFile, found at `path`) for a variable that is
-/// not
-///                     set, a file that is missing, cut short or of an unknown format, a dataset
-///                     that is not there, a bad cell (file:line:column), an entry that is not
-///                     finite (its index), rows beyond the file's, more than 2³¹ entries
+///                     not set, a file that is missing, cut short or of an unknown format, a
+///                     dataset that is not there, a bad cell (file:line:column), an entry that is
+///                     not finite (its index), rows beyond the file's, more than 2³¹ entries
 DataArray read_data(const DataFile& data, const std::filesystem::path& base, const core::Value& at,
                     const std::string& path);
 

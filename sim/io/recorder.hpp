@@ -24,9 +24,8 @@ class Recorder final : public solve::Observer {
  public:
   /// Checks everything, then makes the file. `system` must outlive the recorder.
   /// @throws InputError   for a selector that matches nothing (with the nearest name), names that
-  /// collide
-  ///                      in the file, and without `overwrite` a file that holds an unfinished
-  ///                      result or is no result of settle
+  ///                      collide in the file, and without `overwrite` a file that holds an
+  ///                      unfinished result or is no result of settle
   /// @throws OutputError  where the file cannot be made: a folder, a missing folder, no permission,
   /// a full
   ///                      disk, a file that another process is writing

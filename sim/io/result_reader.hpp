@@ -41,8 +41,7 @@ struct Measure {
 class ResultFile {
  public:
   /// @throws InputError  for a missing file, what is no HDF5, what is no result of settle or of a
-  /// newer
-  ///                     layout, and a result that is being written
+  ///                     newer layout, and a result that is being written
   explicit ResultFile(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }

@@ -16,14 +16,14 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
-/// Thrown from within an evaluation when a budget ran out or the run is interrupted, so that solvers which
-/// run their own inner loops end too. Caught by the step loop alone.
+/// Thrown from within an evaluation when a budget ran out or the run is interrupted, so that
+/// solvers which run their own inner loops end too. Caught by the step loop alone.
 struct StopIntegration : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The system as solvers see it: one flat state (n · trials, a trial after the other), evaluations counted,
-/// trials that have left frozen.
+/// The system as solvers see it: one flat state (n · trials, a trial after the other), evaluations
+/// counted, trials that have left frozen.
 class Problem {
  public:
   Problem(const system::OdeSystem& system, const SolverOptions& options);
@@ -59,8 +59,8 @@ class Problem {
   void leave(Index trial) { left_[static_cast<std::size_t>(trial)] = 1; }
   bool has_left(Index trial) const { return left_[static_cast<std::size_t>(trial)] != 0; }
 
-  /// max over units and trials of |error| / (atol + rtol · max(|x|, |x_new|)): no unit's error is diluted
-  /// by the number of others. NaN where anything is not finite.
+  /// max over units and trials of |error| / (atol + rtol · max(|x|, |x_new|)): no unit's error is
+  /// diluted by the number of others. NaN where anything is not finite.
   double error_ratio(const VectorXd& error, const VectorXd& x, const VectorXd& x_new) const;
 
   double evaluations = 0;  ///< of the whole right-hand side
@@ -77,14 +77,15 @@ class Problem {
 
 /// What one try of a step came to.
 struct Attempt {
-  double step = 0;        ///< taken, or tried
-  double error = 0;       ///< estimated error over tolerance; 0 from methods that control it themselves
+  double step = 0;   ///< taken, or tried
+  double error = 0;  ///< estimated error over tolerance; 0 from methods that control it themselves
   int rejections = 0;     ///< made inside the method
   std::string failure{};  ///< why the method can't go on; empty if it can
 };
 
-/// A solver. The step loop restarts it at the beginning of every segment, asks for one step at a time, and
-/// alone decides whether an attempt of an error pair is accepted and how long the next one is.
+/// A solver. The step loop restarts it at the beginning of every segment, asks for one step at a
+/// time, and alone decides whether an attempt of an error pair is accepted and how long the next
+/// one is.
 class Method {
  public:
   virtual ~Method() = default;
@@ -101,14 +102,16 @@ class Method {
   virtual int error_exponent() const { return order(); }
   virtual bool has_dense_output() const { return false; }
 
-  /// Forgets its history and stands at (t, x) with ẋ = dxdt. `step` suggests the first one's length (0: none).
+  /// Forgets its history and stands at (t, x) with ẋ = dxdt. `step` suggests the first one's length
+  /// (0: none).
   virtual void restart(Problem& problem, double t, const VectorXd& x, const VectorXd& dxdt,
                        double step) = 0;
   /// Tries a step of length h (Control::itself: of at most h) from the current state.
   virtual Attempt attempt(Problem& problem, double h) = 0;
   /// The state that the last attempt arrived at.
   virtual const VectorXd& candidate() const = 0;
-  /// The attempt is accepted: its end is the current state, at time t. Writes ẋ evaluated afresh there.
+  /// The attempt is accepted: its end is the current state, at time t. Writes ẋ evaluated afresh
+  /// there.
   virtual void accept(Problem& problem, double t, VectorXd& dxdt) = 0;
   /// The state at t within the last accepted step (methods with dense output).
   virtual void interpolate(double /*t*/, VectorXd& /*x*/) const {}

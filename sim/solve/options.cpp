@@ -18,10 +18,12 @@ core::Bounds positive_or_infinite() {
 }  // namespace
 
 void SettledOptions::fields(core::Fields& f) {
-  f.number({"tolerance", "1", "relative residual below which a trial is at rest; 10 rtol unless given"},
-           tolerance, below_one());
-  f.number({"dwell", "time", "how long it must stay below; five times the largest tau unless given"},
-           dwell, core::non_negative());
+  f.number(
+      {"tolerance", "1", "relative residual below which a trial is at rest; 10 rtol unless given"},
+      tolerance, below_one());
+  f.number(
+      {"dwell", "time", "how long it must stay below; five times the largest tau unless given"},
+      dwell, core::non_negative());
   f.texts({"nodes", "", "populations and controllers that count; all unless given"}, nodes);
 }
 
@@ -32,14 +34,16 @@ void SolverOptions::fields(core::Fields& f) {
            core::positive());
   f.number({"step", "time", "of a fixed-step run; every segment is divided exactly"}, step,
            core::positive());
-  f.boolean({"adaptive", "", "false: a method with an error estimate runs at fixed step"}, adaptive);
+  f.boolean({"adaptive", "", "false: a method with an error estimate runs at fixed step"},
+            adaptive);
   f.number({"initial_step", "time", "first step; chosen from the equation unless given"},
            initial_step, core::positive());
   f.number({"max_step", "time", "longest step"}, max_step, core::positive());
   f.number({"duration", "time", "of a run without phases; the limit of a phase without duration"},
            duration, core::positive());
-  f.table({"settled", "", "given: a run without phases ends when every trial has settled"},
-          [this](core::Fields& g) { settled.fields(g); }, &ends_when_settled);
+  f.table(
+      {"settled", "", "given: a run without phases ends when every trial has settled"},
+      [this](core::Fields& g) { settled.fields(g); }, &ends_when_settled);
   f.number({"divergence_limit", "1", "|x| beyond which a trial has diverged"}, divergence_limit,
            positive_or_infinite());
   f.integer({"max_steps", "1", "budget of accepted steps"}, max_steps, 1, most);
@@ -83,7 +87,7 @@ void SolverOptions::check(const core::Value& table, const std::string& path) con
     complain("step", "a step longer than the run", "a number <= solver.duration");
   if (fixed && max_step) complain("max_step", "max_step with a fixed step", "step alone");
   if (settled.tolerance && ends_when_settled && !fixed && *settled.tolerance < rtol)
-    core::fail(*table.find("settled"), path + ".settled.tolerance",
+    core::fail(*core::find_path(table, "settled.tolerance"), path + ".settled.tolerance",
                core::number_text(*settled.tolerance) + ", below rtol = " + core::number_text(rtol),
                "at least 3 rtol: the residual of an adaptive solver hovers at about rtol");
 }

@@ -9,12 +9,13 @@
 
 namespace settle::solve {
 
-/// When a trial counts as settled: ‖T ẋ‖∞ ≤ tolerance · max(‖x‖∞, atol/rtol), with ẋ evaluated afresh at
-/// every accepted state, throughout the last `dwell`.
+/// When a trial counts as settled: ‖T ẋ‖∞ ≤ tolerance · max(‖x‖∞, atol/rtol), with ẋ evaluated
+/// afresh at every accepted state, throughout the last `dwell`.
 struct SettledOptions {
-  std::optional<double> tolerance;  ///< 10 · rtol unless given; an explicit solver hovers at about rtol
-  std::optional<double> dwell;      ///< five times the largest tau unless given
-  std::vector<std::string> nodes;   ///< whose states count; all dynamic ones where empty
+  std::optional<double>
+      tolerance;  ///< 10 · rtol unless given; an explicit solver hovers at about rtol
+  std::optional<double> dwell;     ///< five times the largest tau unless given
+  std::vector<std::string> nodes;  ///< whose states count; all dynamic ones where empty
 
   void fields(core::Fields& f);
 };
@@ -35,7 +36,7 @@ struct SolverOptions {
   std::int64_t max_evaluations = 1'000'000'000;
   std::int64_t max_rejections = 10'000'000;
   double max_wall_time = std::numeric_limits<double>::infinity();  ///< in seconds
-  std::string linear_solver = "auto";  ///< of CVODE's bdf: auto | dense | gmres
+  std::string linear_solver = "auto";      ///< of CVODE's bdf: auto | dense | gmres
   std::int64_t linear_solver_limit = 400;  ///< "auto" is dense up to this many states
   std::vector<std::string> update_order;   ///< of semi_implicit_euler
 

@@ -83,8 +83,7 @@ VectorXd Problem::time_derivative(double t, const VectorXd& x, Index trial) {
                                  workspace_);
 }
 
-double Problem::error_ratio(const VectorXd& error, const VectorXd& x,
-                            const VectorXd& x_new) const {
+double Problem::error_ratio(const VectorXd& error, const VectorXd& x, const VectorXd& x_new) const {
   const Index n = dimension();
   double largest = 0;
   for (Index k = 0; k < trials(); ++k) {

@@ -35,8 +35,8 @@ Envelope last_half(const std::vector<ResidualHistory::Bin>& bins) {
   return e;
 }
 
-// Growing throughout, by more than 10 % in all, and not about to level off: the last quarter's growth of
-// the logarithm is at least half of the one before.
+// Growing throughout, by more than 10 % in all, and not about to level off: the last quarter's
+// growth of the logarithm is at least half of the one before.
 bool grows(const Envelope& e) {
   if (e.filled < Envelope::half) return false;
   for (std::size_t i = 1; i < e.value.size(); ++i)
@@ -122,9 +122,9 @@ SettlingMonitor::SettlingMonitor(const system::OdeSystem& system, const SolverOp
       count(controller.derivative);
     }
     if (!found)
-      throw core::InputError("solver.settled.nodes", "\"" + wanted + "\" names no state",
-                             "one of " + core::join(known, " or ") +
-                                 core::did_you_mean(wanted, known));
+      throw core::InputError(
+          "solver.settled.nodes", "\"" + wanted + "\" names no state",
+          "one of " + core::join(known, " or ") + core::did_you_mean(wanted, known));
   }
   double slowest = 0;
   for (const int i : system.dynamic_nodes())
@@ -188,15 +188,16 @@ bool SettlingMonitor::is_settled(Index k) const {
   return trial.below_since + dwell_ <= t_ * (1 + 1e-12);
 }
 
-std::pair<Outcome, std::string> SettlingMonitor::classify(
-    Index k, const system::Segment& last) const {
+std::pair<Outcome, std::string> SettlingMonitor::classify(Index k,
+                                                          const system::Segment& last) const {
   const Trial& trial = trials_[at(k)];
-  const std::string residual = "relative residual " + core::brief(trial.relative) + ", tolerance " +
-                               core::brief(tolerance_);
+  const std::string residual =
+      "relative residual " + core::brief(trial.relative) + ", tolerance " + core::brief(tolerance_);
   if (is_settled(k)) return {Outcome::settled, ""};
   if (!std::isnan(trial.below_since))
-    return {Outcome::not_settled, residual + ": below it only since t = " + core::brief(trial.below_since) +
-                                      ", for less than the dwell of " + core::brief(dwell_)};
+    return {Outcome::not_settled,
+            residual + ": below it only since t = " + core::brief(trial.below_since) +
+                ", for less than the dwell of " + core::brief(dwell_)};
   const Envelope envelope = last_half(trial.history.bins());
   const bool counts = trial.relative > 30 * rtol_;  // else it is the solver's own noise
   if (counts && grows(envelope))

@@ -7,16 +7,17 @@ namespace settle::solve {
 
 /// Follows every trial's residual through one phase at a time.
 ///
-/// A trial is settled where ‖T ẋ‖∞ ≤ tolerance · max(‖x‖∞, atol/rtol) at every accepted step of the last
-/// `dwell`, both norms over the units that count: those of solver.settled.nodes (all unless given) that
-/// the phase does not hold.
+/// A trial is settled where ‖T ẋ‖∞ ≤ tolerance · max(‖x‖∞, atol/rtol) at every accepted step of the
+/// last `dwell`, both norms over the units that count: those of solver.settled.nodes (all unless
+/// given) that the phase does not hold.
 class SettlingMonitor {
  public:
   /// @throws InputError  for an unknown name in settled.nodes
   SettlingMonitor(const system::OdeSystem& system, const SolverOptions& options);
 
   void begin_phase(int phase, double t);
-  /// At every accepted step, and at the beginning of a segment, with ẋ evaluated afresh (both flat).
+  /// At every accepted step, and at the beginning of a segment, with ẋ evaluated afresh (both
+  /// flat).
   void observe(double t, const VectorXd& x, const VectorXd& dxdt);
 
   bool is_settled(Index trial) const;
@@ -39,7 +40,7 @@ class SettlingMonitor {
 
   const system::OdeSystem& system_;
   double rtol_, floor_, tolerance_, dwell_;
-  std::vector<char> counts_;          // per node
+  std::vector<char> counts_;                     // per node
   std::vector<std::pair<Index, Index>> ranges_;  // rows that count in this phase: begin, size
   double t_ = 0;
   std::vector<Trial> trials_;

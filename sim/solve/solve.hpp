@@ -13,8 +13,8 @@ const char* name(Outcome outcome);
 /// The outcomes' names in the order of their values.
 const std::vector<std::string>& outcome_names();
 
-/// At which times samples are taken. The beginning, the end of every phase and the end of the run are always
-/// sampled. At a breakpoint a sample is the limit from the left.
+/// At which times samples are taken. The beginning, the end of every phase and the end of the run
+/// are always sampled. At a breakpoint a sample is the limit from the left.
 struct Sampling {
   bool steps = false;      ///< at the solver's own steps
   std::int64_t every = 1;  ///< with `steps`: at every k-th
@@ -36,15 +36,15 @@ class Observer {
  public:
   virtual ~Observer() = default;
   virtual Sampling sampling() const { return {}; }
-  /// A sample: the state (n × trials; NaN for trials that have left), and a workspace whose segment the time
-  /// belongs to, in which the values of instantaneous nodes may be evaluated.
+  /// A sample: the state (n × trials; NaN for trials that have left), and a workspace whose segment
+  /// the time belongs to, in which the values of instantaneous nodes may be evaluated.
   virtual void sample(double /*t*/, const system::ConstBlock& /*x*/, system::Workspace& /*w*/) {}
   /// After every accepted step. Returns false to interrupt the run.
   virtual bool step(const Progress&) { return true; }
 };
 
-/// The residual ‖T ẋ‖∞ of one trial over time, its maximum in bins of equal width. Bounded in memory: when
-/// the bins are full, neighbours are merged and the width doubled.
+/// The residual ‖T ẋ‖∞ of one trial over time, its maximum in bins of equal width. Bounded in
+/// memory: when the bins are full, neighbours are merged and the width doubled.
 class ResidualHistory {
  public:
   static constexpr std::size_t capacity = 128;
@@ -70,10 +70,11 @@ class ResidualHistory {
 
 struct TrialResult {
   Outcome outcome = Outcome::not_settled;
-  std::string reason;           ///< why, in words
-  int deciding_phase = -1;      ///< the first phase that did not settle; the last one if all did
-  double settled_at = 0;        ///< when the residual fell below tolerance for good in the last phase; NaN if not
-  double residual = 0;          ///< relative, at the end
+  std::string reason;       ///< why, in words
+  int deciding_phase = -1;  ///< the first phase that did not settle; the last one if all did
+  double settled_at =
+      0;  ///< when the residual fell below tolerance for good in the last phase; NaN if not
+  double residual = 0;  ///< relative, at the end
 };
 
 struct PhaseResult {
@@ -83,8 +84,8 @@ struct PhaseResult {
   std::vector<Outcome> outcomes;           ///< per trial
   std::vector<double> settled_at;          ///< per trial, NaN where not settled
   std::vector<ResidualHistory> histories;  ///< per trial
-  MatrixXd state;                          ///< n × trials at the end; NaN for trials that have left
-  system::Segment segment;                 ///< the last one, to evaluate the circuit in
+  MatrixXd state;           ///< n × trials at the end; NaN for trials that have left
+  system::Segment segment;  ///< the last one, to evaluate the circuit in
 };
 
 struct SolveSummary {
@@ -108,9 +109,9 @@ struct SolveSummary {
 
 /// Integrates from x0 (n × trials) through all phases.
 ///
-/// Every accepted state is checked for finiteness and against divergence_limit; every breakpoint of a source
-/// and every end of a phase ends a step exactly and restarts the method. A phase that lasts until it has
-/// settled ends when its last trial has.
+/// Every accepted state is checked for finiteness and against divergence_limit; every breakpoint of
+/// a source and every end of a phase ends a step exactly and restarts the method. A phase that
+/// lasts until it has settled ends when its last trial has.
 /// @throws InputError  where the options don't fit the system (an unknown node in settled.nodes …)
 SolveSummary solve(const system::OdeSystem& system, const MatrixXd& x0,
                    const SolverOptions& options, Observer& observer);

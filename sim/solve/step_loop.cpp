@@ -97,8 +97,7 @@ class StepLoop {
     phase_ = p;
     in_phase_ = true;
     const double begin = t_, end = begin + phase_limit(phase, options_);
-    const bool ends_early =
-        phase.until_settled || (!phase.duration && options_.ends_when_settled);
+    const bool ends_early = phase.until_settled || (!phase.duration && options_.ends_when_settled);
     summary_.phases.emplace_back();
     summary_.phases.back().name = phase.name;
     summary_.phases.back().start = summary_.phases.back().end = begin;
@@ -127,7 +126,8 @@ class StepLoop {
     }
   }
 
-  // The limit from the left, where a phase ends at a time that is not a multiple of the interval too.
+  // The limit from the left, where a phase ends at a time that is not a multiple of the interval
+  // too.
   void end_phase() {
     in_phase_ = false;
     sample(t_, x_);
@@ -171,8 +171,8 @@ class StepLoop {
     return true;
   }
 
-  // Integrates one stretch without breakpoints. With `may_settle` it ends when every trial has settled;
-  // where a breakpoint of a source is still ahead, rest now says nothing about rest then.
+  // Integrates one stretch without breakpoints. With `may_settle` it ends when every trial has
+  // settled; where a breakpoint of a source is still ahead, rest now says nothing about rest then.
   void run_segment(const system::Segment& segment, bool may_settle) {
     problem_.begin(segment);
     if (!begun_) {
@@ -181,9 +181,11 @@ class StepLoop {
     }
     enter(segment.begin);
     // What a fixed step divides; a trial that leaves does not change it.
-    const auto parts = options_.step ? std::ceil((segment.end - segment.begin) / *options_.step *
-                                                 (1 - 1e-12))
-                                     : 0;
+    const auto parts =
+        options_.step ? std::ceil((segment.end - segment.begin) / *options_.step * (1 - 1e-12)) : 0;
+    if (parts > 1e15)
+      throw_failure("a step of " + core::brief(*options_.step) + " divides the segment from t = " +
+                    core::brief(segment.begin) + " into too many to count (solver.step)");
     std::int64_t part = 0;
     while (t_ < segment.end && present() > 0) {
       double t_new;
@@ -221,7 +223,8 @@ class StepLoop {
     }
   }
 
-  // A first step whose Euler error is about the tolerance. Source: Hairer, Nørsett & Wanner I, II.4.
+  // A first step whose Euler error is about the tolerance. Source: Hairer, Nørsett & Wanner I,
+  // II.4.
   double first_step(double t) {
     const VectorXd zero = VectorXd::Zero(x_.size());
     const double d0 = problem_.error_ratio(x_, x_, zero) * options_.rtol;
@@ -233,13 +236,13 @@ class StepLoop {
     problem_.derivative(t + h0, x_ + h0 * dxdt_, rate);
     const double d2 = problem_.error_ratio(rate - dxdt_, x_, zero) * options_.rtol / h0;
     const double steepest = std::max(d1, d2);
-    const double h1 = !(steepest > 1e-15)
-                          ? std::max(1e-6, 1e-3 * h0)
-                          : std::pow(0.01 / steepest, 1.0 / (method_->order() + 1));
+    const double h1 = !(steepest > 1e-15) ? std::max(1e-6, 1e-3 * h0)
+                                          : std::pow(0.01 / steepest, 1.0 / (method_->order() + 1));
     return std::min({100 * h0, h1, room, options_.max_step.value_or(infinity)});
   }
 
-  // One attempt at a step to t_new. False where a trial left, after which the method stands where it stood.
+  // One attempt at a step to t_new. False where a trial left, after which the method stands where
+  // it stood.
   bool attempt(double t_new) {
     const Attempt result = method_->attempt(problem_, t_new - t_);
     if (!result.failure.empty()) throw_failure(result.failure);
@@ -300,13 +303,14 @@ class StepLoop {
           continue;
         }
         throw_failure("the step fell to " + core::brief(h) +
-                      ", below what rounding allows, and its error is still " +
-                      core::brief(error) + " times the tolerance: the equation is too stiff for \"" +
-                      options_.method + "\" or has a singularity near t = " + core::brief(t_));
+                      ", below what rounding allows, and its error is still " + core::brief(error) +
+                      " times the tolerance: the equation is too stiff for \"" + options_.method +
+                      "\" or has a singularity near t = " + core::brief(t_));
       }
       step_ = h * (std::isnan(error)
                        ? cut_after_nan
-                       : std::max(most_cut, safety * std::pow(error, -1.0 / method_->error_exponent())));
+                       : std::max(most_cut,
+                                  safety * std::pow(error, -1.0 / method_->error_exponent())));
     }
   }
 
@@ -378,8 +382,8 @@ class StepLoop {
     return clock_.next();
   }
 
-  // Trials whose candidate is not finite or too large leave, and the method starts again without them from
-  // where it stands. Whether any did.
+  // Trials whose candidate is not finite or too large leave, and the method starts again without
+  // them from where it stands. Whether any did.
   bool leave_from_candidate() {
     const bool any = leave(method_->candidate(), "");
     if (any && present() > 0) {
@@ -410,10 +414,10 @@ class StepLoop {
       const std::string where =
           what + system_.circuit().nodes[at(node)].name + "[" + std::to_string(unit) + "]";
       const std::string when = " at t = " + core::brief(t_);
-      summary_.trials[at(k)].reason =
-          std::isfinite(own[row])
-              ? where + " passed the divergence limit of " + core::brief(limit) + " after" + when.substr(3)
-              : where + " left the numbers" + when;
+      summary_.trials[at(k)].reason = std::isfinite(own[row])
+                                          ? where + " passed the divergence limit of " +
+                                                core::brief(limit) + " after" + when.substr(3)
+                                          : where + " left the numbers" + when;
       problem_.leave(k);
       x_.segment(k * n, n).setZero();
       any = true;
@@ -459,8 +463,8 @@ class StepLoop {
   VectorXd x_, dxdt_, between_;
   MatrixXd sampled_;
   double t_ = 0, t_limit_ = 0;
-  double step_ = 0;         // that an error pair tries next
-  double last_error_ = 1;   // over tolerance, of the last accepted step
+  double step_ = 0;        // that an error pair tries next
+  double last_error_ = 1;  // over tolerance, of the last accepted step
   double last_sample_ = nan;
   int phase_ = 0;
   bool begun_ = false, in_phase_ = false;
@@ -475,10 +479,9 @@ Outcome SolveSummary::outcome() const {
 }
 
 double longest_duration(const system::Circuit& circuit, const SolverOptions& options) {
-  return std::accumulate(circuit.phases.begin(), circuit.phases.end(), 0.0,
-                         [&](double sum, const system::Phase& phase) {
-                           return sum + phase_limit(phase, options);
-                         });
+  return std::accumulate(
+      circuit.phases.begin(), circuit.phases.end(), 0.0,
+      [&](double sum, const system::Phase& phase) { return sum + phase_limit(phase, options); });
 }
 
 SolveSummary solve(const system::OdeSystem& system, const MatrixXd& x0,

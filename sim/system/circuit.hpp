@@ -25,7 +25,8 @@ struct Node {
   VectorXd leak;            ///< λ, n; without meaning for an instantaneous node
   core::Transfer transfer;  ///< φ of what it sends, unless an edge names another
   MatrixXd initial;         ///< x(0), n × 1 or n × trials
-  MatrixXd constant;        ///< constant part of s: a bias, or a setpoint with its sign; n × 1, n × trials or empty
+  /// Constant part of s: a bias, or a setpoint with its sign; n × 1, n × trials or empty.
+  MatrixXd constant;
 
   bool instantaneous() const { return (tau.array() == 0).all(); }
 };
@@ -74,8 +75,8 @@ struct Controller {
   int error = -1;       ///< e
   int integral = -1;    ///< ξ
   int derivative = -1;  ///< f
-  double sign = 1;      ///< +1: e = measured − setpoint; −1: the textbook's setpoint − measured
-  double leak = 0;      ///< α
+  double sign = 1;  ///< +1: e = measured − setpoint; −1: the textbook's setpoint − measured
+  double leak = 0;  ///< α
   double gain_p = 0, gain_i = 1, gain_d = 0;
   double tau = 1;                   ///< τ_u
   double derivative_tau = 0.1;      ///< τ_d

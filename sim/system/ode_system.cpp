@@ -33,6 +33,45 @@ int Circuit::find(const std::string& name) const {
   return -1;
 }
 
+// Depth-first over the instantaneous senders of each instantaneous node.
+InstantaneousOrder order_instantaneous(const Circuit& circuit) {
+  enum Mark : char { fresh, open, done };
+  std::vector<Mark> marks(circuit.nodes.size(), fresh);
+  std::vector<std::vector<int>> heard(circuit.nodes.size());  // edges
+  for (std::size_t k = 0; k < circuit.edges.size(); ++k) {
+    const Edge& edge = circuit.edges[k];
+    if (circuit.nodes[at(edge.from)].instantaneous() && circuit.nodes[at(edge.to)].instantaneous())
+      heard[at(edge.to)].push_back(static_cast<int>(k));
+  }
+  InstantaneousOrder out;
+  std::vector<int> path;  // edges, each into the sender of the one before
+  const std::function<void(int)> visit = [&](int i) {
+    marks[at(i)] = open;
+    for (const int k : heard[at(i)]) {
+      const int from = circuit.edges[at(k)].from;
+      path.push_back(k);
+      if (marks[at(from)] == open && out.loop.empty()) {
+        auto edge = path.rbegin();
+        do out.loop.push_back(*edge);
+        while (circuit.edges[at(*edge++)].to != from);
+      }
+      if (marks[at(from)] == fresh) visit(from);
+      path.pop_back();
+    }
+    marks[at(i)] = done;
+    out.nodes.push_back(i);
+  };
+  for (std::size_t i = 0; i < circuit.nodes.size(); ++i)
+    if (circuit.nodes[i].instantaneous() && marks[i] == fresh) visit(static_cast<int>(i));
+  return out;
+}
+
+std::string loop_text(const Circuit& circuit, const std::vector<int>& loop) {
+  std::string text = circuit.nodes[at(circuit.edges[at(loop.front())].from)].name;
+  for (const int k : loop) text += " -> " + circuit.nodes[at(circuit.edges[at(k)].to)].name;
+  return text;
+}
+
 OdeSystem compile(Circuit circuit) { return OdeSystem(std::move(circuit)); }
 
 OdeSystem::OdeSystem(Circuit circuit) : circuit_(std::move(circuit)) {
@@ -72,40 +111,17 @@ OdeSystem::OdeSystem(Circuit circuit) : circuit_(std::move(circuit)) {
   }
   for (std::size_t k = 0; k < circuit_.sources.size(); ++k)
     sources_into_[at(circuit_.sources[k].to)].push_back(static_cast<int>(k));
-  order_instantaneous();
+  InstantaneousOrder order = order_instantaneous(circuit_);
+  if (!order.loop.empty())
+    throw core::InputError(
+        "circuit", "an algebraic loop of instantaneous nodes: " + loop_text(circuit_, order.loop),
+        "a time constant tau > 0 somewhere in it");
+  instantaneous_ = std::move(order.nodes);
   make_programs();
 }
 
 const core::Transfer& OdeSystem::transfer_of(const Edge& edge) const {
   return edge.transfer ? edge.transfer : circuit_.nodes[at(edge.from)].transfer;
-}
-
-// Depth-first over the instantaneous senders of each instantaneous node.
-void OdeSystem::order_instantaneous() {
-  enum Mark : char { fresh, open, done };
-  std::vector<Mark> marks(circuit_.nodes.size(), fresh);
-  std::vector<int> path;
-  const std::function<void(int)> visit = [&](int i) {
-    if (marks[at(i)] == done) return;
-    path.push_back(i);
-    if (marks[at(i)] == open) {
-      std::vector<std::string> names;
-      for (auto it = std::find(path.begin(), path.end(), i); it != path.end(); ++it)
-        names.push_back(circuit_.nodes[at(*it)].name);
-      std::string loop = names.front();
-      for (std::size_t k = 1; k < names.size(); ++k) loop += " <- " + names[k];
-      throw core::InputError("circuit", "an algebraic loop of instantaneous nodes: " + loop,
-                             "a time constant tau > 0 somewhere in that cycle");
-    }
-    marks[at(i)] = open;
-    for (const int k : edges_into_[at(i)])
-      if (const int from = circuit_.edges[at(k)].from; offset(from) < 0) visit(from);
-    path.pop_back();
-    marks[at(i)] = done;
-    instantaneous_.push_back(i);
-  };
-  for (std::size_t i = 0; i < circuit_.nodes.size(); ++i)
-    if (offsets_[i] < 0) visit(static_cast<int>(i));
 }
 
 // What must be evaluated, and in which order, for the equations of `targets`.
@@ -178,7 +194,8 @@ MatrixXd OdeSystem::initial_state() const {
   MatrixXd x = MatrixXd::Zero(dimension_, trials());
   for (const int i : dynamic_) {
     const Node& node = circuit_.nodes[at(i)];
-    if (node.initial.size() > 0) add_columns(1, node.initial, 0, x.middleRows(offset(i), node.size));
+    if (node.initial.size() > 0)
+      add_columns(1, node.initial, 0, x.middleRows(offset(i), node.size));
   }
   return x;
 }
@@ -215,8 +232,7 @@ Workspace OdeSystem::make_workspace() const {
   w.moves_.resize(circuit_.nodes.size());
   w.held_.resize(circuit_.nodes.size());
   Index product_rows = 0, receiver_rows = 0;
-  for (const int i : instantaneous_)
-    w.values_[at(i)].setZero(circuit_.nodes[at(i)].size, trials());
+  for (const int i : instantaneous_) w.values_[at(i)].setZero(circuit_.nodes[at(i)].size, trials());
   for (const Rate& rate : rates_)
     w.rates_.emplace_back(MatrixXd::Zero(circuit_.nodes[at(rate.node)].size, trials()));
   for (const Edge& edge : circuit_.edges) {
@@ -234,8 +250,7 @@ Workspace OdeSystem::make_workspace() const {
 void OdeSystem::begin(const Segment& segment, Workspace& w) const {
   w.segment_ = segment;
   const Phase& phase = circuit_.phases[at(segment.phase)];
-  for (std::size_t k = 0; k < circuit_.edges.size(); ++k)
-    w.edge_gains_[k] = circuit_.edges[k].gain;
+  for (std::size_t k = 0; k < circuit_.edges.size(); ++k) w.edge_gains_[k] = circuit_.edges[k].gain;
   for (const int k : phase.off) w.edge_gains_[at(k)] = 0;
   std::fill(w.held_.begin(), w.held_.end(), 0);
   for (const int i : phase.hold) w.held_[at(i)] = 1;
@@ -331,8 +346,7 @@ void OdeSystem::run(const Program& program, double t, const ConstBlock& x, Block
       for (Index c = 0; c < columns; ++c) {
         auto r = w.rates_[at(i)].col(first + c);
         rate.transfer->value(from.col(c).data(), r.data(), r.size());
-        if (rate.gate.size() > 0)
-          r.array() *= rate.gate.col(column(rate.gate, first + c)).array();
+        if (rate.gate.size() > 0) r.array() *= rate.gate.col(column(rate.gate, first + c)).array();
       }
     } else if (offset(i) < 0) {
       Block out = w.values_[at(i)].middleCols(first, columns);
@@ -390,8 +404,8 @@ MatrixXd OdeSystem::input(const std::vector<int>& edges, const std::vector<int>&
   return sum;
 }
 
-// Tangents of all nodes for a tangent of the state that stands in w.tangents_, where w.moves_; out = J v.
-// With seed ≥ 0 that node's tangent is the identity, which is not stored.
+// Tangents of all nodes for a tangent of the state that stands in w.tangents_, where w.moves_; out
+// = J v. With seed ≥ 0 that node's tangent is the identity, which is not stored.
 void OdeSystem::run_tangent(double t, const ConstBlock& x, Index trial, int seed, bool with_time,
                             Block out, Workspace& w) const {
   evaluate(t, x, w, trial);
@@ -482,8 +496,8 @@ MatrixXd OdeSystem::jacobian(double t, const ConstBlock& x, Index trial, Workspa
   MatrixXd j(dimension_, dimension_);
   for (const int seed : dynamic_) {
     for (const int i : dynamic_) w.moves_[at(i)] = i == seed;
-    run_tangent(t, x, trial, seed, false,
-                j.middleCols(offset(seed), circuit_.nodes[at(seed)].size), w);
+    run_tangent(t, x, trial, seed, false, j.middleCols(offset(seed), circuit_.nodes[at(seed)].size),
+                w);
   }
   return j;
 }

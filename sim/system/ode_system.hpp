@@ -1,4 +1,5 @@
-// The canonical equation, compiled: right-hand side, Jacobian and values of the instantaneous nodes.
+// The canonical equation, compiled: right-hand side, Jacobian and values of the instantaneous
+// nodes.
 #pragma once
 
 #include <map>
@@ -14,6 +15,16 @@ struct Segment {
   double end = 0;
 };
 
+/// The instantaneous nodes of a circuit, each after those that it hears.
+struct InstantaneousOrder {
+  std::vector<int> nodes;
+  std::vector<int> loop;  ///< edges of a cycle of such nodes (an algebraic loop), in order; or none
+};
+InstantaneousOrder order_instantaneous(const Circuit& circuit);
+
+/// "a -> b -> a" for a cycle of edges.
+std::string loop_text(const Circuit& circuit, const std::vector<int>& loop);
+
 class OdeSystem;
 
 /// Scratch of one evaluation at a time, and the values of the instantaneous nodes at the last one.
@@ -24,13 +35,14 @@ class Workspace {
  private:
   friend class OdeSystem;
   Segment segment_;
-  std::vector<MatrixXd> values_;     // per instantaneous node, n_i × trials
-  std::vector<MatrixXd> rates_;      // per rate slot
-  std::vector<MatrixXd> constants_;  // per node: its drive that is constant in the segment; may be empty
-  std::vector<double> edge_gains_;   // zero where the phase switches the edge off
-  std::vector<char> held_;           // per node
-  MatrixXd scratch_;                 // of products
-  MatrixXd receiver_;                // W(d ⊙ φ) and slopes of edges with γ = φ′
+  std::vector<MatrixXd> values_;  // per instantaneous node, n_i × trials
+  std::vector<MatrixXd> rates_;   // per rate slot
+  std::vector<MatrixXd>
+      constants_;  // per node: its drive that is constant in the segment; may be empty
+  std::vector<double> edge_gains_;  // zero where the phase switches the edge off
+  std::vector<char> held_;          // per node
+  MatrixXd scratch_;                // of products
+  MatrixXd receiver_;               // W(d ⊙ φ) and slopes of edges with γ = φ′
   MatrixXd slope_;
   std::vector<MatrixXd> tangents_;  // per node
   std::vector<char> moves_;         // per node: whether its tangent differs from zero
@@ -38,9 +50,9 @@ class Workspace {
 
 /// T ẋ = −Λ x + W φ(x) + s(t) with the instantaneous nodes eliminated in topological order.
 ///
-/// The state is n × trials, a trial a column; the dynamic nodes' units stand one below the other in the
-/// order of the circuit. Immutable; threads share it, each with its own Workspace. Functions that take a
-/// state take the columns of trials first … first + x.cols().
+/// The state is n × trials, a trial a column; the dynamic nodes' units stand one below the other in
+/// the order of the circuit. Immutable; threads share it, each with its own Workspace. Functions
+/// that take a state take the columns of trials first … first + x.cols().
 class OdeSystem {
  public:
   /// @throws InputError  names the nodes of a cycle of instantaneous ones (an algebraic loop)
@@ -64,7 +76,8 @@ class OdeSystem {
   /// The first breakpoint of any source after t; +∞ where there is none.
   double next_breakpoint(double t) const;
 
-  /// The name of a source that still changes at t or later in the segment's phase; "" where none does.
+  /// The name of a source that still changes at t or later in the segment's phase; "" where none
+  /// does.
   std::string changing_source(const Segment& segment, double t) const;
 
   Workspace make_workspace() const;
@@ -80,8 +93,10 @@ class OdeSystem {
   /// The values of every instantaneous node at (t, x), for value().
   void evaluate(double t, const ConstBlock& x, Workspace& workspace, Index first = 0) const;
   /// The state of a node at x: rows of x, or what the last evaluation at x left in the workspace.
-  ConstBlock value(int node, const ConstBlock& x, const Workspace& workspace, Index first = 0) const;
-  /// Σ over `edges` and `sources` of what they add to the node they share, at (t, x) after evaluate().
+  ConstBlock value(int node, const ConstBlock& x, const Workspace& workspace,
+                   Index first = 0) const;
+  /// Σ over `edges` and `sources` of what they add to the node they share, at (t, x) after
+  /// evaluate().
   MatrixXd input(const std::vector<int>& edges, const std::vector<int>& sources, double t,
                  const ConstBlock& x, Workspace& workspace) const;
 
@@ -107,7 +122,6 @@ class OdeSystem {
   using Program = std::vector<Operation>;
 
   static double next_breakpoint_of(const Source& source, double t);
-  void order_instantaneous();
   void make_programs();
   Program program_for(const std::vector<int>& targets) const;
   void run(const Program& program, double t, const ConstBlock& x, Block* dxdt, Index row_shift,

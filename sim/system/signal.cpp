@@ -155,7 +155,8 @@ struct Tabulated final : Profile {
              "times that rise");
   }
   void fields(Fields& f) override {
-    f.numbers({"times", "time", "of the amplitudes, rising", true}, times, core::any_number(), false);
+    f.numbers({"times", "time", "of the amplitudes, rising", true}, times, core::any_number(),
+              false);
     f.numbers({"amplitudes", "1", "factor on the values at each time", true}, amplitudes,
               core::any_number(), false);
     f.choice({"interpolation", "", "between the times"}, interpolation, {"linear", "hold"});

@@ -14,9 +14,9 @@ using Eigen::MatrixXd;
 /// s(t) = a(t) · V, with a scalar profile a(t) and values V (units × 1, shared by all trials, or
 /// units × trials). Time is the run's, in the circuit's unit.
 ///
-/// A profile is smooth between its breakpoints. It is evaluated by segment: `from`, the start of the
-/// segment that is being integrated, tells which side of a jump counts, so that a step at t = 100 is off
-/// throughout a segment that ends at 100 and on throughout one that starts there.
+/// A profile is smooth between its breakpoints. It is evaluated by segment: `from`, the start of
+/// the segment that is being integrated, tells which side of a jump counts, so that a step at t =
+/// 100 is off throughout a segment that ends at 100 and on throughout one that starts there.
 class Profile {
  public:
   virtual ~Profile() = default;
@@ -34,8 +34,9 @@ class Profile {
 /// constant, step, pulse, sine, ramp, table; `noise` draws anew for each unit and trial (below).
 const core::Registry<Profile>& profiles();
 
-/// Sample-and-hold Gaussian noise: s_ij(t) = std · z_ij(⌊t/interval⌋), z standard normal, independent
-/// between units i, trials j and intervals; a fixed function of (seed, name), the same for every solver.
+/// Sample-and-hold Gaussian noise: s_ij(t) = std · z_ij(⌊t/interval⌋), z standard normal,
+/// independent between units i, trials j and intervals; a fixed function of (seed, name), the same
+/// for every solver.
 struct Noise {
   double std = 1.0;
   double interval = 1.0;

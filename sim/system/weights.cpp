@@ -73,12 +73,12 @@ std::size_t Weights::bytes() const {
 }
 
 const char* Weights::form() const {
-  return std::visit(Overloaded{[](const MatrixXd&) { return "dense"; },
-                               [](const Sparse&) { return "sparse"; },
-                               [](const Diagonal&) { return "diagonal"; },
-                               [](const Identity&) { return "identity"; },
-                               [](const LowRank&) { return "low rank"; }},
-                    form_);
+  return std::visit(
+      Overloaded{[](const MatrixXd&) { return "dense"; }, [](const Sparse&) { return "sparse"; },
+                 [](const Diagonal&) { return "diagonal"; },
+                 [](const Identity&) { return "identity"; },
+                 [](const LowRank&) { return "low rank"; }},
+      form_);
 }
 
 Index Weights::scratch_rows() const {
@@ -125,49 +125,45 @@ void Weights::multiply_add(double g, const ConstBlock& x, Block y, Block scratch
 }
 
 MatrixXd Weights::dense() const {
-  return std::visit(Overloaded{[](const MatrixXd& w) { return w; },
-                               [](const Sparse& w) { return MatrixXd(w); },
-                               [](const Diagonal& w) { return MatrixXd(w.entries.asDiagonal()); },
-                               [](const Identity& w) {
-                                 return MatrixXd(MatrixXd::Identity(w.size, w.size));
-                               },
-                               [](const LowRank& w) {
-                                 MatrixXd product = w.factors.back();
-                                 for (std::size_t k = w.factors.size() - 1; k-- > 0;)
-                                   product = w.factors[k] * product;
-                                 return product;
-                               }},
-                    form_);
-}
-
-Weights Weights::transposed() const {
   return std::visit(
-      Overloaded{[](const MatrixXd& w) { return Weights(MatrixXd(w.transpose())); },
-                 [](const Sparse& w) { return Weights(Sparse(w.transpose())); },
-                 [](const Diagonal& w) { return Weights(w); },
-                 [](const Identity& w) { return Weights(w); },
+      Overloaded{[](const MatrixXd& w) { return w; }, [](const Sparse& w) { return MatrixXd(w); },
+                 [](const Diagonal& w) { return MatrixXd(w.entries.asDiagonal()); },
+                 [](const Identity& w) { return MatrixXd(MatrixXd::Identity(w.size, w.size)); },
                  [](const LowRank& w) {
-                   LowRank out;
-                   for (auto f = w.factors.rbegin(); f != w.factors.rend(); ++f)
-                     out.factors.push_back(f->transpose());
-                   return Weights(std::move(out));
+                   MatrixXd product = w.factors.back();
+                   for (std::size_t k = w.factors.size() - 1; k-- > 0;)
+                     product = w.factors[k] * product;
+                   return product;
                  }},
       form_);
 }
 
+Weights Weights::transposed() const {
+  return std::visit(Overloaded{[](const MatrixXd& w) { return Weights(MatrixXd(w.transpose())); },
+                               [](const Sparse& w) { return Weights(Sparse(w.transpose())); },
+                               [](const Diagonal& w) { return Weights(w); },
+                               [](const Identity& w) { return Weights(w); },
+                               [](const LowRank& w) {
+                                 LowRank out;
+                                 for (auto f = w.factors.rbegin(); f != w.factors.rend(); ++f)
+                                   out.factors.push_back(f->transpose());
+                                 return Weights(std::move(out));
+                               }},
+                    form_);
+}
+
 Weights Weights::scaled(double factor) const {
   return std::visit(
-      Overloaded{[=](const MatrixXd& w) { return Weights(MatrixXd(factor * w)); },
-                 [=](const Sparse& w) { return Weights(Sparse(factor * w)); },
-                 [=](const Diagonal& w) { return Weights(Diagonal{factor * w.entries}); },
-                 [=](const Identity& w) {
-                   return Weights(Diagonal{VectorXd::Constant(w.size, factor)});
-                 },
-                 [=](const LowRank& w) {
-                   LowRank out = w;
-                   out.factors.front() *= factor;
-                   return Weights(std::move(out));
-                 }},
+      Overloaded{
+          [=](const MatrixXd& w) { return Weights(MatrixXd(factor * w)); },
+          [=](const Sparse& w) { return Weights(Sparse(factor * w)); },
+          [=](const Diagonal& w) { return Weights(Diagonal{factor * w.entries}); },
+          [=](const Identity& w) { return Weights(Diagonal{VectorXd::Constant(w.size, factor)}); },
+          [=](const LowRank& w) {
+            LowRank out = w;
+            out.factors.front() *= factor;
+            return Weights(std::move(out));
+          }},
       form_);
 }
 

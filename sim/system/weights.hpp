@@ -15,8 +15,8 @@ using Eigen::VectorXd;
 using ConstBlock = Eigen::Ref<const MatrixXd, 0, Eigen::OuterStride<>>;
 using Block = Eigen::Ref<MatrixXd, 0, Eigen::OuterStride<>>;
 
-/// W (rows × cols): dense, sparse by rows (CSR), diagonal, the identity, or a product of dense factors
-/// kept apart where that is cheaper.
+/// W (rows × cols): dense, sparse by rows (CSR), diagonal, the identity, or a product of dense
+/// factors kept apart where that is cheaper.
 class Weights {
  public:
   using Sparse = Eigen::SparseMatrix<double, Eigen::RowMajor>;
@@ -47,7 +47,8 @@ class Weights {
   /// Length of the scratch that multiply_add needs for one column.
   Index scratch_rows() const;
 
-  /// Y += g · W X, for any number of columns; `scratch` has at least scratch_rows() rows and X's columns.
+  /// Y += g · W X, for any number of columns; `scratch` has at least scratch_rows() rows and X's
+  /// columns.
   void multiply_add(double g, const ConstBlock& x, Block y, Block scratch) const;
 
   MatrixXd dense() const;

@@ -10,6 +10,7 @@
 #include "analysis/external.hpp"
 #include "models/build.hpp"
 #include "sim/io/toml.hpp"
+#include "tests/temporary_folder.hpp"
 
 namespace settle::analysis {
 namespace {
@@ -61,23 +62,6 @@ name = "stimulus"
 to = "cortex"
 signal = { kind = "step", at = 1.0, values = [1.0] }
 )";
-
-struct Folder {
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "settle_diagram_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-  std::filesystem::path operator/(const std::string& name) const { return path / name; }
-  std::size_t files() const {
-    return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(path), {}));
-  }
-  std::filesystem::path path;
-};
 
 // While it lives, no program is found.
 struct EmptyPath {
@@ -224,7 +208,7 @@ setpoint = { init = "normal", std = 0.1 }
 }
 
 TEST_CASE("Graphviz reads a title and names with quotes, tags and backslashes") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   system::Circuit circuit = circuit_of(spelt_out);
   circuit.nodes[0].name = "a \"<b>\" & \\";
   const std::string title = "It's \"<b>\" & {x|y} \\N \\ \t 50 %";
@@ -237,7 +221,7 @@ TEST_CASE("Graphviz reads a title and names with quotes, tags and backslashes") 
 }
 
 TEST_CASE("a circuit is drawn to SVG, PNG, PDF and dot, and nothing else is left behind") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   const system::Circuit circuit = circuit_of(two_loops);
   for (const char* name : {"c.svg", "c.png", "c.pdf", "c.dot", "c.gv"})
     draw_circuit(circuit, "Two loops", folder / name);
@@ -262,15 +246,15 @@ TEST_CASE("a figure of unknown kind names those that are known") {
 }
 
 TEST_CASE("a missing program is named with the package to install") {
-  const Folder folder;
-  const EmptyPath nothing(folder.path);
+  const test::TemporaryFolder folder;
+  const EmptyPath nothing(folder.path());
   CHECK_THROWS_WITH(draw_circuit(circuit_of(two_loops), "", folder / "c.svg"),
                     Contains("dot") && Contains("apt install graphviz"));
   CHECK(folder.files() == 0);
 }
 
 TEST_CASE("a program that fails says why and leaves the old file") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   write_text_file("old", folder / "c.svg");
   CHECK_THROWS_WITH(run_to_file({"dot", "graphviz", {"-Tsvg"}}, "digraph {", folder / "c.svg"),
                     Contains("syntax error"));
@@ -279,7 +263,7 @@ TEST_CASE("a program that fails says why and leaves the old file") {
 }
 
 TEST_CASE("a place that cannot be written is an error before anything runs") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   CHECK_THROWS_WITH(draw_circuit(circuit_of(two_loops), "", folder / "none/c.svg"),
                     Contains("there is no folder"));
   std::filesystem::create_directory(folder / "c.svg");

@@ -12,6 +12,7 @@
 #include "models/build.hpp"
 #include "sim/io/recorder.hpp"
 #include "sim/io/toml.hpp"
+#include "tests/temporary_folder.hpp"
 
 namespace settle::analysis {
 namespace {
@@ -19,20 +20,6 @@ namespace {
 using Catch::Matchers::Contains;
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-
-struct Folder {
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "settle_figures_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-  std::filesystem::path operator/(const std::string& name) const { return path / name; }
-  std::filesystem::path path;
-};
 
 std::string read(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
@@ -72,7 +59,7 @@ std::filesystem::path run(const std::string& text, const std::filesystem::path& 
 }
 
 TEST_CASE("a result is drawn to SVG, PNG and PDF with its title, phases and variables") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   const io::ResultFile result(run(two_loops, folder / "r.h5"));
   PlotOptions options;
   options.trial = 1;
@@ -93,7 +80,7 @@ TEST_CASE("a result is drawn to SVG, PNG and PDF with its title, phases and vari
 }
 
 TEST_CASE("named variables are drawn alone, by dataset or selector") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   const io::ResultFile result(run(two_loops, folder / "r.h5"));
   PlotOptions options;
   options.variables = {"control_1.integral", "hidden_2"};
@@ -106,7 +93,7 @@ TEST_CASE("named variables are drawn alone, by dataset or selector") {
 }
 
 TEST_CASE("an unknown variable, trial or kind of figure is an error that says what there is") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   const io::ResultFile result(run(two_loops, folder / "r.h5"));
   PlotOptions options;
   options.variables = {"hiden_1"};
@@ -122,10 +109,10 @@ TEST_CASE("an unknown variable, trial or kind of figure is an error that says wh
 }
 
 TEST_CASE("gnuplot's absence is named with the package to install") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   const io::ResultFile result(run(two_loops, folder / "r.h5"));
   const std::string old = std::getenv("PATH");
-  setenv("PATH", folder.path.c_str(), 1);
+  setenv("PATH", folder.path().c_str(), 1);
   try {
     plot_result(result, {}, folder / "r.svg");
     setenv("PATH", old.c_str(), 1);
@@ -138,7 +125,7 @@ TEST_CASE("gnuplot's absence is named with the package to install") {
 
 TEST_CASE("the drawn error starts at one where nothing is inverted yet") {
   // r(0) = 0 and φ = tanh: e(0) = W φ(0) − y = −y for the top loop.
-  const Folder folder;
+  const test::TemporaryFolder folder;
   const io::ResultFile result(run(two_loops, folder / "r.h5"));
   CHECK(controllers_of(result) == std::vector<std::string>{"control_1", "control_2"});
   const std::vector<ErrorSeries> errors = error_series(result, {0, 2});
@@ -153,7 +140,7 @@ TEST_CASE("the drawn error starts at one where nothing is inverted yet") {
 }
 
 TEST_CASE("a source in the setpoint leaves the error as it is") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   const std::string text = R"(
 [[population]]
 name = "hidden"

@@ -1,8 +1,5 @@
 #include "tests/cli/mistakes.hpp"
 
-#include <unistd.h>
-
-#include <atomic>
 #include <catch2/catch.hpp>
 #include <fstream>
 #include <regex>
@@ -21,7 +18,7 @@ const std::string model_lines =
     "forward = { init = \"uniform\" }\n"
     "setpoint = 0.1\n";
 
-void write_data(const Folder& folder) {
+void write_data(const TemporaryFolder& folder) {
   folder.write("matrix.csv", "1,2\n3,4\n5,6\n");
   folder.write("ragged.csv", "1,2\n3\n");
   folder.write("nan.csv", "1,nan\n3,4\n");
@@ -35,25 +32,8 @@ void write_data(const Folder& folder) {
 
 }  // namespace
 
-Folder::Folder() {
-  static std::atomic<int> count{0};
-  path_ = std::filesystem::temp_directory_path() /
-          ("settle_mistakes_" + std::to_string(getpid()) + "_" + std::to_string(count++));
-  std::filesystem::create_directories(path_);
-}
-
-Folder::~Folder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
-std::filesystem::path Folder::write(const std::string& name, const std::string& bytes) const {
-  std::ofstream(path_ / name, std::ios::binary) << bytes;
-  return path_ / name;
-}
-
 void check(const Mistake& mistake) {
-  const Folder folder;
+  const TemporaryFolder folder;
   write_data(folder);
   const std::filesystem::path file = folder.write("config.toml", mistake.toml);
   INFO(mistake.name << "\n" << mistake.toml.substr(0, 2000));

@@ -1,9 +1,10 @@
 // Mistakes in configuration files, and what the program must say about each.
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <vector>
+
+#include "tests/temporary_folder.hpp"
 
 namespace settle::test {
 
@@ -15,20 +16,6 @@ struct Mistake {
       fragments;  ///< of the message: what was found, what would do, the nearest
   std::vector<std::string> set = {};  ///< --set
   std::string where = {};             ///< the place's beginning, where it is no line of the file
-};
-
-/// A folder that is gone with it.
-class Folder {
- public:
-  Folder();
-  ~Folder();
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  std::filesystem::path path() const { return path_; }
-  std::filesystem::path write(const std::string& name, const std::string& bytes) const;
-
- private:
-  std::filesystem::path path_;
 };
 
 /// Prepares the configuration as every command does, in a folder that holds matrix.csv (3 × 2),

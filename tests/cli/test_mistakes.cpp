@@ -448,7 +448,7 @@ TEST_CASE("mistakes in --set point into the command line", "[cli][mistakes]") {
 }
 
 TEST_CASE("a file that is missing or a folder is told by its name", "[cli][mistakes]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   folder.write("config.toml", model(""));
   const auto message = [](const std::filesystem::path& path) {
     try {
@@ -465,7 +465,7 @@ TEST_CASE("a file that is missing or a folder is told by its name", "[cli][mista
 }
 
 TEST_CASE("a line of a megabyte is read where it is right", "[cli][mistakes]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const auto file =
       folder.write("config.toml", "title = \"" + std::string(1 << 20, 'x') + "\"\n" + model(""));
   CHECK(settle::cli::prepare(file, {}).config.title.size() == 1 << 20);

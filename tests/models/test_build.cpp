@@ -1,20 +1,22 @@
-// What models expand to: names, phases, orders and weights; and that the expansion is the same circuit.
+// What models expand to: names, phases, orders and weights; and that the expansion is the same
+// circuit.
 #include <catch2/catch.hpp>
 
 #include "tests/support.hpp"
 
 using namespace settle;
-using settle::test::relative;
-using settle::test::Simulation;
 using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
+using settle::test::relative;
+using settle::test::Simulation;
 
 namespace {
 
 std::string model(const std::string& more) {
   return "seed = 21\n[solver]\nduration = 20.0\n[model]\nkind = \"dynamic_inversion\"\n"
-         "forward = { init = \"normal\", std = 0.3 }\nsetpoint = { init = \"normal\", std = 0.2 }\n" +
+         "forward = { init = \"normal\", std = 0.3 }\nsetpoint = { init = \"normal\", std = 0.2 "
+         "}\n" +
          more;
 }
 
@@ -24,11 +26,15 @@ const std::vector<std::string> varieties{
     "layers = [6, 5, 4]\nscheme = \"simultaneous\"\ntrials = 3\ntransfer = [\"tanh\", \"relu\"]\n",
     "layers = [6, 5, 4]\nscheme = \"sequential\"\nphase_duration = 5.0\ntau = [0.5, 2.0]\n"
     "[model.controller]\nleak = [0.1, 0.2]\ngains = { p = [0.1, 0.2], i = 1.0, d = [0.0, 0.3] }\n",
-    "layers = [6, 5, 4]\nscheme = \"single_loop\"\ntransfer = { kind = \"leaky_relu\", slope = 0.2 }\n",
-    "layers = [6, 5, 4]\nscheme = \"single_loop\"\nfeedback = [{ init = \"negative_transpose\" }, { init = "
+    "layers = [6, 5, 4]\nscheme = \"single_loop\"\ntransfer = { kind = \"leaky_relu\", slope = 0.2 "
+    "}\n",
+    "layers = [6, 5, 4]\nscheme = \"single_loop\"\nfeedback = [{ init = \"negative_transpose\" }, "
+    "{ init = "
     "\"normal\", std = 0.2 }]\n",
-    "layers = [6, 4]\nloop = \"linear\"\nfeedback = { init = \"ssa\" }\ninitial = { init = \"normal\" }\n",
-    "layers = [6, 5, 4]\nscheme = \"simultaneous\"\nloop = \"linearised\"\nsetpoint_slope = true\nactivity = { init "
+    "layers = [6, 4]\nloop = \"linear\"\nfeedback = { init = \"ssa\" }\ninitial = { init = "
+    "\"normal\" }\n",
+    "layers = [6, 5, 4]\nscheme = \"simultaneous\"\nloop = \"linearised\"\nsetpoint_slope = "
+    "true\nactivity = { init "
     "= \"normal\", std = 1.0 }\ntrials = 2\n",
     "layers = [6, 4]\n[model.controller]\nerror = \"setpoint - measured\"\n",
     "layers = [3, 4]\nfeedback = { init = \"negative_pseudoinverse\" }\n"
@@ -55,9 +61,12 @@ TEST_CASE("one loop is called hidden and control, several have numbers from the 
   Simulation one(model("layers = [6, 4]\n")), three(model("layers = [6, 5, 4, 3]\n"));
   CHECK(one.circuit().find("hidden") >= 0);
   CHECK(one.circuit().find("control") >= 0);
-  CHECK(three.circuit().nodes[static_cast<std::size_t>(three.circuit().find("hidden_1"))].size == 6);
-  CHECK(three.circuit().nodes[static_cast<std::size_t>(three.circuit().find("control_1"))].size == 5);
-  CHECK(three.circuit().nodes[static_cast<std::size_t>(three.circuit().find("control_3"))].size == 3);
+  CHECK(three.circuit().nodes[static_cast<std::size_t>(three.circuit().find("hidden_1"))].size ==
+        6);
+  CHECK(three.circuit().nodes[static_cast<std::size_t>(three.circuit().find("control_1"))].size ==
+        5);
+  CHECK(three.circuit().nodes[static_cast<std::size_t>(three.circuit().find("control_3"))].size ==
+        3);
 }
 
 TEST_CASE("sequential loops run top first, each until it has settled, while the others hold") {
@@ -85,18 +94,23 @@ TEST_CASE("the update order is the paper's: controller then population, or up th
 }
 
 TEST_CASE("a single loop's list of feedbacks is their product with one minus sign left") {
-  Simulation s(model("layers = [6, 5, 4]\nscheme = \"single_loop\"\nfeedback = [{ init = \"negative_transpose\" "
-                     "}, { init = \"negative_transpose\" }]\n"));
+  Simulation s(model(
+      "layers = [6, 5, 4]\nscheme = \"single_loop\"\nfeedback = [{ init = \"negative_transpose\" "
+      "}, { init = \"negative_transpose\" }]\n"));
   const MatrixXd a = s.weights("hidden_2->control") * s.weights("hidden_1->hidden_2");
   CHECK(relative(s.weights("control->hidden_1"), -a.transpose()) < 1e-14);
 }
 
 TEST_CASE("a linear loop sees W r, a linearised one W phi'(a) r, whatever the transfer") {
   for (const std::string loop : {"linear", "linearised"}) {
-    Simulation s("[solver]\nrtol = 1e-9\natol = 1e-12\nduration = 5000.0\nsettled = { tolerance = 1e-8 }\n[model]\n"
-                 "kind = \"dynamic_inversion\"\nlayers = [5, 3]\ntransfer = \"tanh\"\nforward = { init = \"normal\", "
-                 "std = 0.5 }\nsetpoint = [0.3, -0.2, 0.5]\nactivity = [0.5, -1.0, 0.2, 0.0, 1.5]\nloop = \"" +
-                 loop + "\"\n[model.controller]\nleak = 0.1\n");
+    Simulation s(
+        "[solver]\nrtol = 1e-9\natol = 1e-12\nduration = 5000.0\nsettled = { tolerance = 1e-8 "
+        "}\n[model]\n"
+        "kind = \"dynamic_inversion\"\nlayers = [5, 3]\ntransfer = \"tanh\"\nforward = { init = "
+        "\"normal\", "
+        "std = 0.5 }\nsetpoint = [0.3, -0.2, 0.5]\nactivity = [0.5, -1.0, 0.2, 0.0, 1.5]\nloop = "
+        "\"" +
+        loop + "\"\n[model.controller]\nleak = 0.1\n");
     const auto summary = s.run(100);
     REQUIRE(summary.outcome() == solve::Outcome::settled);
     MatrixXd w = s.weights("hidden->control");
@@ -107,24 +121,31 @@ TEST_CASE("a linear loop sees W r, a linearised one W phi'(a) r, whatever the tr
     }
     const VectorXd y = (VectorXd(3) << 0.3, -0.2, 0.5).finished();
     const VectorXd rest = b * (w * b - 0.1 * MatrixXd::Identity(3, 3)).lu().solve(y);
-    CHECK(relative(s.part("hidden", summary.final_state), rest) < 1e-6);  // tolerance times condition
+    CHECK(relative(s.part("hidden", summary.final_state), rest) <
+          1e-6);  // tolerance times condition
   }
 }
 
 TEST_CASE("SSA feedback makes a random loop stable, and an impossible margin is told") {
-  Simulation s("[solver]\nduration = 3000.0\nsettled = {}\n[model]\nkind = \"dynamic_inversion\"\nlayers = [12, 6]\n"
-               "transfer = \"identity\"\nforward = { init = \"uniform\", low = -0.5, high = 0.5 }\nfeedback = { init = "
-               "\"ssa\", margin = 0.05 }\nsetpoint = 0.1\n[model.controller]\nleak = 0.0\n");
+  Simulation s(
+      "[solver]\nduration = 3000.0\nsettled = {}\n[model]\nkind = \"dynamic_inversion\"\nlayers = "
+      "[12, 6]\n"
+      "transfer = \"identity\"\nforward = { init = \"uniform\", low = -0.5, high = 0.5 }\nfeedback "
+      "= { init = "
+      "\"ssa\", margin = 0.05 }\nsetpoint = 0.1\n[model.controller]\nleak = 0.0\n");
   CHECK(s.run(100).outcome() == solve::Outcome::settled);
-  CHECK_THROWS_AS(Simulation("[model]\nkind = \"dynamic_inversion\"\nlayers = [6, 12]\nforward = { init = "
-                             "\"normal\" }\nfeedback = { init = \"ssa\" }\nsetpoint = 0.1\n[model.controller]\n"
-                             "leak = 0.0\n"),
-                  core::InputError);
+  CHECK_THROWS_AS(
+      Simulation("[model]\nkind = \"dynamic_inversion\"\nlayers = [6, 12]\nforward = { init = "
+                 "\"normal\" }\nfeedback = { init = \"ssa\" }\nsetpoint = 0.1\n[model.controller]\n"
+                 "leak = 0.0\n"),
+      core::InputError);
 }
 
 TEST_CASE("setpoints are rows of trials, and the number of trials follows from them") {
-  Simulation s("[model]\nkind = \"dynamic_inversion\"\nlayers = [3, 2]\nforward = 0.1\nsetpoint = [[1.0, 2.0], [3.0, "
-               "4.0], [5.0, 6.0]]\n");
+  Simulation s(
+      "[model]\nkind = \"dynamic_inversion\"\nlayers = [3, 2]\nforward = 0.1\nsetpoint = [[1.0, "
+      "2.0], [3.0, "
+      "4.0], [5.0, 6.0]]\n");
   CHECK(s.system.trials() == 3);
   CHECK(s.setpoint("control")(1, 2) == 6.0);
 }

@@ -1,4 +1,5 @@
-// How the circuits move: poles, gain limits and the paper's own scheme. Source: science.md 4, 5 and 6.
+// How the circuits move: poles, gain limits and the paper's own scheme. Source: science.md 4, 5 and
+// 6.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <complex>
@@ -8,11 +9,11 @@
 #include "tests/support.hpp"
 
 using namespace settle;
-using settle::test::relative;
-using settle::test::Simulation;
 using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
+using settle::test::relative;
+using settle::test::Simulation;
 using solve::Outcome;
 
 namespace {
@@ -22,7 +23,8 @@ std::string number(double x) { return core::number_text(x); }
 // One unit with W = sigma, B = -sigma: a single mode of the loop.
 std::string one_mode(double sigma, const std::string& more, const std::string& solver) {
   return "[solver]\n" + solver +
-         "[model]\nkind = \"dynamic_inversion\"\nlayers = [1, 1]\ntransfer = \"identity\"\nforward = " +
+         "[model]\nkind = \"dynamic_inversion\"\nlayers = [1, 1]\ntransfer = \"identity\"\nforward "
+         "= " +
          number(sigma) + "\nsetpoint = 1.0\n[model.controller]\n" + more;
 }
 
@@ -44,7 +46,8 @@ double decay_of(const std::vector<double>& times, const std::vector<double>& val
 TEST_CASE("an overdamped loop decays with the slow pole of science.md section 5") {
   // s = ½[−(1+α) + √((1−α)² − 4kσ²)]; the other pole has died out by the time of the fit.
   const double alpha = 0.1, sigma = 0.3;
-  const double pole = 0.5 * (-(1 + alpha) + std::sqrt((1 - alpha) * (1 - alpha) - 4 * sigma * sigma));
+  const double pole =
+      0.5 * (-(1 + alpha) + std::sqrt((1 - alpha) * (1 - alpha) - 4 * sigma * sigma));
   Simulation s(one_mode(sigma, "leak = 0.1\n", "rtol = 1e-10\natol = 1e-13\nduration = 60.0\n"));
   s.run(0.5);
   const double rest = -sigma * (1 / (alpha + sigma * sigma)) * -1.0;  // r* = B u* = σ G y/(1 + Gσ²)
@@ -79,11 +82,15 @@ TEST_CASE("an underdamped loop rings at Im s and decays at (1 + alpha)/2") {
   CHECK(std::log(peaks[3] / peaks[7]) / (4 * half_period) == Approx((1 + alpha) / 2).epsilon(1e-4));
 }
 
-TEST_CASE("with P and D the Jacobian's poles solve (tau s + 1) = mu [kp + ki/(tau_u s + alpha) + kd s/(tau_d s + 1)]") {
+TEST_CASE(
+    "with P and D the Jacobian's poles solve (tau s + 1) = mu [kp + ki/(tau_u s + alpha) + kd "
+    "s/(tau_d s + 1)]") {
   Simulation s(
       "[model]\nkind = \"dynamic_inversion\"\nlayers = [6, 4]\ntransfer = \"identity\"\ntau = 0.7\n"
-      "forward = { init = \"normal\", std = 0.5 }\nfeedback = { init = \"normal\", std = 0.5 }\nsetpoint = 0.1\n"
-      "[model.controller]\nleak = 0.05\ntau = 1.3\nderivative_tau = 0.4\ngains = { p = 0.6, i = 0.9, d = 0.3 }\n");
+      "forward = { init = \"normal\", std = 0.5 }\nfeedback = { init = \"normal\", std = 0.5 "
+      "}\nsetpoint = 0.1\n"
+      "[model.controller]\nleak = 0.05\ntau = 1.3\nderivative_tau = 0.4\ngains = { p = 0.6, i = "
+      "0.9, d = 0.3 }\n");
   const MatrixXd w = s.weights("hidden->control"), b = s.weights("control->hidden");
   auto workspace = s.system.make_workspace();
   s.system.begin({0, 0, 1}, workspace);
@@ -127,10 +134,12 @@ TEST_CASE("the single loop's gain limits without leak are 2, 8/9 and 0.5685") {
   const auto diverges = [](int populations, double gain) {
     std::string layers = "[1";
     for (int i = 0; i < populations; ++i) layers += ", 1";
-    Simulation s("[solver]\nduration = 3000.0\ndivergence_limit = 1e4\nrtol = 1e-5\natol = 1e-8\nsettled = {}\n"
-                 "[model]\nkind = \"dynamic_inversion\"\nscheme = \"single_loop\"\nlayers = " +
-                 layers + "]\ntransfer = \"identity\"\nforward = 1.0\nsetpoint = 1.0\n" +
-                 "[model.controller]\nleak = 0.0\ngains = { i = " + number(gain) + " }\n");
+    Simulation s(
+        "[solver]\nduration = 3000.0\ndivergence_limit = 1e4\nrtol = 1e-5\natol = 1e-8\nsettled = "
+        "{}\n"
+        "[model]\nkind = \"dynamic_inversion\"\nscheme = \"single_loop\"\nlayers = " +
+        layers + "]\ntransfer = \"identity\"\nforward = 1.0\nsetpoint = 1.0\n" +
+        "[model.controller]\nleak = 0.0\ngains = { i = " + number(gain) + " }\n");
     const auto outcome = s.run(1000).outcome();
     REQUIRE((outcome == Outcome::diverged || outcome == Outcome::settled ||
              outcome == Outcome::not_settled || outcome == Outcome::oscillating));
@@ -156,20 +165,22 @@ TEST_CASE("complex eigenvalues: the exact condition decides, not the half plane 
   const double alpha = 0.1, a = -0.5;
   const double limit = (1 + alpha) * std::sqrt(alpha - a);
   for (const double b : {0.97 * limit, 1.03 * limit}) {
-    Simulation s("[solver]\nduration = 2000.0\nsettled = {}\n"
-                 "[model]\nkind = \"dynamic_inversion\"\nlayers = [2, 2]\ntransfer = \"identity\"\n"
-                 "forward = { init = \"identity\" }\nfeedback = { values = [[" + number(a) + ", " +
-                 number(-b) + "], [" + number(b) + ", " + number(a) +
-                 "]] }\nsetpoint = [0.3, -0.1]\n[model.controller]\nleak = 0.1\n");
+    Simulation s(
+        "[solver]\nduration = 2000.0\nsettled = {}\n"
+        "[model]\nkind = \"dynamic_inversion\"\nlayers = [2, 2]\ntransfer = \"identity\"\n"
+        "forward = { init = \"identity\" }\nfeedback = { values = [[" +
+        number(a) + ", " + number(-b) + "], [" + number(b) + ", " + number(a) +
+        "]] }\nsetpoint = [0.3, -0.1]\n[model.controller]\nleak = 0.1\n");
     CHECK(s.run(100).outcome() == (b < limit ? Outcome::settled : Outcome::diverged));
   }
 }
 
 TEST_CASE("an unstable tanh loop oscillates within bounds") {
-  Simulation s("[solver]\nduration = 400.0\nsettled = {}\n"
-               "[model]\nkind = \"dynamic_inversion\"\nlayers = [2, 2]\ntransfer = \"tanh\"\n"
-               "forward = { init = \"identity\" }\nfeedback = { values = [[-0.5, -2.0], [2.0, -0.5]] }\n"
-               "setpoint = [0.3, -0.1]\n[model.controller]\nleak = 0.1\n");
+  Simulation s(
+      "[solver]\nduration = 400.0\nsettled = {}\n"
+      "[model]\nkind = \"dynamic_inversion\"\nlayers = [2, 2]\ntransfer = \"tanh\"\n"
+      "forward = { init = \"identity\" }\nfeedback = { values = [[-0.5, -2.0], [2.0, -0.5]] }\n"
+      "setpoint = [0.3, -0.1]\n[model.controller]\nleak = 0.1\n");
   const auto summary = s.run(1);
   CHECK(summary.outcome() == Outcome::oscillating);
   CHECK(summary.final_state.cwiseAbs().maxCoeff() < 20);  // |ξ| ≤ |e|max/α, |e| ≤ 1.4
@@ -179,7 +190,8 @@ TEST_CASE("semi_implicit_euler is the paper's fixed-step scheme to rounding") {
   // dt = 0.5: the controller with the old rates, then the population with the new control.
   const std::string head =
       "[solver]\nmethod = \"semi_implicit_euler\"\nstep = 0.5\nduration = 500.0\n"
-      "[model]\nkind = \"dynamic_inversion\"\ntransfer = \"tanh\"\nforward = { init = \"uniform\", low = -0.4, "
+      "[model]\nkind = \"dynamic_inversion\"\ntransfer = \"tanh\"\nforward = { init = \"uniform\", "
+      "low = -0.4, "
       "high = 0.4 }\nsetpoint = { init = \"normal\", std = 0.2 }\n";
   {
     Simulation s(head + "layers = [7, 5]\n[model.controller]\nleak = 0.01\n");
@@ -197,7 +209,8 @@ TEST_CASE("semi_implicit_euler is the paper's fixed-step scheme to rounding") {
   }
   {
     // SDI: the populations up the path, then the controller.
-    Simulation s(head + "scheme = \"single_loop\"\nlayers = [6, 5, 4]\n[model.controller]\nleak = 0.01\n");
+    Simulation s(head +
+                 "scheme = \"single_loop\"\nlayers = [6, 5, 4]\n[model.controller]\nleak = 0.01\n");
     const auto summary = s.run(500);
     const MatrixXd w1 = s.weights("hidden_1->hidden_2"), w2 = s.weights("hidden_2->control");
     const MatrixXd b = s.weights("control->hidden_1");
@@ -213,8 +226,11 @@ TEST_CASE("semi_implicit_euler is the paper's fixed-step scheme to rounding") {
   }
 }
 
-TEST_CASE("at dt = 0.5 and alpha = 0.01 the paper's scheme is stable up to sigma^2 = 11.97, Euler's to 2.01") {
-  for (const auto& [method, limit] : {std::pair{"semi_implicit_euler", 11.97}, std::pair{"euler", 2.01}})
+TEST_CASE(
+    "at dt = 0.5 and alpha = 0.01 the paper's scheme is stable up to sigma^2 = 11.97, Euler's to "
+    "2.01") {
+  for (const auto& [method, limit] :
+       {std::pair{"semi_implicit_euler", 11.97}, std::pair{"euler", 2.01}})
     for (const double factor : {0.99, 1.01}) {
       Simulation s(one_mode(std::sqrt(factor * limit), "leak = 0.01\n",
                             std::string("method = \"") + method +
@@ -227,7 +243,8 @@ TEST_CASE("at dt = 0.5 and alpha = 0.01 the paper's scheme is stable up to sigma
 TEST_CASE("a repeated run and runs on one or two threads give the same bits") {
   // 192 trials in three blocks of columns, large enough for the threads to share the work.
   const std::string text =
-      "[solver]\nduration = 5.0\n[model]\nkind = \"dynamic_inversion\"\nlayers = [90, 70]\ntrials = 192\n"
+      "[solver]\nduration = 5.0\n[model]\nkind = \"dynamic_inversion\"\nlayers = [90, 70]\ntrials "
+      "= 192\n"
       "forward = { init = \"normal\", std = 0.1 }\nsetpoint = { init = \"normal\", std = 0.1 }\n";
   Simulation a(text), b(text);
   const MatrixXd first = a.run().final_state;
@@ -247,7 +264,8 @@ TEST_CASE("a repeated run and runs on one or two threads give the same bits") {
 TEST_CASE("a trial's random setpoint does not depend on how many trials there are") {
   const auto setpoint = [](int trials) {
     Simulation s("trials = " + std::to_string(trials) +
-                 "\n[model]\nkind = \"dynamic_inversion\"\nlayers = [4, 3]\nforward = 0.1\nsetpoint = { init = "
+                 "\n[model]\nkind = \"dynamic_inversion\"\nlayers = [4, 3]\nforward = "
+                 "0.1\nsetpoint = { init = "
                  "\"normal\", std = 1.0 }\n");
     return s.setpoint("control");
   };

@@ -1,14 +1,15 @@
-// Where the circuits come to rest, against closed forms and Newton solutions. Source: science.md 4 and 6.
+// Where the circuits come to rest, against closed forms and Newton solutions. Source: science.md 4
+// and 6.
 #include <catch2/catch.hpp>
 
 #include "sim/core/linalg.hpp"
 #include "tests/support.hpp"
 
 using namespace settle;
-using settle::test::relative;
-using settle::test::Simulation;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
+using settle::test::relative;
+using settle::test::Simulation;
 
 namespace {
 
@@ -22,7 +23,8 @@ std::string model(const std::string& scheme, const std::string& layers, const st
                   const std::string& more) {
   return "seed = 11\n" + tight + "[model]\nkind = \"dynamic_inversion\"\nscheme = \"" + scheme +
          "\"\nlayers = " + layers + "\ntransfer = \"" + transfer +
-         "\"\nforward = { init = \"normal\", std = 0.3 }\nsetpoint = { init = \"normal\", std = 0.2 }\n" +
+         "\"\nforward = { init = \"normal\", std = 0.3 }\nsetpoint = { init = \"normal\", std = "
+         "0.2 }\n" +
          more;
 }
 
@@ -39,9 +41,9 @@ const std::vector<std::string> shapes{"[12, 8]", "[9, 9]", "[7, 11]"};
 
 TEST_CASE("one linear loop rests at B (W B - I/G)^-1 y, contracting, square and expanding") {
   for (const auto& shape : shapes)
-    for (const auto& gains : {std::string("{ i = 1.0 }"), std::string("{ p = 0.7, i = 0.5 }"),
-                              std::string("{ p = 2.0, i = 0.0 }"),
-                              std::string("{ p = 0.3, i = 1.0, d = 0.2 }")}) {
+    for (const auto& gains :
+         {std::string("{ i = 1.0 }"), std::string("{ p = 0.7, i = 0.5 }"),
+          std::string("{ p = 2.0, i = 0.0 }"), std::string("{ p = 0.3, i = 1.0, d = 0.2 }")}) {
       CAPTURE(shape, gains);
       Simulation s(model("sequential", shape, "identity",
                          "[model.controller]\nleak = 0.1\ngains = " + gains));
@@ -91,8 +93,8 @@ TEST_CASE("about a rest state of tanh loops, sequential and simultaneous end at 
 }
 
 TEST_CASE("a single linear loop rests at delta_1 = B (A B - I/G)^-1 delta_L, carried up by W") {
-  for (const auto& layers : {std::string("[12, 9, 6]"), std::string("[8, 8, 8]"),
-                             std::string("[6, 9, 11]")}) {
+  for (const auto& layers :
+       {std::string("[12, 9, 6]"), std::string("[8, 8, 8]"), std::string("[6, 9, 11]")}) {
     CAPTURE(layers);
     Simulation s(model("single_loop", layers, "identity",
                        "[model.controller]\nleak = 0.2\ngains = { p = 0.05, i = 0.1 }"));
@@ -160,16 +162,19 @@ TEST_CASE("a setpoint outside the range of W phi winds the integrator up to |xi|
   REQUIRE(summary.outcome() == solve::Outcome::settled);
   const VectorXd r = s.part("hidden", summary.final_state);
   const VectorXd xi = s.part("control.integral", summary.final_state);
-  const VectorXd e = s.weights("hidden->control") * r.array().tanh().matrix() - VectorXd::Constant(4, 10);
+  const VectorXd e =
+      s.weights("hidden->control") * r.array().tanh().matrix() - VectorXd::Constant(4, 10);
   CHECK(e.cwiseAbs().minCoeff() > 5);
   CHECK(relative(xi, e / 0.05) < small);
 }
 
-TEST_CASE("without a leak an expanding layer's rates settle to (B W)^-1 B y while its control drifts") {
-  Simulation s("seed = 3\n[solver]\nrtol = 1e-8\nduration = 300.0\n"
-               "[model]\nkind = \"dynamic_inversion\"\nlayers = [5, 9]\ntransfer = \"identity\"\n"
-               "forward = { init = \"normal\", std = 0.5 }\nsetpoint = { init = \"normal\", std = 0.2 }\n"
-               "[model.controller]\nleak = 0.0\n");
+TEST_CASE(
+    "without a leak an expanding layer's rates settle to (B W)^-1 B y while its control drifts") {
+  Simulation s(
+      "seed = 3\n[solver]\nrtol = 1e-8\nduration = 300.0\n"
+      "[model]\nkind = \"dynamic_inversion\"\nlayers = [5, 9]\ntransfer = \"identity\"\n"
+      "forward = { init = \"normal\", std = 0.5 }\nsetpoint = { init = \"normal\", std = 0.2 }\n"
+      "[model.controller]\nleak = 0.0\n");
   const auto summary = s.run(1);
   CHECK(summary.outcome() == solve::Outcome::not_settled);
   const MatrixXd w = s.weights("hidden->control"), b = s.weights("control->hidden");

@@ -8,6 +8,7 @@
 #include "models/initialisation.hpp"
 #include "models/stabilise.hpp"
 #include "sim/core/error.hpp"
+#include "tests/temporary_folder.hpp"
 
 using namespace settle;
 using namespace settle::models;
@@ -407,9 +408,8 @@ TEST_CASE("a matrix beyond the machine's memory is refused before it is allocate
 }
 
 TEST_CASE("numbers come from a file, found from any folder", "[initialisation]") {
-  const std::filesystem::path folder =
-      std::filesystem::temp_directory_path() / ("settle_init_" + std::to_string(::getpid()));
-  std::filesystem::create_directories(folder);
+  const test::TemporaryFolder temporary;
+  const std::filesystem::path& folder = temporary.path();
   std::ofstream(folder / "w.csv") << "1,2,3\n4,5,6\n";
   const Init file = read_init(table({{"file", "w.csv"}}), "w");
   InitContext where = context(2, 3);
@@ -420,7 +420,6 @@ TEST_CASE("numbers come from a file, found from any folder", "[initialisation]")
   where.base = "/";
   CHECK(dense(with_absolute_paths(file, folder), where)(1, 2) == 6);
   CHECK_THAT(error_of([&] { make_weights(file, where); }), Contains("circuit.toml:3:11"));
-  std::filesystem::remove_all(folder);
 }
 
 TEST_CASE("feedback by SSA is stable with its layer, or an error that says why",

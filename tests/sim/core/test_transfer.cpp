@@ -37,10 +37,12 @@ TEST_CASE("every transfer function's slope and curvature are its derivatives") {
       CAPTURE(x);
       // Central differences at h = 1e-5: error h²φ‴/6 + ε|φ|/h ≈ 1e-10.
       const double h = 1e-5;
-      CHECK(slope_of(*f, x) ==
-            Approx((value_of(*f, x + h) - value_of(*f, x - h)) / (2 * h)).margin(1e-9).epsilon(1e-8));
-      CHECK(curvature_of(*f, x) ==
-            Approx((slope_of(*f, x + h) - slope_of(*f, x - h)) / (2 * h)).margin(1e-9).epsilon(1e-8));
+      CHECK(
+          slope_of(*f, x) ==
+          Approx((value_of(*f, x + h) - value_of(*f, x - h)) / (2 * h)).margin(1e-9).epsilon(1e-8));
+      CHECK(
+          curvature_of(*f, x) ==
+          Approx((slope_of(*f, x + h) - slope_of(*f, x - h)) / (2 * h)).margin(1e-9).epsilon(1e-8));
     }
   }
 }

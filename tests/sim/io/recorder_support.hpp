@@ -8,6 +8,7 @@
 
 #include "sim/io/recorder.hpp"
 #include "sim/io/result_reader.hpp"
+#include "tests/temporary_folder.hpp"
 
 namespace settle::test {
 
@@ -17,21 +18,6 @@ using Eigen::VectorXd;
 namespace fs = std::filesystem;
 
 constexpr double missing = std::numeric_limits<double>::quiet_NaN();
-
-// A folder of this test's own, gone with it.
-struct Folder {
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "settle_recorder_XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path = name;
-  }
-  ~Folder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
-  fs::path operator/(const std::string& name) const { return path / name; }
-  fs::path path;
-};
 
 inline system::Node node(const std::string& name, Index size, double tau,
                          const std::string& transfer) {

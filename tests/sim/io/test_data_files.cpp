@@ -12,6 +12,7 @@
 #include "sim/io/data_files.hpp"
 #include "sim/io/hdf5.hpp"
 #include "sim/io/toml.hpp"
+#include "tests/temporary_folder.hpp"
 
 namespace settle::io {
 namespace {
@@ -20,17 +21,10 @@ namespace fs = std::filesystem;
 using Values = std::vector<double>;
 using Shape = std::vector<Index>;
 
-// A folder of small files, gone at the end.
-struct Folder {
-  fs::path path = fs::temp_directory_path() / "settle_test_data";
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-
-  void write(const std::string& name, const std::string& bytes) const {
-    std::ofstream(path / name, std::ios::binary) << bytes;
-  }
+// A folder of small files.
+struct Folder : test::TemporaryFolder {
   void write_packed(const std::string& name, const std::string& bytes) const {
-    const gzFile file = gzopen((path / name).c_str(), "wb");
+    const gzFile file = gzopen((path() / name).c_str(), "wb");
     gzwrite(file, bytes.data(), static_cast<unsigned>(bytes.size()));
     gzclose(file);
   }
@@ -38,7 +32,7 @@ struct Folder {
   DataArray read(const std::string& toml) const {
     const core::Value value = parse_toml("data = { " + toml + " }", "f.toml");
     const core::Value& at = *value.find("data");
-    return read_data(core::read<DataFile>(at, "data"), path, at, "data");
+    return read_data(core::read<DataFile>(at, "data"), path(), at, "data");
   }
   std::string error(const std::string& toml) const {
     try {
@@ -96,7 +90,7 @@ TEST_CASE("a text of numbers is rows by columns, whatever parts them", "[io][dat
 
 TEST_CASE("a bad cell is an error with its line and column", "[io][data]") {
   const Folder folder;
-  const std::string file = (folder.path / "a.csv").string();
+  const std::string file = (folder.path() / "a.csv").string();
   const auto error = [&](const std::string& text) {
     folder.write("a.csv", text);
     return folder.error("file = 'a.csv'");
@@ -187,7 +181,7 @@ TEST_CASE("a header that promises more than the file has is an error", "[io][dat
   folder.write("c.idx", huge);
   CHECK_THAT(folder.error("file = 'c.idx'"), Catch::Contains("more than 2^31"));
   folder.write_packed("d.gz", images);
-  fs::resize_file(folder.path / "d.gz", fs::file_size(folder.path / "d.gz") - 12);
+  fs::resize_file(folder.path() / "d.gz", fs::file_size(folder.path() / "d.gz") - 12);
   CHECK_THAT(folder.error("file = 'd.gz'"), Catch::Contains("cut short"));
 }
 
@@ -236,12 +230,12 @@ TEST_CASE("standardised numbers have the mean and spread asked for", "[io][data]
 TEST_CASE("an HDF5 file gives the dataset that is named, or its only one", "[io][data]") {
   const Folder folder;
   {
-    h5::File file = h5::File::create(folder.path / "one.h5");
+    h5::File file = h5::File::create(folder.path() / "one.h5");
     file.write_dataset("y", {3, 2}, Values{0, 1, 2, 3, 4, 5});
     file.write_dataset("title", std::string("text"));
     h5::Dataset trial = file.write_dataset("trial", {3}, std::vector<std::int64_t>{0, 1, 2});
     trial.make_scale("trial");
-    h5::File two = h5::File::create(folder.path / "two.h5");
+    h5::File two = h5::File::create(folder.path() / "two.h5");
     two.write_dataset("target", {1}, Values{1});
     two.create_group("g").write_dataset("bytes", {2}, std::vector<std::int64_t>{1, 2});
     two.write_dataset("number", {}, Values{7});
@@ -264,14 +258,14 @@ TEST_CASE("an HDF5 file gives the dataset that is named, or its only one", "[io]
   CHECK_THAT(folder.error("file = 'one.h5', dataset = 'title'"), Catch::Contains("holds texts"));
   CHECK_THAT(folder.error("file = 'one.h5', dataset = '/y', range = [2, 4]"),
              Catch::Contains("of 3 rows"));
-  fs::resize_file(folder.path / "one.h5", 900);
+  fs::resize_file(folder.path() / "one.h5", 900);
   CHECK_THAT(folder.error("file = 'one.h5'"), Catch::StartsWith("f.toml:1:17: data: "));
 }
 
 TEST_CASE("a path may name an environment variable, which has to be set", "[io][data]") {
   const Folder folder;
   folder.write("a.csv", "1\n");
-  ::setenv("SETTLE_TEST_DATA", folder.path.c_str(), 1);
+  ::setenv("SETTLE_TEST_DATA", folder.path().c_str(), 1);
   CHECK(folder.read("file = '${SETTLE_TEST_DATA}/a.csv'").values == Values{1});
   ::unsetenv("SETTLE_TEST_DATA");
   CHECK_THAT(folder.error("file = '${SETTLE_TEST_DATA}/a.csv'"),

@@ -6,6 +6,7 @@
 
 #include "sim/core/error.hpp"
 #include "sim/io/hdf5.hpp"
+#include "tests/temporary_folder.hpp"
 
 namespace settle::io::h5 {
 namespace {
@@ -14,19 +15,12 @@ namespace fs = std::filesystem;
 
 const double nan = std::numeric_limits<double>::quiet_NaN();
 
-// A folder of its own, gone at the end.
-struct Folder {
-  fs::path path = fs::temp_directory_path() / "settle_test_hdf5";
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-};
-
 }  // namespace
 
 TEST_CASE("numbers and texts read back as they were written", "[io][hdf5]") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   {
-    File file = File::create(folder.path / "a.h5");
+    File file = File::create(folder / "a.h5");
     const std::vector<double> values = {1, 2, 3, 4, 5, nan};
     file.write_dataset("x", {2, 3}, values);
     file.write_dataset("n", {2}, std::vector<std::int64_t>{1LL << 62, -1});
@@ -39,7 +33,7 @@ TEST_CASE("numbers and texts read back as they were written", "[io][hdf5]") {
     file.close();
     CHECK_FALSE(file.is_open());
   }
-  const File file = File::open(folder.path / "a.h5");
+  const File file = File::open(folder / "a.h5");
   const Numbers x = file.dataset("x").read_numbers();
   CHECK(x.shape == Shape{2, 3});
   CHECK(x.values[4] == 5);
@@ -64,9 +58,9 @@ TEST_CASE("numbers and texts read back as they were written", "[io][hdf5]") {
 }
 
 TEST_CASE("attributes keep their order, and one that is set again its new value", "[io][hdf5]") {
-  const Folder folder;
+  const test::TemporaryFolder folder;
   {
-    File file = File::create(folder.path / "a.h5");
+    File file = File::create(folder / "a.h5");
     Dataset data = file.create_dataset("x", Type::float64, {2});
     for (int i = 30; i-- > 0;) {  // more than fit a compact object header
       file.set_attribute("a" + std::to_string(i), "text " + std::to_string(i));
@@ -82,7 +76,7 @@ TEST_CASE("attributes keep their order, and one that is set again its new value"
     data.set_attribute("numbers", std::vector<double>{0.5, nan});
     data.set_attribute("empty", std::vector<double>{});
   }
-  const File file = File::open(folder.path / "a.h5");
+  const File file = File::open(folder / "a.h5");
   CHECK(file.text_attribute("status") == "settled, and much longer than before");
   CHECK(file.number_attribute("a7") == 0.5);
   CHECK(file.attribute_names().front() == "a29");
@@ -98,8 +92,8 @@ TEST_CASE("attributes keep their order, and one that is set again its new value"
 }
 
 TEST_CASE("a dataset grows with its fill value and is cut again", "[io][hdf5]") {
-  const Folder folder;
-  File file = File::create(folder.path / "a.h5");
+  const test::TemporaryFolder folder;
+  File file = File::create(folder / "a.h5");
   Dataset data = file.create_dataset(
       "x", Type::float64, {4, 2},
       {.max_shape = {unlimited, 2}, .chunk = {}, .fill = nan, .allocate_early = true});
@@ -116,8 +110,8 @@ TEST_CASE("a dataset grows with its fill value and is cut again", "[io][hdf5]") 
 }
 
 TEST_CASE("each axis knows its scale", "[io][hdf5]") {
-  const Folder folder;
-  File file = File::create(folder.path / "a.h5");
+  const test::TemporaryFolder folder;
+  File file = File::create(folder / "a.h5");
   Dataset time = file.write_dataset("time", {2}, std::vector<double>{0, 1});
   Dataset unit = file.write_dataset("hidden_unit", {3}, std::vector<std::int64_t>{0, 1, 2});
   time.make_scale("time");
@@ -131,55 +125,55 @@ TEST_CASE("each axis knows its scale", "[io][hdf5]") {
 }
 
 TEST_CASE("a file or dataset that cannot be read says why", "[io][hdf5]") {
-  const Folder folder;
-  std::ofstream(folder.path / "text.h5") << "no hdf5";
-  CHECK_THROWS_WITH(File::open(folder.path / "none.h5"), Catch::Contains("no such file"));
-  CHECK_THROWS_WITH(File::open(folder.path), Catch::Contains("a folder"));
-  CHECK_THROWS_AS(File::open(folder.path / "text.h5"), core::InputError);
-  CHECK_FALSE(File::is_hdf5(folder.path / "text.h5"));
-  CHECK_FALSE(File::is_hdf5(folder.path / "none.h5"));
+  const test::TemporaryFolder folder;
+  std::ofstream(folder / "text.h5") << "no hdf5";
+  CHECK_THROWS_WITH(File::open(folder / "none.h5"), Catch::Contains("no such file"));
+  CHECK_THROWS_WITH(File::open(folder.path()), Catch::Contains("a folder"));
+  CHECK_THROWS_AS(File::open(folder / "text.h5"), core::InputError);
+  CHECK_FALSE(File::is_hdf5(folder / "text.h5"));
+  CHECK_FALSE(File::is_hdf5(folder / "none.h5"));
   {
-    File file = File::create(folder.path / "a.h5");
+    File file = File::create(folder / "a.h5");
     file.write_dataset("target", {2}, std::vector<double>{0, 1});
     file.write_dataset("name", std::string("x"));
     CHECK_THROWS_WITH(file.write_dataset("name", std::string("x")), Catch::Contains("\"name\""));
     CHECK_THROWS_WITH(file.create_group("a/b"), Catch::Contains("\"a/b\""));
   }
-  const File file = File::open(folder.path / "a.h5");
-  CHECK(File::is_hdf5(folder.path / "a.h5"));
+  const File file = File::open(folder / "a.h5");
+  CHECK(File::is_hdf5(folder / "a.h5"));
   CHECK_THROWS_WITH(file.dataset("/targte"),
                     Catch::Contains("a.h5") && Catch::Contains("did you mean \"/target\""));
   CHECK_THROWS_WITH(file.group("target"), Catch::Contains("no group"));
   CHECK_THROWS_WITH(file.dataset("name").read_numbers(), Catch::Contains("it holds texts"));
   CHECK_THROWS_WITH(file.dataset("target").read_texts(), Catch::Contains("floating-point"));
   CHECK_THROWS_AS(file.dataset("target").read_numbers({1}, {2}), core::InputError);
-  fs::copy_file(folder.path / "a.h5", folder.path / "cut.h5");
-  fs::resize_file(folder.path / "cut.h5", 700);
-  CHECK_THROWS_WITH(File::open(folder.path / "cut.h5"), Catch::Contains("truncated"));
+  fs::copy_file(folder / "a.h5", folder / "cut.h5");
+  fs::resize_file(folder / "cut.h5", 700);
+  CHECK_THROWS_WITH(File::open(folder / "cut.h5"), Catch::Contains("truncated"));
 }
 
 TEST_CASE("a file that cannot be written says why", "[io][hdf5]") {
-  const Folder folder;
-  CHECK_THROWS_WITH(File::create(folder.path / "no" / "a.h5"),
+  const test::TemporaryFolder folder;
+  CHECK_THROWS_WITH(File::create(folder / "no" / "a.h5"),
                     Catch::Contains("No such file or directory"));
-  CHECK_THROWS_AS(File::create(folder.path), core::OutputError);
-  { File::create(folder.path / "a.h5").write_dataset("x", {1}, std::vector<double>{1}); }
-  File file = File::open(folder.path / "a.h5");
+  CHECK_THROWS_AS(File::create(folder.path()), core::OutputError);
+  { File::create(folder / "a.h5").write_dataset("x", {1}, std::vector<double>{1}); }
+  File file = File::open(folder / "a.h5");
   CHECK_THROWS_WITH(file.set_attribute("status", "x"),
                     Catch::Contains("a.h5: cannot write the attribute \"status\""));
 }
 
 TEST_CASE("a file opened to write keeps what it holds", "[io][hdf5]") {
-  const Folder folder;
-  { File::create(folder.path / "a.h5").write_dataset("x", {1}, std::vector<double>{1}); }
+  const test::TemporaryFolder folder;
+  { File::create(folder / "a.h5").write_dataset("x", {1}, std::vector<double>{1}); }
   {
-    File file = File::open_to_write(folder.path / "a.h5");
+    File file = File::open_to_write(folder / "a.h5");
     file.dataset("x").write(std::vector<double>{2});
     file.write_dataset("y", std::string("new"));
     file.remove("y");
     file.close();
   }
-  const File file = File::open(folder.path / "a.h5");
+  const File file = File::open(folder / "a.h5");
   CHECK(file.dataset("x").read_numbers().values == std::vector<double>{2});
   CHECK(file.names() == std::vector<std::string>{"x"});
 }

@@ -10,7 +10,7 @@ using namespace settle::test;
 }  // namespace
 
 TEST_CASE("what a run records is read back to the bit", "[io][recorder]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const auto system = system::compile(small_circuit());
   io::RecordOptions options;
   options.variables = {"*", "hidden.rate"};
@@ -79,7 +79,7 @@ TEST_CASE("what a run records is read back to the bit", "[io][recorder]") {
 }
 
 TEST_CASE("a result holds the circuit that made it", "[io][recorder]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const auto system = system::compile(small_circuit());
   io::Recorder(folder / "run.h5", system, solver_options(1), {}, run_info());
   const io::ResultFile result(folder / "run.h5");
@@ -101,7 +101,7 @@ TEST_CASE("a result holds the circuit that made it", "[io][recorder]") {
 }
 
 TEST_CASE("weights too large to be dense are kept in their form", "[io][recorder]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   system::Circuit circuit = small_circuit();
   system::Weights::Sparse sparse(2, 3);
   sparse.insert(0, 1) = 7;
@@ -195,7 +195,7 @@ TEST_CASE("[record] is read with its positions", "[io][recorder]") {
 
 TEST_CASE("a trial that has left is NaN from then on, instantaneous nodes and rates too",
           "[io][recorder]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   system::Circuit circuit = small_circuit();
   circuit.nodes[0].transfer = core::transfer("relu");  // max(0, NaN) is 0
   const auto system = system::compile(circuit);
@@ -220,7 +220,7 @@ TEST_CASE("a trial that has left is NaN from then on, instantaneous nodes and ra
 
 TEST_CASE("a run longer than expected, or at the solver's steps, grows its file",
           "[io][recorder]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const auto system = system::compile(small_circuit());
   io::RecordOptions options;
   options.steps = GENERATE(true, false);
@@ -244,7 +244,7 @@ TEST_CASE("a run longer than expected, or at the solver's steps, grows its file"
 }
 
 TEST_CASE("the room that a short run leaves unused is given back", "[io][recorder]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const auto system = system::compile(small_circuit());
   io::RecordOptions options;
   options.interval = 0.01;
@@ -265,7 +265,7 @@ TEST_CASE("the room that a short run leaves unused is given back", "[io][recorde
 }
 
 TEST_CASE("the expected size is the size, and unknown for the solver's steps", "[io][recorder]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const auto system = system::compile(small_circuit());
   io::RecordOptions options;
   options.interval = 0.1;

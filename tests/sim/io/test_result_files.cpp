@@ -23,7 +23,7 @@ using namespace settle::test;
 
 TEST_CASE("a recorder that goes without finish() leaves an interrupted, readable file",
           "[io][recorder]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const auto system = system::compile(small_circuit());
   {
     io::Recorder recorder(folder / "run.h5", system, solver_options(100), {}, run_info());
@@ -40,7 +40,7 @@ TEST_CASE("a recorder that goes without finish() leaves an interrupted, readable
 
 TEST_CASE("a killed run leaves a file that opens, without a time after the last flush",
           "[io][recorder]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const auto system = system::compile(small_circuit());
   io::RecordOptions options;
   options.steps = GENERATE(false, true);
@@ -76,7 +76,7 @@ TEST_CASE("a killed run leaves a file that opens, without a time after the last 
 }
 
 TEST_CASE("a full disk is one error that says so, and nothing crashes", "[io][recorder]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const auto system = system::compile(small_circuit());
   const fs::path told = folder / "told.txt";
   const bool early = GENERATE(false, true);
@@ -135,7 +135,7 @@ TEST_CASE("a full disk is one error that says so, and nothing crashes", "[io][re
 }
 
 TEST_CASE("only a finished result is replaced without being asked", "[io][recorder]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const auto system = system::compile(small_circuit());
   const fs::path path = folder / "run.h5";
   const auto record = [&](bool overwrite, bool finish) {
@@ -169,12 +169,12 @@ TEST_CASE("only a finished result is replaced without being asked", "[io][record
 }
 
 TEST_CASE("a path that cannot be written is said so", "[io][recorder]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const auto system = system::compile(small_circuit());
   const auto at = [&](const fs::path& path) {
     return output_error([&] { io::Recorder(path, system, solver_options(1), {}, run_info()); });
   };
-  CHECK(contains(at(folder.path), "it is a folder"));
+  CHECK(contains(at(folder.path()), "it is a folder"));
   CHECK(contains(at(folder / "no/such/run.h5"), "there is no folder"));
   CHECK(contains(at("/dev/null"), "no regular file"));
 
@@ -190,12 +190,12 @@ TEST_CASE("a path that cannot be written is said so", "[io][recorder]") {
 }
 
 TEST_CASE("a file that is no result is refused by the reader", "[io][recorder]") {
-  const Folder folder;
+  const TemporaryFolder folder;
   const auto opens = [&](const fs::path& path) {
     return input_error([&] { io::ResultFile{path}; });
   };
   CHECK(contains(opens(folder / "none.h5"), "no such file"));
-  CHECK(contains(opens(folder.path), "a folder"));
+  CHECK(contains(opens(folder.path()), "a folder"));
   std::ofstream(folder / "notes.txt") << "my notes, which are longer than a superblock's signature";
   CHECK(contains(opens(folder / "notes.txt"), "HDF5"));
   io::h5::File::create(folder / "other.h5").close();

@@ -5,6 +5,7 @@
 
 #include "sim/io/checksum.hpp"
 #include "sim/io/toml.hpp"
+#include "tests/temporary_folder.hpp"
 
 namespace settle::io {
 namespace {
@@ -101,8 +102,8 @@ TEST_CASE("what is no TOML is an error with line and column", "[io][toml]") {
 
 TEST_CASE("a file that is missing, a folder or empty is told apart", "[io][toml]") {
   namespace fs = std::filesystem;
-  const fs::path folder = fs::temp_directory_path() / "settle_test_toml";
-  fs::create_directories(folder);
+  const test::TemporaryFolder temporary;
+  const fs::path& folder = temporary.path();
   std::ofstream(folder / "circuit.toml") << "a = 1\r\n# é\r\nb = 2\r\n";
   std::ofstream(folder / "empty.toml").flush();
   CHECK_THROWS_WITH(load(folder / "circiut.toml"),
@@ -114,7 +115,6 @@ TEST_CASE("a file that is missing, a folder or empty is told apart", "[io][toml]
   CHECK(file.text == "a = 1\r\n# é\r\nb = 2\r\n");
   CHECK(file.value.find("a")->integer() == 6);
   CHECK(file.value.find("b")->position.text() == (folder / "circuit.toml").string() + ":3:5");
-  fs::remove_all(folder);
 }
 
 TEST_CASE("an override sets a value and says where it stood", "[io][toml]") {

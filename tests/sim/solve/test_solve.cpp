@@ -5,11 +5,11 @@
 #include "tests/support.hpp"
 
 using namespace settle;
-using settle::test::Samples;
-using settle::test::Simulation;
 using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
+using settle::test::Samples;
+using settle::test::Simulation;
 using solve::Outcome;
 
 namespace {
@@ -25,13 +25,15 @@ std::string solver(const std::string& method, double duration, const std::string
 
 // ẋ = −x + s(t), one unit.
 std::string leaky(const std::string& signal) {
-  return "\n[[population]]\nname = \"x\"\nsize = 1\n[[source]]\nto = \"x\"\nsignal = " + signal + "\n";
+  return "\n[[population]]\nname = \"x\"\nsize = 1\n[[source]]\nto = \"x\"\nsignal = " + signal +
+         "\n";
 }
 
 // ẋ = rate · x.
 std::string growth(double rate, double initial) {
   return "\n[[population]]\nname = \"x\"\nsize = 1\ninitial = " + core::number_text(initial) +
-         "\n[[projection]]\nfrom = \"x\"\nto = \"x\"\nweights = " + core::number_text(1 + rate) + "\n";
+         "\n[[projection]]\nfrom = \"x\"\nto = \"x\"\nweights = " + core::number_text(1 + rate) +
+         "\n";
 }
 
 class StopsAfter final : public solve::Observer {
@@ -67,9 +69,10 @@ TEST_CASE("a step of a source is met exactly by every method") {
 
 TEST_CASE("a pulse train keeps the error at the tolerance") {
   // Without exact stops at the breakpoints the error would be a hundred times larger.
-  const std::string train = "{ kind = \"pulse\", at = 0.3, width = 0.2, period = 1.0, values = [5.0] }";
-  Simulation fine(solver("dopri5", 5.0) + leaky(train)), coarse(
-      "[solver]\nrtol = 1e-5\natol = 1e-8\nduration = 5.0\n" + leaky(train));
+  const std::string train =
+      "{ kind = \"pulse\", at = 0.3, width = 0.2, period = 1.0, values = [5.0] }";
+  Simulation fine(solver("dopri5", 5.0) + leaky(train)),
+      coarse("[solver]\nrtol = 1e-5\natol = 1e-8\nduration = 5.0\n" + leaky(train));
   const double exact = fine.run(5).final_state(0, 0), found = coarse.run(5).final_state(0, 0);
   CHECK(std::abs(found - exact) < 1e-5);
 }
@@ -90,8 +93,8 @@ TEST_CASE("samples at the solver's own steps are as many as the steps, or every 
     Simulation s(solver(name, 2.0) + leaky("{ kind = \"constant\", values = [1.0] }"));
     Samples all({.steps = true}), third({.steps = true, .every = 3});
     const MatrixXd x0 = s.system.initial_state();
-    const auto steps = static_cast<std::size_t>(
-        solve::solve(s.system, x0, s.config.solver, all).steps);
+    const auto steps =
+        static_cast<std::size_t>(solve::solve(s.system, x0, s.config.solver, all).steps);
     solve::solve(s.system, x0, s.config.solver, third);
     CHECK(all.times.size() == steps + 1);
     CHECK(third.times.size() == steps / 3 + 1 + (steps % 3 != 0));
@@ -110,10 +113,12 @@ TEST_CASE("watching a fixed-step run does not change it") {
 }
 
 TEST_CASE("a run settles when the residual stays below tolerance for the whole dwell") {
-  // residual e^{−t}/(1 − e^{−t}) relative to x = 1 − e^{−t} is below 1e-4 from t = 9.2103 + 1e-4 on.
-  Simulation s("[solver]\nrtol = 1e-7\natol = 1e-10\nmax_step = 0.01\nduration = 100.0\n"
-               "settled = { tolerance = 1e-4, dwell = 3.0 }\n" +
-               leaky("{ kind = \"constant\", values = [1.0] }"));
+  // residual e^{−t}/(1 − e^{−t}) relative to x = 1 − e^{−t} is below 1e-4 from t = 9.2103 + 1e-4
+  // on.
+  Simulation s(
+      "[solver]\nrtol = 1e-7\natol = 1e-10\nmax_step = 0.01\nduration = 100.0\n"
+      "settled = { tolerance = 1e-4, dwell = 3.0 }\n" +
+      leaky("{ kind = \"constant\", values = [1.0] }"));
   const auto summary = s.run();
   CHECK(summary.outcome() == Outcome::settled);
   CHECK(summary.trials[0].settled_at == Approx(9.2104).margin(0.011));  // one step
@@ -131,7 +136,8 @@ TEST_CASE("a source that has yet to change keeps a run from settling early") {
 
 TEST_CASE("settled.nodes restricts the criterion to the nodes that are named") {
   const std::string circuit =
-      "\n[[population]]\nname = \"fast\"\nsize = 1\nbias = 1.0\n[[population]]\nname = \"slow\"\nsize = 1\n"
+      "\n[[population]]\nname = \"fast\"\nsize = 1\nbias = 1.0\n[[population]]\nname = "
+      "\"slow\"\nsize = 1\n"
       "tau = 1000.0\nbias = 1.0\n";
   Simulation all("[solver]\nduration = 200.0\nsettled = {}\n" + circuit);
   Simulation fast("[solver]\nduration = 200.0\nsettled = { nodes = [\"fast\"] }\n" + circuit);
@@ -139,7 +145,8 @@ TEST_CASE("settled.nodes restricts the criterion to the nodes that are named") {
   const auto summary = fast.run();
   CHECK(summary.outcome() == Outcome::settled);
   CHECK(summary.t_end < 30);
-  CHECK_THROWS_AS(Simulation("[solver]\nsettled = { nodes = [\"fsat\"] }\n" + circuit).run(), core::InputError);
+  CHECK_THROWS_AS(Simulation("[solver]\nsettled = { nodes = [\"fsat\"] }\n" + circuit).run(),
+                  core::InputError);
 }
 
 TEST_CASE("every outcome is told from the others") {
@@ -148,27 +155,31 @@ TEST_CASE("every outcome is told from the others") {
     return s.run(duration).outcome();
   };
   const std::string rotation =
-      "\n[[population]]\nname = \"x\"\nsize = 2\ninitial = [1.0, 0.0]\n[[projection]]\nfrom = \"x\"\nto = \"x\"\n"
+      "\n[[population]]\nname = \"x\"\nsize = 2\ninitial = [1.0, 0.0]\n[[projection]]\nfrom = "
+      "\"x\"\nto = \"x\"\n"
       "weights = ";
   CHECK(outcome(leaky("{ kind = \"constant\", values = [1.0] }"), 100) == Outcome::settled);
-  CHECK(outcome(growth(0.05, 1), 200) == Outcome::diverged);          // a real pole
+  CHECK(outcome(growth(0.05, 1), 200) == Outcome::diverged);  // a real pole
   CHECK(outcome(rotation + "[[1.05, -1.0], [1.0, 1.05]]\n", 200) == Outcome::diverged);  // a pair
   CHECK(outcome(rotation + "[[1.0, -1.0], [1.0, 1.0]]\n", 200) == Outcome::oscillating);
-  CHECK(outcome(rotation + "[[0.99, -1.0], [1.0, 0.99]]\n", 200) == Outcome::not_settled);  // decays
-  CHECK(outcome(growth(-0.001, 1), 200) == Outcome::not_settled);     // slow
+  CHECK(outcome(rotation + "[[0.99, -1.0], [1.0, 0.99]]\n", 200) ==
+        Outcome::not_settled);                                     // decays
+  CHECK(outcome(growth(-0.001, 1), 200) == Outcome::not_settled);  // slow
   // A pure integrator drifts: it neither settles nor diverges.
   CHECK(outcome("\n[[population]]\nname = \"x\"\nsize = 1\nleak = 0.0\nbias = 0.1\n", 200) ==
         Outcome::not_settled);
 }
 
 TEST_CASE("a driven circuit that does not rest names the source that drives it") {
-  Simulation s("[solver]\nduration = 50.0\n" + leaky("{ kind = \"sine\", period = 5.0, values = [1.0] }"));
+  Simulation s("[solver]\nduration = 50.0\n" +
+               leaky("{ kind = \"sine\", period = 5.0, values = [1.0] }"));
   const auto summary = s.run();
   CHECK(summary.outcome() == Outcome::not_settled);
   CHECK(summary.trials[0].reason.find("source->x") != std::string::npos);
 }
 
-TEST_CASE("a trial that leaves the numbers is named with node, unit and time, and the others go on") {
+TEST_CASE(
+    "a trial that leaves the numbers is named with node, unit and time, and the others go on") {
   for (const auto& name : solve::methods().names()) {
     CAPTURE(name);
     // Unit 1 of trial 1 grows like e^{20t} beyond the limit; trial 0 rests at 0.
@@ -209,8 +220,9 @@ TEST_CASE("each budget ends a run as failed and says which it was") {
   CHECK(reason("max_steps = 100\n").find("max_steps") != std::string::npos);
   CHECK(reason("max_evaluations = 100\n").find("max_evaluations") != std::string::npos);
   CHECK(reason("max_wall_time = 0.05\n").find("max_wall_time") != std::string::npos);
-  Simulation s("[solver]\nduration = 100.0\nmax_rejections = 3\ninitial_step = 50.0\nrtol = 1e-10\n" +
-               leaky("{ kind = \"sine\", period = 0.1, values = [1.0] }"));
+  Simulation s(
+      "[solver]\nduration = 100.0\nmax_rejections = 3\ninitial_step = 50.0\nrtol = 1e-10\n" +
+      leaky("{ kind = \"sine\", period = 0.1, values = [1.0] }"));
   CHECK(s.run(100).reason.find("max_rejections") != std::string::npos);
 }
 
@@ -226,11 +238,14 @@ TEST_CASE("an observer can interrupt a run, and what was reached is kept") {
 }
 
 TEST_CASE("phases switch, hold and reset") {
-  // off: the bias-driven y feeds x only in the second phase; hold: y waits; reset: x starts again from 3.
+  // off: the bias-driven y feeds x only in the second phase; hold: y waits; reset: x starts again
+  // from 3.
   Simulation s(
       "[solver]\nrtol = 1e-9\natol = 1e-12\n[[population]]\nname = \"y\"\nsize = 1\nbias = 1.0\n"
-      "[[population]]\nname = \"x\"\nsize = 1\ninitial = 3.0\n[[projection]]\nfrom = \"y\"\nto = \"x\"\nweights = "
-      "2.0\n[[phase]]\nname = \"one\"\nduration = 5.0\noff = [\"y->x\"]\n[[phase]]\nname = \"two\"\nduration = "
+      "[[population]]\nname = \"x\"\nsize = 1\ninitial = 3.0\n[[projection]]\nfrom = \"y\"\nto = "
+      "\"x\"\nweights = "
+      "2.0\n[[phase]]\nname = \"one\"\nduration = 5.0\noff = [\"y->x\"]\n[[phase]]\nname = "
+      "\"two\"\nduration = "
       "1.0\nhold = [\"y\"]\nreset = [\"x\"]\n");
   const auto summary = s.run(1);
   const double y = 1 - std::exp(-5.0);
