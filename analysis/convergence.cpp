@@ -165,20 +165,44 @@ class DecayRate final : public Measure {
   }
 
  private:
+  using Bin = solve::ResidualHistory::Bin;
+
+  // ln of the residual against time.
+  struct Line {
+    double slope, worst;  // worst: the largest deviation
+  };
+  static Line line_through(const std::vector<Bin>& bins) {
+    double n = 0, st = 0, sy = 0, stt = 0, sty = 0;
+    for (const Bin& bin : bins) {
+      const double y = std::log(bin.value), t = bin.time - bins.front().time;
+      n += 1;
+      st += t;
+      sy += y;
+      stt += t * t;
+      sty += t * y;
+    }
+    Line line{(n * sty - st * sy) / (n * stt - st * st), 0};
+    const double offset = (sy - line.slope * st) / n;
+    for (const Bin& bin : bins)
+      line.worst = std::max(line.worst, std::abs(std::log(bin.value) - offset -
+                                                 line.slope * (bin.time - bins.front().time)));
+    return line;
+  }
+
   static double fit(const std::vector<solve::ResidualHistory::Bin>& all, double rtol,
                     std::string& reason) {
     // The last stretch in which the residual stands above the noise, and is within two decades of
-    // its end.
-    using Bin = solve::ResidualHistory::Bin;
+    // its end. Where it rings, it dips into the noise for less than eight bins.
     const auto is_noise = [&](const Bin& bin) { return bin.value <= 10 * rtol * bin.scale; };
-    std::size_t end = all.size();
-    while (end > 0 && is_noise(all[end - 1])) --end;
-    std::size_t begin = end;
-    while (begin > 0 && !is_noise(all[begin - 1]) &&
-           all[begin - 1].value <= 100 * all[end - 1].value)
-      --begin;
-    const std::vector<Bin> bins(all.begin() + static_cast<std::ptrdiff_t>(begin),
-                                all.begin() + static_cast<std::ptrdiff_t>(end));
+    std::vector<Bin> bins;
+    for (auto bin = all.rbegin(); bin != all.rend(); ++bin) {
+      if (is_noise(*bin)) continue;
+      if (!bins.empty() &&
+          (bin->value > 100 * bins.front().value || bins.back().index - bin->index > 8))
+        break;
+      bins.push_back(*bin);
+    }
+    std::reverse(bins.begin(), bins.end());
     if (bins.size() < 6) {
       reason = "too few steps above the solver's own error";
       return nan;
@@ -193,24 +217,20 @@ class DecayRate final : public Measure {
       reason = "the last two decades passed within a few steps";
       return nan;
     }
-    double n = 0, st = 0, sy = 0, stt = 0, sty = 0;
-    for (const Bin& bin : envelope) {
-      const double y = std::log(bin.value);
-      n += 1;
-      st += bin.time;
-      sy += y;
-      stt += bin.time * bin.time;
-      sty += bin.time * y;
+    // A mixture of modes is not one: both halves must agree, or else the later half alone is asked.
+    while (envelope.size() >= 8) {
+      const auto middle = envelope.begin() + static_cast<std::ptrdiff_t>(envelope.size() / 2);
+      const Line early = line_through({envelope.begin(), middle});
+      const Line late = line_through({middle, envelope.end()});
+      if (std::abs(early.slope - late.slope) <= 0.15 * std::abs(late.slope)) break;
+      envelope.erase(envelope.begin(), middle);
     }
-    const double slope = (n * sty - st * sy) / (n * stt - st * st);
-    const double offset = (sy - slope * st) / n;
-    double worst = 0;
-    for (const Bin& bin : envelope)
-      worst = std::max(worst, std::abs(std::log(bin.value) - offset - slope * bin.time));
-    if (worst > 1) {
+    const Line line = line_through(envelope);
+    if (line.worst > (envelope.size() < 8 ? 0.1 : 0.3)) {
       reason = "the residual does not fall like one exponential";
       return nan;
     }
+    const double slope = line.slope;
     if (-slope * (envelope.back().time - envelope.front().time) < 0.1) {
       reason = "the residual does not decay";
       return nan;

@@ -174,6 +174,9 @@ int program(int argc, const char* const* argv) {
               << "out of memory; expected a circuit, a number of trials or a "
                  "record that fits (see settle check)\n";
     return simulation_failed;
+  } catch (const std::exception& error) {
+    std::cerr << style.red("error: ") << error.what() << '\n';
+    return simulation_failed;
   }
 }
 

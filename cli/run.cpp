@@ -1,5 +1,6 @@
 #include <csignal>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "analysis/measure.hpp"
@@ -223,7 +224,7 @@ void print_trials(const SolveSummary& summary, const std::vector<analysis::Quant
 }
 
 void print_summary(const Prepared& ready, const SolveSummary& summary,
-                   const std::vector<analysis::Quantity>& quantities,
+                   const std::vector<analysis::Quantity>& quantities, std::size_t measured,
                    const std::filesystem::path& result, const Style& style) {
   const std::string& unit = ready.config.time_unit;
   print_outcome(ready, summary, style);
@@ -244,13 +245,20 @@ void print_summary(const Prepared& ready, const SolveSummary& summary,
   if (pole && frequency) {
     std::string text = "pole " + spread(*pole);
     if (pole->values.size() == 1 && std::isfinite(pole->values[0])) {
+      const double rate = pole->values[0];
+      const double rounding = 1e-9 / ready.system->tau().maxCoeff();
       if (frequency->values[0] > 0) text += " ± " + core::brief(frequency->values[0]) + "i";
-      if (pole->values[0] < 0)
-        text += ", time constant " + time_text(-1 / pole->values[0], unit);
-      else
-        text += pole->values[0] > 0 ? ", unstable" : ", neutral";
+      text += rate < -rounding  ? ", time constant " + time_text(-1 / rate, unit)
+              : rate > rounding ? ", unstable"
+                                : ", neutral: it only integrates";
     }
-    line("slowest mode", text + (text.rfind("pole none", 0) == 0 ? "" : " (Jacobian at the end)"));
+    const solve::PhaseResult& phase = summary.phases[measured];
+    const bool at_rest = std::all_of(phase.outcomes.begin(), phase.outcomes.end(),
+                                     [](Outcome o) { return o == Outcome::settled; });
+    const std::string where = summary.phases.size() > 1 ? "end of " + phase.name : "end";
+    if (text.rfind("pole none", 0) != 0)
+      text += " (Jacobian at the " + where + (at_rest ? ")" : ", which is no state of rest)");
+    line("slowest mode", text);
   }
   if (decay) {
     const std::string text = spread(*decay);
@@ -307,14 +315,19 @@ Json summary_json(const Prepared& ready, const SolveSummary& summary,
   return out;
 }
 
+std::filesystem::path result_of(const std::filesystem::path& file, const RunOptions& options) {
+  return options.output.empty() ? std::filesystem::path(file.stem().string() + ".h5")
+                                : options.output;
+}
+
 int run_file(const std::filesystem::path& file, const RunOptions& options, Json& all) {
   const Prepared ready = prepare(file, options.set);
-  const std::filesystem::path result =
-      options.output.empty() ? std::filesystem::path(file.stem().string() + ".h5") : options.output;
+  const std::filesystem::path result = result_of(file, options);
   check_is_not_input(result, file);
   const Style style(1);
   SolveSummary summary;
   std::vector<analysis::Quantity> quantities;
+  std::size_t measured = 0;  // the phase that the measures speak of
   bool rehearsed = false;
   {
     io::Recorder recorder(result, *ready.system, ready.config.solver, ready.config.record,
@@ -325,8 +338,8 @@ int run_file(const std::filesystem::path& file, const RunOptions& options, Json&
     summary =
         solve::solve(*ready.system, ready.system->initial_state(), ready.config.solver, watch);
     rehearsed = watch.rehearsed();
-    const analysis::Run run{*ready.system, ready.config.solver, summary,
-                            analysis::measured_phase(*ready.system, summary)};
+    measured = analysis::measured_phase(*ready.system, summary);
+    const analysis::Run run{*ready.system, ready.config.solver, summary, measured};
     quantities = analysis::measure(run);
     for (const auto& quantity : quantities) {
       recorder.add_measure(quantity.name, quantity.units, quantity.long_name, quantity.values,
@@ -337,7 +350,7 @@ int run_file(const std::filesystem::path& file, const RunOptions& options, Json&
   if (options.json)
     all.push_back(summary_json(ready, summary, quantities, result));
   else if (!options.quiet)
-    print_summary(ready, summary, quantities, result, style);
+    print_summary(ready, summary, quantities, measured, result, style);
   if (summary.status == SolveSummary::Status::interrupted) {
     if (rehearsed) {
       if (!options.quiet && !options.json)
@@ -368,6 +381,13 @@ int run(const RunOptions& options) {
     throw core::InputError(
         "-o", "one result file for " + std::to_string(options.files.size()) + " configurations",
         "no -o: each result is named after its configuration");
+  std::map<std::filesystem::path, std::filesystem::path> results;
+  for (const auto& file : options.files)
+    if (const auto [other, fresh] = results.emplace(result_of(file, options), file); !fresh)
+      throw core::InputError(
+          file.string(),
+          "the same result " + other->first.string() + " as that of " + other->second.string(),
+          "one command for each, with its own -o");
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is then an error of the write
   stop_signal = 0;
   Json all = Json::array();

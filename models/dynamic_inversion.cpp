@@ -268,8 +268,10 @@ Expansion DynamicInversion::expand_single_loop(const Place& place) const {
     std::vector<Init> factors;
     for (std::size_t k = 0; k < n; ++k)
       factors.push_back(feedback_of(feedback_[k], {path[n - 1 - k]}, 0, 1, place));
-    back.weights =
-        product_init(factors, {layers_.begin() + 1, layers_.end() - 1}, n % 2 == 1 ? 1.0 : -1.0);
+    // Each factor carries the minus where the error does not: one of them is to remain.
+    const bool minus_in_feedback = error_ == "measured - setpoint";
+    back.weights = product_init(factors, {layers_.begin() + 1, layers_.end() - 1},
+                                minus_in_feedback && n % 2 == 0 ? -1.0 : 1.0);
   } else {
     const Init standard =
         initialisation(error_ == "measured - setpoint" ? "negative_transpose" : "transpose");

@@ -18,7 +18,8 @@ namespace settle::models {
 ///
 ///     τ ẋ_1 = −x_1 + B u,   τ ẋ_k = −x_k + W_{k−1} φ(x_{k−1}),   e = W_N φ(x_N) − y_N
 ///
-///   with one B (n_1 × n_{N+1}), which for a list of N feedbacks is (−1)^{N−1} B_1 B_2 … B_N.
+///   with one B (n_1 × n_{N+1}), which for a list of N feedbacks is (−1)^{N−1} B_1 B_2 … B_N
+///   (B_1 B_2 … B_N where the error is setpoint − measured).
 ///
 /// The loop sees W φ(r) (`transfer`), W r (`linear`) or W φ′(a) ⊙ r (`linearised` at the activity
 /// a). The names are hidden_k and control_k, without a number where there is one.

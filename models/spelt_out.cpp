@@ -16,7 +16,10 @@ core::CustomForm list_form(std::vector<Spec>& target, const char* what) {
           [&target, what](const Value& value, const std::string& path) {
             if (!value.is_array())
               core::fail(value, path, value.describe(),
-                         std::string("tables headed [[") + what + "]]");
+                         std::string("tables headed [[") + what + "]]" +
+                             (value.is_table() ? "; what a model expands to is changed through "
+                                                 "[model], or in the file that settle show prints"
+                                               : ""));
             target.clear();
             for (std::size_t k = 0; k < value.array().size(); ++k) {
               const Value& item = value.array()[k];

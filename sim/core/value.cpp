@@ -40,19 +40,28 @@ std::vector<Step> split(std::string_view path) {
   }
 }
 
+// What an entry of a list of tables is called: its `name`, or the default one of a projection ("from->to")
+// and of a source ("source->to"); "" where it has none.
+std::string entry_name(const Value& entry) {
+  const auto text = [&](const char* key) {
+    const Value* value = entry.find(key);
+    return value && value->is_text() ? value->text() : std::string();
+  };
+  if (entry.find("name") || text("to").empty()) return text("name");
+  return (entry.find("from") ? text("from") : "source") + "->" + text("to");
+}
+
 std::vector<std::string> entry_names(const Value& array) {
   std::vector<std::string> names;
   for (const Value& entry : array.array())
-    if (const Value* name = entry.find("name"); name && name->is_text())
-      names.push_back(name->text());
+    if (const std::string name = entry_name(entry); !name.empty()) names.push_back(name);
   return names;
 }
 
-// The entry of an array that `key` names: by its `name`, else by its index.
+// The entry of an array that `key` names, else the one of that index.
 const Value* entry(const Value& array, const std::string& key) {
   for (const Value& item : array.array())
-    if (const Value* name = item.find("name"); name && name->is_text() && name->text() == key)
-      return &item;
+    if (entry_name(item) == key) return &item;
   std::size_t index = 0;
   const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), index);
   if (error == std::errc{} && end == key.data() + key.size() && index < array.array().size())

@@ -71,7 +71,7 @@ struct Member {
 };
 
 /// The value at a dotted path ("model.controller.gains.i"); an entry of an array of tables is
-/// addressed by its `name` or its 0-based index; a key with dots in it is quoted
+/// addressed by its `name` (or default name, "from->to") or its 0-based index; a key with dots in it is quoted
 /// ("rule.\"a.b\".leak"). nullptr where there is none.
 const Value* find_path(const Value& root, std::string_view path);
 

@@ -69,7 +69,10 @@ void RecordOptions::fields(core::Fields& f) {
             "what is recorded: nodes (\"hidden\", \"control.error\"), \"node.rate\", or globs of "
             "these; \"*\" is all states, controls and errors"},
            variables_form(*this));
-  f.custom({"interval", "time", "time between samples; \"steps\" records the solver's own steps"},
+  f.custom({"interval", "time",
+            "time between samples (a fixed-step run is sampled at its first step from each "
+            "multiple on); "
+            "\"steps\" records the solver's own steps"},
            interval_form(*this));
   f.custom({"every", "1", "with interval = \"steps\": every k-th step"}, every_form(*this));
 }

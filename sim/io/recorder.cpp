@@ -130,6 +130,7 @@ class Recorder::Impl {
     while (file_->exists(name) || (explained && file_->exists(name + "_reason")))
       name = "measured_" + name;
     guarded([&] {
+      cut();  // first, so that nothing stands behind what it gives back
       const Axis trial = {"trial", trials_};
       root_->put(name, {trial},
                  std::span(per_trial.data(), static_cast<std::size_t>(per_trial.size())),
@@ -336,7 +337,8 @@ class Recorder::Impl {
 
   void cut() {
     if (!pending_times_.empty()) flush();
-    resize(written_);
+    if (capacity_ != written_) resize(written_);
+    file_->flush();
   }
 
   // ---- The end ----
@@ -475,15 +477,22 @@ std::optional<std::size_t> expected_bytes(const system::OdeSystem& system,
   const system::Circuit& circuit = system.circuit();
   const Layout layout(circuit);
   const double trials = static_cast<double>(circuit.trials);
-  double row = 8;
-  for (const Variable& variable : layout.select(options))
-    row += 8 * trials *
-           static_cast<double>(circuit.nodes[static_cast<std::size_t>(variable.node)].size);
+  const std::vector<Variable> variables = layout.select(options);
   const std::optional<double> rows = expected_rows(circuit, solver, options);
   if (!rows) return std::nullopt;
-  constexpr double overhead = 64 * 1024;  // names, attributes, the configuration
-  const double bytes = *rows * row + circuit_bytes(circuit, layout) +
-                       8 * trials * static_cast<double>(system.dimension()) + overhead;
+  double bytes = 256 * 1024;  // names, attributes, the configuration, the measures
+  const auto add = [&](double row) {
+    // The last chunk is as large as the others, and each has its place in an index.
+    bytes += *rows * row * 1.02 + std::min(largest_chunk, std::max(least_chunk, *rows * row / 60));
+  };
+  add(8);
+  for (const Variable& variable : variables) {
+    add(8 * trials *
+        static_cast<double>(circuit.nodes[static_cast<std::size_t>(variable.node)].size));
+    bytes += 4096;
+  }
+  bytes += 1.1 * circuit_bytes(circuit, layout) +
+           8 * trials * static_cast<double>(system.dimension() + 16);
   return static_cast<std::size_t>(std::min(bytes, 1e18));
 }
 

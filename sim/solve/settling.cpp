@@ -15,7 +15,6 @@ struct Envelope {
   static constexpr int groups = 16, half = groups / 2;
   std::array<double, half> value{};  // largest in each; 0 where no step ended in it
   int turns = 0;
-  int filled = 0;
   double scale = 0;
 };
 
@@ -27,7 +26,6 @@ Envelope last_half(const std::vector<ResidualHistory::Bin>& bins) {
     const int group = static_cast<int>(Envelope::groups * (static_cast<double>(bin.index) / span));
     if (group < Envelope::half) continue;
     double& value = e.value[static_cast<std::size_t>(group - Envelope::half)];
-    if (value == 0) ++e.filled;
     value = std::max(value, bin.value);
     e.turns += bin.turns;
     e.scale = std::max(e.scale, bin.scale);
@@ -35,17 +33,23 @@ Envelope last_half(const std::vector<ResidualHistory::Bin>& bins) {
   return e;
 }
 
-// Growing throughout, by more than 10 % in all, and not about to level off: the last quarter's
-// growth of the logarithm is at least half of the one before.
+// Growing throughout, by more than 10 % in all, and not about to level off: the later half's growth of
+// the logarithm is at least half of the earlier one's. Stretches in which no step ended say nothing.
 bool grows(const Envelope& e) {
-  if (e.filled < Envelope::half) return false;
-  for (std::size_t i = 1; i < e.value.size(); ++i)
-    if (!(e.value[i] > e.value[i - 1])) return false;
-  const double first = std::log(e.value[3] / e.value[0]), last = std::log(e.value[7] / e.value[4]);
-  return std::log(e.value[7] / e.value[0]) > std::log(1.1) && last >= 0.5 * first;
+  std::vector<double> values;
+  for (const double value : e.value)
+    if (value > 0) values.push_back(value);
+  if (values.size() < 4) return false;
+  for (std::size_t i = 1; i < values.size(); ++i)
+    if (!(values[i] > values[i - 1])) return false;
+  const std::size_t middle = values.size() / 2;
+  const double first = std::log(values[middle] / values.front());
+  const double last = std::log(values.back() / values[middle]);
+  return first + last > std::log(1.1) && last >= 0.5 * first;
 }
 
-// Not decaying: the later half of it is at least 98 % of the earlier.
+// Not decaying: the later half of it is at least 98 % of the earlier, that is, within the error at
+// which an envelope can be read off steps of some eighty a period.
 bool persists(const Envelope& e) {
   const double early = *std::max_element(e.value.begin(), e.value.begin() + 4);
   const double late = *std::max_element(e.value.begin() + 4, e.value.end());
@@ -200,8 +204,13 @@ std::pair<Outcome, std::string> SettlingMonitor::classify(Index k,
                 ", for less than the dwell of " + core::brief(dwell_)};
   const Envelope envelope = last_half(trial.history.bins());
   const bool counts = trial.relative > 30 * rtol_;  // else it is the solver's own noise
-  if (counts && grows(envelope))
+  if (counts && grows(envelope)) {
+    if (system_.is_bounded())
+      return {Outcome::not_settled, residual +
+                                        ": still moving away from a state that is no stable "
+                                        "one; its saturation will bound it"};
     return {Outcome::diverged, residual + ": the rate of change grew throughout the last half"};
+  }
   if (const std::string source = system_.changing_source(last, t_); !source.empty())
     return {Outcome::not_settled, residual + ": driven by \"" + source + "\", which still changes"};
   if (counts && envelope.turns >= 3 && persists(envelope))

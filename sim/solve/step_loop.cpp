@@ -142,7 +142,7 @@ class StepLoop {
       std::pair<Outcome, std::string> outcome;
       if (problem_.has_left(k))
         outcome = {Outcome::diverged, trial.reason};
-      else if (failed && !monitor_.is_settled(k))
+      else if (failed)
         outcome = {Outcome::failed, summary_.reason};
       else if (interrupted && !monitor_.is_settled(k))
         outcome = {Outcome::not_settled, "interrupted"};

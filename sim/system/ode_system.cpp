@@ -179,6 +179,32 @@ bool OdeSystem::is_linear() const {
   });
 }
 
+bool OdeSystem::is_bounded() const {
+  for (const int i : dynamic_)
+    if ((circuit_.nodes[at(i)].leak.array() <= 0).any()) return false;
+  // What only unbounded transfers join must have no cycle: take away, again and again, the nodes that
+  // hear nothing of the rest.
+  std::vector<char> left(circuit_.nodes.size(), 1);
+  const auto is_unbounded = [&](const Edge& edge) {
+    const auto [low, high] = transfer_of(edge)->range();
+    return !std::isfinite(low) || !std::isfinite(high) || edge.receiver_slope;
+  };
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (std::size_t i = 0; i < left.size(); ++i) {
+      if (!left[i]) continue;
+      const bool hears = std::any_of(edges_into_[i].begin(), edges_into_[i].end(), [&](int k) {
+        const Edge& edge = circuit_.edges[at(k)];
+        return left[at(edge.from)] && is_unbounded(edge);
+      });
+      if (hears) continue;
+      left[i] = 0;
+      changed = true;
+    }
+  }
+  return std::find(left.begin(), left.end(), 1) == left.end();
+}
+
 std::pair<int, Index> OdeSystem::unit_of(Index row) const {
   for (const int i : dynamic_)
     if (row < offset(i) + circuit_.nodes[at(i)].size) return {i, row - offset(i)};

@@ -67,6 +67,9 @@ class OdeSystem {
   const VectorXd& tau() const { return tau_; }  ///< T's diagonal, n
   Index parameters() const;                     ///< stored numbers of all projections
   bool is_linear() const;                       ///< every φ that is used is the identity, no γ
+  /// Whether no state can grow without bound: every dynamic node has a leak, and no cycle of nodes
+  /// is without an edge whose φ is bounded.
+  bool is_bounded() const;
   /// The node and unit of a row of the state.
   std::pair<int, Index> unit_of(Index row) const;
   /// Whether a phase holds a node.

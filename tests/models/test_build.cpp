@@ -93,12 +93,28 @@ TEST_CASE("the update order is the paper's: controller then population, or up th
         std::vector<std::string>{"hidden_1", "hidden_2", "control"});
 }
 
-TEST_CASE("a single loop's list of feedbacks is their product with one minus sign left") {
-  Simulation s(model(
-      "layers = [6, 5, 4]\nscheme = \"single_loop\"\nfeedback = [{ init = \"negative_transpose\" "
-      "}, { init = \"negative_transpose\" }]\n"));
-  const MatrixXd a = s.weights("hidden_2->control") * s.weights("hidden_1->hidden_2");
-  CHECK(relative(s.weights("control->hidden_1"), -a.transpose()) < 1e-14);
+TEST_CASE("a single loop's list of feedbacks is their product with negative feedback left") {
+  for (const bool textbook : {false, true})
+    for (const std::string layers : {"[6, 5]", "[6, 5, 4]", "[6, 5, 4, 3]"}) {
+      const std::string one =
+          textbook ? "{ init = \"transpose\" }" : "{ init = \"negative_transpose\" }";
+      const auto n = static_cast<std::size_t>(std::count(layers.begin(), layers.end(), ','));
+      std::string list = one;
+      for (std::size_t k = 1; k < n; ++k) list += ", " + one;
+      CAPTURE(textbook, layers);
+      Simulation s(model("layers = " + layers + "\nscheme = \"single_loop\"\nfeedback = [" + list +
+                         "]\n[model.controller]\nerror = \"" +
+                         (textbook ? "setpoint - measured" : "measured - setpoint") + "\"\n"));
+      // A = W_N … W_1 along the path.
+      MatrixXd a = MatrixXd::Identity(6, 6);
+      const auto hidden = [&](std::size_t k) {
+        return n == 1 ? std::string("hidden") : "hidden_" + std::to_string(k);
+      };
+      for (std::size_t k = 1; k <= n; ++k)
+        a = s.weights(hidden(k) + "->" + (k < n ? hidden(k + 1) : "control")) * a;
+      const double sign = textbook ? 1 : -1;
+      CHECK(relative(s.weights("control->" + hidden(1)), sign * a.transpose()) < 1e-14);
+    }
 }
 
 TEST_CASE("a linear loop sees W r, a linearised one W phi'(a) r, whatever the transfer") {

@@ -129,6 +129,23 @@ TEST_CASE("the measured decay of a run is its slowest pole") {
   }
 }
 
+TEST_CASE("a mixture of modes has the decay of its slowest, or none that is measured") {
+  // e^{−t} and 0.02 e^{−0.1 t}: the slow one leads from t = 4 on.
+  for (const double duration : {10.0, 20.0, 40.0, 80.0}) {
+    Simulation s(
+        "[solver]\nrtol = 1e-8\natol = 1e-10\nduration = " + number(duration) +
+        "\n[[population]]\nname = \"x\"\nsize = 2\ntau = [1.0, 10.0]\ninitial = [1.0, 0.02]\n");
+    const auto summary = s.run(duration);
+    for (const auto& q : analysis::measure({s.system, s.config.solver, summary, 0})) {
+      if (q.name != "decay_rate") continue;
+      CAPTURE(duration, q.values[0], q.reasons[0]);
+      // Halves that agree to 15 % leave at most about that error.
+      CHECK((std::isnan(q.values[0]) || std::abs(q.values[0] / 0.1 - 1) < 0.2));
+      CHECK(std::isnan(q.values[0]) == !q.reasons[0].empty());
+    }
+  }
+}
+
 TEST_CASE("the single loop's gain limits without leak are 2, 8/9 and 0.5685") {
   // k σ² < tan(π/2N)/cos^N(π/2N), by bisection on the simulated outcome.
   const auto diverges = [](int populations, double gain) {

@@ -256,15 +256,16 @@ TEST_CASE("the room that a short run leaves unused is given back", "[io][recorde
     CHECK(fs::file_size(folder / "run.h5") > 70'000'000);
     Feed feed(system);
     for (int k = 0; k < 1000; ++k) feed(recorder, 0.01 * k);
+    recorder.add_measure("inversion_error", "1", "an error", VectorXd::Zero(2));
     recorder.finish(summary_of(system, 10));
   }
   CHECK(*expected > 75'000'000);
-  CHECK(*expected < 80'000'000);
+  CHECK(*expected < 90'000'000);
   CHECK(fs::file_size(folder / "run.h5") < 4'000'000);
   CHECK(io::ResultFile(folder / "run.h5").time().size() == 1000);
 }
 
-TEST_CASE("the expected size is the size, and unknown for the solver's steps", "[io][recorder]") {
+TEST_CASE("the expected size is an upper bound and near, and unknown for the solver's steps", "[io][recorder]") {
   const TemporaryFolder folder;
   const auto system = system::compile(small_circuit());
   io::RecordOptions options;
@@ -278,7 +279,8 @@ TEST_CASE("the expected size is the size, and unknown for the solver's steps", "
   const auto expected =
       static_cast<double>(*io::expected_bytes(system, solver_options(2000), options));
   const auto size = static_cast<double>(fs::file_size(folder / "run.h5"));
-  CHECK(size / expected == Approx(1).margin(0.3));  // indices of chunks and the last chunk's rest
+  CHECK(size <= expected);
+  CHECK(size > 0.6 * expected);  // the rest of the last chunks, indices, and what is rounded up
   options.steps = true;
   CHECK_FALSE(io::expected_bytes(system, solver_options(2000), options));
 }

@@ -165,6 +165,12 @@ TEST_CASE("every outcome is told from the others") {
   CHECK(outcome(rotation + "[[0.99, -1.0], [1.0, 0.99]]\n", 200) ==
         Outcome::not_settled);                                     // decays
   CHECK(outcome(growth(-0.001, 1), 200) == Outcome::not_settled);  // slow
+  // Growth that few steps saw is growth too, and growth that a saturation will end is none.
+  const std::string coarse = "rtol = 1e-4\natol = 1e-7\n";
+  CHECK(outcome(coarse + growth(0.01, 1), 300) == Outcome::diverged);
+  CHECK(outcome("\n[[population]]\nname = \"x\"\nsize = 1\ninitial = 1e-6\ntransfer = \"tanh\"\n"
+                "[[projection]]\nfrom = \"x\"\nto = \"x\"\nweights = 1.05\n",
+                200) == Outcome::not_settled);
   // A pure integrator drifts: it neither settles nor diverges.
   CHECK(outcome("\n[[population]]\nname = \"x\"\nsize = 1\nleak = 0.0\nbias = 0.1\n", 200) ==
         Outcome::not_settled);
@@ -224,6 +230,12 @@ TEST_CASE("each budget ends a run as failed and says which it was") {
       "[solver]\nduration = 100.0\nmax_rejections = 3\ninitial_step = 50.0\nrtol = 1e-10\n" +
       leaky("{ kind = \"sine\", period = 0.1, values = [1.0] }"));
   CHECK(s.run(100).reason.find("max_rejections") != std::string::npos);
+}
+
+TEST_CASE("a budget that runs out fails a run that has settled already, too") {
+  Simulation s("[solver]\nduration = 5000.0\nmax_step = 1.0\nmax_steps = 1000\n" +
+               leaky("{ kind = \"constant\", values = [1.0] }"));
+  CHECK(s.run(5000).outcome() == Outcome::failed);
 }
 
 TEST_CASE("an observer can interrupt a run, and what was reached is kept") {
