@@ -17,14 +17,16 @@ double round_step(double step) {
   return 10 * power;
 }
 
-// Where less than two powers of ten stand at a logarithmic axis: 1, 2 and 5 times them, or all
-// their multiples.
+// Where less than two powers of ten stand at a logarithmic axis: 1, 2 and 5 times them, and the
+// shorter the axis, the more of their multiples.
 std::string short_log_ticks(double bottom, double top) {
   std::string ticks;
   for (double power = std::floor(bottom); power <= top; ++power)
     for (int factor = 1; factor < 10; ++factor) {
       const double at = power + std::log10(factor);
-      const bool shown = top - bottom < 0.7 || factor == 1 || factor == 2 || factor == 5;
+      const double span = top - bottom;
+      const bool shown = span < 0.35 || factor == 1 || factor == 2 || factor == 5 ||
+                         (span < 0.8 && (factor == 3 || factor == 7));
       if (shown && at >= bottom && at <= top)
         ticks += (ticks.empty() ? "" : ", ") + script_number(std::pow(10, at));
     }
