@@ -265,7 +265,8 @@ TEST_CASE("the room that a short run leaves unused is given back", "[io][recorde
   CHECK(io::ResultFile(folder / "run.h5").time().size() == 1000);
 }
 
-TEST_CASE("the expected size is an upper bound and near, and unknown for the solver's steps", "[io][recorder]") {
+TEST_CASE("the expected size is an upper bound and near, and unknown for the solver's steps",
+          "[io][recorder]") {
   const TemporaryFolder folder;
   const auto system = system::compile(small_circuit());
   io::RecordOptions options;
