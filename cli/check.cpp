@@ -78,9 +78,8 @@ void print(const Prepared& ready, const Expectation& expected) {
   line("parameters", std::to_string(system.parameters()));
   words.clear();
   for (const auto& phase : system.circuit().phases) {
-    const double longest = phase.duration.value_or(ready.config.solver.duration);
-    const bool early =
-        phase.until_settled || (!phase.duration && ready.config.solver.ends_when_settled);
+    const double longest = solve::longest_duration(phase, ready.config.solver);
+    const bool early = solve::ends_when_settled(phase, ready.config.solver);
     words.push_back(phase.name + " (" + (early ? "until settled, at most " : "") +
                     core::brief(longest) + ")");
   }

@@ -165,33 +165,30 @@ struct SparseInit final : Member<SparseInit> {
   }
 };
 
-/// B = scale · Wᵀ; scale 1.
-struct TransposeInit final : Member<TransposeInit, RelativeInit> {
-  static constexpr const char* label = "transpose";
+/// B = sign · scale · Wᵀ; scale 1.
+struct ScaledTranspose : RelativeInit {
   double scale = 1;
 
   void fields(Fields& f) override {
     RelativeInit::fields(f);
     f.number({"scale", "1", "factor"}, scale, core::positive());
   }
-  Weights make(const InitContext& context) const override {
+  Weights scaled_transpose(const InitContext& context, double sign) const {
     const Weights transposed = forward(context).transposed();
-    return scale == 1 ? transposed : transposed.scaled(scale);
+    return sign * scale == 1 ? transposed : transposed.scaled(sign * scale);
   }
 };
 
-/// B = −scale · Wᵀ; scale 1. With it every loop of the canonical form is stable for a leak > 0.
-struct NegativeTransposeInit final : Member<NegativeTransposeInit, RelativeInit> {
-  static constexpr const char* label = "negative_transpose";
-  double scale = 1;
+/// B = scale · Wᵀ.
+struct TransposeInit final : Member<TransposeInit, ScaledTranspose> {
+  static constexpr const char* label = "transpose";
+  Weights make(const InitContext& context) const override { return scaled_transpose(context, 1); }
+};
 
-  void fields(Fields& f) override {
-    RelativeInit::fields(f);
-    f.number({"scale", "1", "factor"}, scale, core::positive());
-  }
-  Weights make(const InitContext& context) const override {
-    return forward(context).transposed().scaled(-scale);
-  }
+/// B = −scale · Wᵀ. With it every loop of the canonical form is stable for a leak > 0.
+struct NegativeTransposeInit final : Member<NegativeTransposeInit, ScaledTranspose> {
+  static constexpr const char* label = "negative_transpose";
+  Weights make(const InitContext& context) const override { return scaled_transpose(context, -1); }
 };
 
 /// B = −W⁺, minus the Moore–Penrose pseudoinverse.

@@ -164,12 +164,6 @@ class Cvode : public Method {
     check(CVodeGetDky(memory_.get(), std::clamp(t, old_t_, t_), 0, output_.get()), "CVodeGetDky");
   }
 
-  double next_step() const override {
-    double h = 0;
-    if (memory_) CVodeGetCurrentStep(memory_.get(), &h);
-    return h;
-  }
-
  private:
   void release() {
     memory_.reset();

@@ -115,8 +115,6 @@ class Method {
   virtual void accept(Problem& problem, double t, VectorXd& dxdt) = 0;
   /// The state at t within the last accepted step (methods with dense output).
   virtual void interpolate(double /*t*/, VectorXd& /*x*/) const {}
-  /// The step that the method would take next (Control::itself), 0 where unknown.
-  virtual double next_step() const { return 0; }
 
   virtual void fields(core::Fields&) {}  // all options stand in [solver]
 };

@@ -299,7 +299,6 @@ class BulirschStoer final : public Method {
   int order() const override { return 8; }  // varies from step to step
   bool has_dense_output() const override { return true; }
   const VectorXd& candidate() const override { return candidate_; }
-  double next_step() const override { return stepper_ ? stepper_->current_time_step() : 0; }
 
   void restart(Problem& problem, double t, const VectorXd& x, const VectorXd& dxdt,
                double step) override {

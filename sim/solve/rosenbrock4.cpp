@@ -3,7 +3,6 @@
 // A singular matrix ends in numbers that aren't finite, not in an exception.
 #define BOOST_UBLAS_NDEBUG 1
 
-#include <algorithm>
 #include <boost/numeric/odeint/stepper/rosenbrock4.hpp>
 #include <utility>
 

@@ -116,6 +116,13 @@ struct SolveSummary {
 SolveSummary solve(const system::OdeSystem& system, const MatrixXd& x0,
                    const SolverOptions& options, Observer& observer);
 
+/// How long a phase can last: its own duration, or else solver.duration.
+double longest_duration(const system::Phase& phase, const SolverOptions& options);
+
+/// Whether a phase ends when every trial has settled: where it says so, or where it has no duration
+/// and [solver.settled] is given.
+bool ends_when_settled(const system::Phase& phase, const SolverOptions& options);
+
 /// The latest time at which a run can end: the sum of its phases' longest durations.
 double longest_duration(const system::Circuit& circuit, const SolverOptions& options);
 

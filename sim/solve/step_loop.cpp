@@ -25,10 +25,6 @@ bool same_time(double a, double b) {
          std::abs(a - b) <= 1e-12 * std::max(std::abs(a), std::abs(b));
 }
 
-double phase_limit(const system::Phase& phase, const SolverOptions& options) {
-  return phase.duration.value_or(options.duration);
-}
-
 // The times k · interval at which samples are due.
 class SampleClock {
  public:
@@ -96,8 +92,8 @@ class StepLoop {
     const system::Phase& phase = system_.circuit().phases[at(p)];
     phase_ = p;
     in_phase_ = true;
-    const double begin = t_, end = begin + phase_limit(phase, options_);
-    const bool ends_early = phase.until_settled || (!phase.duration && options_.ends_when_settled);
+    const double begin = t_, end = begin + longest_duration(phase, options_);
+    const bool ends_early = ends_when_settled(phase, options_);
     summary_.phases.emplace_back();
     summary_.phases.back().name = phase.name;
     summary_.phases.back().start = summary_.phases.back().end = begin;
@@ -268,14 +264,11 @@ class StepLoop {
       const Attempt result = method_->attempt(problem_, h);
       count_rejections(result.rejections);
       if (!pair) {
-        if (!result.failure.empty()) {
-          if (leave_from_candidate()) return adaptive_step(end);
-          throw_failure(result.failure);
-        }
         if (leave_from_candidate()) {
           if (present() == 0) return t_;
           continue;
         }
+        if (!result.failure.empty()) throw_failure(result.failure);
         return result.step >= room * (1 - 1e-12) ? stop : t_ + result.step;
       }
       if (!result.failure.empty()) throw_failure(result.failure);
@@ -478,10 +471,19 @@ Outcome SolveSummary::outcome() const {
   return gravest;
 }
 
+double longest_duration(const system::Phase& phase, const SolverOptions& options) {
+  return phase.duration.value_or(options.duration);
+}
+
+bool ends_when_settled(const system::Phase& phase, const SolverOptions& options) {
+  return phase.until_settled || (!phase.duration && options.ends_when_settled);
+}
+
 double longest_duration(const system::Circuit& circuit, const SolverOptions& options) {
-  return std::accumulate(
-      circuit.phases.begin(), circuit.phases.end(), 0.0,
-      [&](double sum, const system::Phase& phase) { return sum + phase_limit(phase, options); });
+  return std::accumulate(circuit.phases.begin(), circuit.phases.end(), 0.0,
+                         [&](double sum, const system::Phase& phase) {
+                           return sum + longest_duration(phase, options);
+                         });
 }
 
 SolveSummary solve(const system::OdeSystem& system, const MatrixXd& x0,

@@ -1,7 +1,6 @@
 #include "tests/cli/mistakes.hpp"
 
 #include <catch2/catch.hpp>
-#include <fstream>
 #include <regex>
 #include <span>
 

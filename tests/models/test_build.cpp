@@ -2,6 +2,7 @@
 // circuit.
 #include <catch2/catch.hpp>
 
+#include "models/stabilise.hpp"
 #include "tests/support.hpp"
 
 using namespace settle;
@@ -139,6 +140,36 @@ TEST_CASE("a linear loop sees W r, a linearised one W phi'(a) r, whatever the tr
     const VectorXd rest = b * (w * b - 0.1 * MatrixXd::Identity(3, 3)).lu().solve(y);
     CHECK(relative(s.part("hidden", summary.final_state), rest) <
           1e-6);  // tolerance times condition
+  }
+}
+
+TEST_CASE("the matrix that SSA works on is the Jacobian of the loop that is built") {
+  for (const std::string gains :
+       {"{ i = 0.9 }", "{ p = 0.6, i = 0.9 }", "{ p = 0.6, i = 0.9, d = 0.3 }",
+        "{ p = 0.6, i = 0.0, d = 0.3 }"}) {
+    CAPTURE(gains);
+    Simulation s(
+        "[model]\nkind = \"dynamic_inversion\"\nlayers = [5, 3]\ntransfer = \"identity\"\ntau = "
+        "0.7\n"
+        "forward = { init = \"normal\", std = 0.5 }\nfeedback = { init = \"normal\", std = 0.5 }\n"
+        "setpoint = 0.1\n[model.controller]\nleak = 0.05\ntau = 1.3\nderivative_tau = 0.4\ngains "
+        "= " +
+        gains + "\n");
+    auto workspace = s.system.make_workspace();
+    s.system.begin({0, 0, 1}, workspace);
+    const MatrixXd j = s.system.jacobian(0, s.system.initial_state(), 0, workspace);
+    const auto& c = s.circuit().controllers[0];
+    const MatrixXd m =
+        models::loop_matrix(s.weights("hidden->control"), s.weights("control->hidden"),
+                            {.tau = 0.7,
+                             .controller_tau = c.tau,
+                             .derivative_tau = c.derivative_tau,
+                             .leak = c.leak,
+                             .p = c.gain_p,
+                             .i = c.gain_i,
+                             .d = c.gain_d});
+    REQUIRE(m.rows() == j.rows());
+    CHECK(relative(m, j) < 1e-14);  // sums of a few products
   }
 }
 
