@@ -130,15 +130,18 @@ class SlowestPole final : public Measure {
     run.system.begin(phase.segment, workspace);
     const auto n = static_cast<Index>(rows.size());
     if (n <= largest_dense)
-      return core::eigenvalues(run.system.jacobian(phase.end, x, trial, workspace)(rows, rows))[0];
+      return core::eigenvalues(
+          MatrixXd(run.system.jacobian(phase.end, x, trial, workspace)(rows, rows)))[0];
     MatrixXd v = MatrixXd::Zero(run.system.dimension(), 1), jv = v;
-    return core::rightmost_eigenvalue(
+    const auto found = core::rightmost_eigenvalues(
         [&](const double* in, double* out) {
           v(rows, 0) = Eigen::Map<const VectorXd>(in, n);
           run.system.jacobian_times(phase.end, x, trial, v, jv, workspace);
           Eigen::Map<VectorXd>(out, n) = jv(rows, 0);
         },
-        n);
+        n, 1);
+    if (!found) return std::nullopt;
+    return found->values[0];
   }
 };
 

@@ -1,12 +1,20 @@
 #include "sim/core/linalg.hpp"
 
+// LAPACKE's complex type is std::complex here.
+#include <complex>
+#define lapack_complex_float std::complex<float>
+#define lapack_complex_double std::complex<double>
+
 #include <Spectra/GenEigsSolver.h>
 #include <cblas.h>
 #include <lapacke.h>
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <stdexcept>
+#include <unsupported/Eigen/MatrixFunctions>
+#include <utility>
 #include <vector>
 
 #include "sim/core/random.hpp"
@@ -17,63 +25,119 @@ namespace {
 // OpenBLAS' bits depend on its number of threads.
 [[maybe_unused]] const bool one_thread = (openblas_set_num_threads(1), true);
 
-lapack_int size(Index n) { return static_cast<lapack_int>(n); }
+lapack_int lapack(Index n) { return static_cast<lapack_int>(n); }
+
+void check_converged(lapack_int info, Index n) {
+  if (info != 0)
+    throw std::runtime_error("the eigenvalues of a " + std::to_string(n) + " × " +
+                             std::to_string(n) + " matrix did not converge");
+}
+
+VectorXcd joined(const VectorXd& re, const VectorXd& im) {
+  return re + std::complex<double>(0, 1) * im;
+}
+
+std::vector<Index> rightmost_first(const VectorXcd& values) {
+  std::vector<Index> order(static_cast<std::size_t>(values.size()));
+  std::iota(order.begin(), order.end(), Index{0});
+  std::stable_sort(order.begin(), order.end(), [&](Index i, Index j) {
+    const auto p = values[i], q = values[j];
+    return p.real() != q.real() ? p.real() > q.real() : p.imag() > q.imag();
+  });
+  return order;
+}
 
 }  // namespace
 
-Eigen::VectorXcd eigenvalues(const MatrixXd& a) {
+VectorXcd eigenvalues(const MatrixXd& a) {
   const Index n = a.rows();
   if (n == 0) return {};
   MatrixXd work = a;
   VectorXd re(n), im(n);
-  if (LAPACKE_dgeev(LAPACK_COL_MAJOR, 'N', 'N', size(n), work.data(), size(n), re.data(), im.data(),
-                    nullptr, 1, nullptr, 1) != 0)
-    throw std::runtime_error("the eigenvalues of a " + std::to_string(n) + " × " +
-                             std::to_string(n) + " matrix did not converge");
-  std::vector<std::complex<double>> poles;
-  for (Index i = 0; i < n; ++i) poles.emplace_back(re[i], im[i]);
-  std::sort(poles.begin(), poles.end(), [](const auto& p, const auto& q) {
-    return p.real() != q.real() ? p.real() > q.real() : p.imag() > q.imag();
-  });
-  return Eigen::Map<Eigen::VectorXcd>(poles.data(), n);
+  check_converged(LAPACKE_dgeev(LAPACK_COL_MAJOR, 'N', 'N', lapack(n), work.data(), lapack(n),
+                                re.data(), im.data(), nullptr, 1, nullptr, 1),
+                  n);
+  const VectorXcd values = joined(re, im);
+  return values(rightmost_first(values));
 }
 
-std::optional<std::complex<double>> rightmost_eigenvalue(
-    const std::function<void(const double* x, double* y)>& product, Index n) {
+VectorXcd eigenvalues(const MatrixXcd& a) {
+  const Index n = a.rows();
+  if (n == 0) return {};
+  MatrixXcd work = a;
+  VectorXcd values(n);
+  check_converged(LAPACKE_zgeev(LAPACK_COL_MAJOR, 'N', 'N', lapack(n), work.data(), lapack(n),
+                                values.data(), nullptr, 1, nullptr, 1),
+                  n);
+  return values(rightmost_first(values));
+}
+
+EigenSystem eigen_system(const MatrixXd& a) {
+  const Index n = a.rows();
+  if (n == 0) return {};
+  MatrixXd work = a, left(n, n), right(n, n);
+  VectorXd re(n), im(n);
+  check_converged(
+      LAPACKE_dgeev(LAPACK_COL_MAJOR, 'V', 'V', lapack(n), work.data(), lapack(n), re.data(),
+                    im.data(), left.data(), lapack(n), right.data(), lapack(n)),
+      n);
+  // A conjugate pair's vectors stand as real and imaginary part in two columns.
+  const auto complex_columns = [&](const MatrixXd& v) {
+    MatrixXcd out = v.cast<std::complex<double>>();
+    const std::complex<double> i(0, 1);
+    for (Index k = 0; k + 1 < n; ++k) {
+      if (!(im[k] > 0)) continue;
+      out.col(k) = v.col(k) + i * v.col(k + 1);
+      out.col(k + 1) = out.col(k).conjugate();
+      ++k;
+    }
+    return out;
+  };
+  EigenSystem all{joined(re, im), complex_columns(right), complex_columns(left)};
+  const std::vector<Index> order = rightmost_first(all.values);
+  return {all.values(order), all.right(Eigen::all, order), all.left(Eigen::all, order)};
+}
+
+std::optional<EigenSystem> rightmost_eigenvalues(const Product& product, Index n, Index count) {
   struct Operator {
     using Scalar = double;
-    const std::function<void(const double*, double*)>& product;
+    const Product& product;
     Index n;
     Index rows() const { return n; }
     Index cols() const { return n; }
     void perform_op(const double* x, double* y) const { product(x, y); }
   } operation{product, n};
-  constexpr Index wanted =
-      3;  // a pair is never cut in two, and a close second doesn't slow the first
+  // Two more than asked for: a pair is never cut in two, and a close second doesn't slow the first.
+  const Index wanted = std::min(count + 2, n - 2);
   // A spectrum of many equal eigenvalues breaks the iteration down, and what it then calls
   // converged need not be an eigenvalue: each is checked against the product, and another start is
-  // tried.
-  for (std::uint64_t attempt = 0; attempt < 8; ++attempt) {
-    Spectra::GenEigsSolver<Operator> solver(operation, wanted, std::min<Index>(n, 40));
+  // tried where the first `count` are not.
+  for (std::uint64_t attempt = 0; attempt < 8 && wanted > 0; ++attempt) {
+    Spectra::GenEigsSolver<Operator> solver(operation, wanted,
+                                            std::min<Index>(n, std::max<Index>(40, 3 * wanted)));
     const RandomStream stream(attempt, "rightmost_eigenvalue");
     VectorXd start(n);
     for (Index i = 0; i < n; ++i) start[i] = stream.normal(static_cast<std::uint64_t>(i));
     solver.init(start.data());
     solver.compute(Spectra::SortRule::LargestReal, 200, 1e-8);
     if (solver.info() != Spectra::CompInfo::Successful) continue;
-    const Eigen::VectorXcd values = solver.eigenvalues();
-    const Eigen::MatrixXcd vectors = solver.eigenvectors();
-    Index best = 0;
-    for (Index k = 1; k < values.size(); ++k)
-      if (values[k].real() > values[best].real()) best = k;
-    const VectorXd re = vectors.col(best).real(), im = vectors.col(best).imag();
-    VectorXd a_re(n), a_im(n);
-    product(re.data(), a_re.data());
-    product(im.data(), a_im.data());
-    const std::complex<double> i(0, 1), value = values[best];
-    const double off = (a_re + i * a_im - value * vectors.col(best)).norm();
-    if (off <= 1e-6 * std::max(1.0, std::abs(value)) * vectors.col(best).norm())
-      return std::complex<double>(value.real(), std::abs(value.imag()));
+    EigenSystem found{solver.eigenvalues(), solver.eigenvectors(), {}};
+    std::vector<Index> order = rightmost_first(found.values);
+    const auto is_eigenvalue = [&](Index k) {
+      const VectorXd re = found.right.col(k).real(), im = found.right.col(k).imag();
+      VectorXd a_re(n), a_im(n);
+      product(re.data(), a_re.data());
+      product(im.data(), a_im.data());
+      const std::complex<double> i(0, 1), value = found.values[k];
+      const double off = (a_re + i * a_im - value * found.right.col(k)).norm();
+      return off <= 1e-6 * std::max(1.0, std::abs(value)) * found.right.col(k).norm();
+    };
+    auto keep = static_cast<std::size_t>(std::min<Index>(count, wanted));
+    if (keep > order.size()) continue;
+    if (keep < order.size() && found.values[order[keep - 1]].imag() > 0) ++keep;
+    order.resize(keep);
+    if (!std::all_of(order.begin(), order.end(), is_eigenvalue)) continue;
+    return EigenSystem{found.values(order), found.right(Eigen::all, order), {}};
   }
   return std::nullopt;
 }
@@ -83,13 +147,94 @@ double spectral_abscissa(const MatrixXd& a) {
   return eigenvalues(a)[0].real();
 }
 
+double numerical_abscissa(const MatrixXd& a) {
+  const Index n = a.rows();
+  if (n == 0) return -std::numeric_limits<double>::infinity();
+  MatrixXd symmetric = (a + a.transpose()) / 2;
+  VectorXd values(n);
+  check_converged(LAPACKE_dsyev(LAPACK_COL_MAJOR, 'N', 'U', lapack(n), symmetric.data(), lapack(n),
+                                values.data()),
+                  n);
+  return values[n - 1];
+}
+
+double spectral_norm(const MatrixXd& a) {
+  const Index m = a.rows(), n = a.cols();
+  if (m == 0 || n == 0) return 0;
+  MatrixXd work = a;
+  VectorXd s(std::min(m, n));
+  if (LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'N', lapack(m), lapack(n), work.data(), lapack(m), s.data(),
+                     nullptr, 1, nullptr, 1) != 0)
+    throw std::runtime_error("the singular values of a " + std::to_string(m) + " × " +
+                             std::to_string(n) + " matrix did not converge");
+  return s[0];
+}
+
+MatrixXd exponential(const MatrixXd& a) { return a.exp(); }
+
+Resolvent::Resolvent(const MatrixXd& a)
+    : u_(a.rows(), a.cols()), t_(a.cast<std::complex<double>>()) {
+  const Index n = a.rows();
+  if (n == 0) return;
+  VectorXcd values(n);
+  lapack_int selected = 0;
+  check_converged(LAPACKE_zgees(LAPACK_COL_MAJOR, 'V', 'N', nullptr, lapack(n), t_.data(),
+                                lapack(n), &selected, values.data(), u_.data(), lapack(n)),
+                  n);
+}
+
+MatrixXcd Resolvent::response(std::complex<double> z, const MatrixXcd& output,
+                              const MatrixXcd& input) const {
+  MatrixXcd shifted = -t_;
+  shifted.diagonal().array() += z;
+  return output * shifted.triangularView<Eigen::Upper>().solve(input);
+}
+
+double Resolvent::smallest_singular_value(std::complex<double> z) const {
+  const Index n = size();
+  if (n == 0) return std::numeric_limits<double>::infinity();
+  MatrixXcd shifted = -t_;
+  shifted.diagonal().array() += z;
+  if ((shifted.diagonal().array() == 0.0).any()) return 0;
+  const auto upper = shifted.triangularView<Eigen::Upper>();
+  // Lanczos on (SᴴS)⁻¹, whose largest eigenvalue is 1/σ². Fully orthogonalised: few steps are
+  // needed.
+  const Index most = std::min<Index>(n, 100);
+  MatrixXcd basis(n, most);
+  VectorXd alpha = VectorXd::Zero(most), beta = VectorXd::Zero(most);
+  const RandomStream stream(1, "smallest_singular_value");
+  VectorXcd v(n);
+  for (Index i = 0; i < n; ++i)
+    v[i] = {stream.normal(static_cast<std::uint64_t>(2 * i)),
+            stream.normal(static_cast<std::uint64_t>(2 * i + 1))};
+  v.normalize();
+  double largest = 0;
+  for (Index k = 0; k < most; ++k) {
+    basis.col(k) = v;
+    v = shifted.adjoint().triangularView<Eigen::Lower>().solve(v);
+    v = upper.solve(v);
+    if (!v.allFinite()) return 0;
+    alpha[k] = basis.col(k).dot(v).real();
+    for (int twice = 0; twice < 2; ++twice)
+      v -= basis.leftCols(k + 1) * (basis.leftCols(k + 1).adjoint() * v);
+    VectorXd diagonal = alpha.head(k + 1), below = beta.head(k + 1);
+    if (LAPACKE_dsterf(lapack(k + 1), diagonal.data(), below.data()) != 0) break;
+    const double before = std::exchange(largest, diagonal[k]);
+    beta[k] = v.norm();
+    const bool is_invariant = !(beta[k] > 1e-14 * largest);
+    if (is_invariant || (k > 2 && largest - before <= 1e-8 * largest)) break;
+    v /= beta[k];
+  }
+  return 1 / std::sqrt(largest);
+}
+
 SingularValues svd(const MatrixXd& a) {
   const Index m = a.rows(), n = a.cols(), k = std::min(m, n);
   SingularValues out{MatrixXd(m, k), VectorXd(k), MatrixXd(k, n)};
   if (k == 0) return out;
   MatrixXd work = a;
-  if (LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'S', size(m), size(n), work.data(), size(m), out.s.data(),
-                     out.u.data(), size(m), out.vt.data(), size(k)) != 0)
+  if (LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'S', lapack(m), lapack(n), work.data(), lapack(m),
+                     out.s.data(), out.u.data(), lapack(m), out.vt.data(), lapack(k)) != 0)
     throw std::runtime_error("the singular values of a " + std::to_string(m) + " × " +
                              std::to_string(n) + " matrix did not converge");
   return out;
@@ -110,9 +255,10 @@ MatrixXd orthonormalised(const MatrixXd& a) {
   const Index m = a.rows(), n = a.cols();
   MatrixXd q = a;
   VectorXd tau(n);
-  LAPACKE_dgeqrf(LAPACK_COL_MAJOR, size(m), size(n), q.data(), size(m), tau.data());
+  LAPACKE_dgeqrf(LAPACK_COL_MAJOR, lapack(m), lapack(n), q.data(), lapack(m), tau.data());
   const VectorXd r = q.diagonal();
-  LAPACKE_dorgqr(LAPACK_COL_MAJOR, size(m), size(n), size(n), q.data(), size(m), tau.data());
+  LAPACKE_dorgqr(LAPACK_COL_MAJOR, lapack(m), lapack(n), lapack(n), q.data(), lapack(m),
+                 tau.data());
   for (Index j = 0; j < n; ++j)
     if (r[j] < 0) q.col(j) = -q.col(j);
   return q;
@@ -122,15 +268,16 @@ std::optional<MatrixXd> solve_linear(const MatrixXd& a, const MatrixXd& b) {
   const Index n = a.rows();
   MatrixXd factors = a, x = b;
   std::vector<lapack_int> pivots(static_cast<std::size_t>(n));
-  const double norm = LAPACKE_dlange(LAPACK_COL_MAJOR, '1', size(n), size(n), a.data(), size(n));
-  if (LAPACKE_dgetrf(LAPACK_COL_MAJOR, size(n), size(n), factors.data(), size(n), pivots.data()) !=
-      0)
+  const double norm =
+      LAPACKE_dlange(LAPACK_COL_MAJOR, '1', lapack(n), lapack(n), a.data(), lapack(n));
+  if (LAPACKE_dgetrf(LAPACK_COL_MAJOR, lapack(n), lapack(n), factors.data(), lapack(n),
+                     pivots.data()) != 0)
     return std::nullopt;
   double reciprocal = 0;
-  LAPACKE_dgecon(LAPACK_COL_MAJOR, '1', size(n), factors.data(), size(n), norm, &reciprocal);
+  LAPACKE_dgecon(LAPACK_COL_MAJOR, '1', lapack(n), factors.data(), lapack(n), norm, &reciprocal);
   if (!(reciprocal > std::numeric_limits<double>::epsilon())) return std::nullopt;
-  LAPACKE_dgetrs(LAPACK_COL_MAJOR, 'N', size(n), size(b.cols()), factors.data(), size(n),
-                 pivots.data(), x.data(), size(n));
+  LAPACKE_dgetrs(LAPACK_COL_MAJOR, 'N', lapack(n), lapack(b.cols()), factors.data(), lapack(n),
+                 pivots.data(), x.data(), lapack(n));
   return x;
 }
 
@@ -139,14 +286,14 @@ std::optional<MatrixXd> solve_lyapunov(const MatrixXd& a, const MatrixXd& c) {
   MatrixXd t = a, u(n, n);
   VectorXd re(n), im(n);
   lapack_int selected = 0;
-  if (LAPACKE_dgees(LAPACK_COL_MAJOR, 'V', 'N', nullptr, size(n), t.data(), size(n), &selected,
-                    re.data(), im.data(), u.data(), size(n)) != 0)
+  if (LAPACKE_dgees(LAPACK_COL_MAJOR, 'V', 'N', nullptr, lapack(n), t.data(), lapack(n), &selected,
+                    re.data(), im.data(), u.data(), lapack(n)) != 0)
     return std::nullopt;
   MatrixXd y = u.transpose() * c * u;
   double scale = 1.0;
   // T Y + Y Tᵀ = scale · UᵀCU; a positive info says that close eigenvalues were perturbed.
-  if (LAPACKE_dtrsyl(LAPACK_COL_MAJOR, 'N', 'T', 1, size(n), size(n), t.data(), size(n), t.data(),
-                     size(n), y.data(), size(n), &scale) != 0)
+  if (LAPACKE_dtrsyl(LAPACK_COL_MAJOR, 'N', 'T', 1, lapack(n), lapack(n), t.data(), lapack(n),
+                     t.data(), lapack(n), y.data(), lapack(n), &scale) != 0)
     return std::nullopt;
   return u * y * u.transpose() / scale;
 }

@@ -9,22 +9,68 @@
 namespace settle::core {
 
 using Eigen::Index;
+using Eigen::MatrixXcd;
 using Eigen::MatrixXd;
+using Eigen::VectorXcd;
 using Eigen::VectorXd;
 
-/// Eigenvalues λ of a square real matrix, rightmost first (a conjugate pair: positive imaginary
-/// part first). LAPACK dgeev. @throws std::runtime_error  where the QR iteration does not converge
-Eigen::VectorXcd eigenvalues(const MatrixXd& a);
+/// Eigenvalues λ of a square matrix, rightmost first (of equal real part: the larger imaginary part
+/// first). LAPACK dgeev, zgeev.
+/// @throws std::runtime_error  where the QR iteration does not converge
+VectorXcd eigenvalues(const MatrixXd& a);
+VectorXcd eigenvalues(const MatrixXcd& a);
 
-/// The rightmost eigenvalue (imaginary part ≥ 0) of an n × n real matrix that is known by its
-/// product y = A x alone, by restarted Arnoldi iteration to a relative 1e-8, checked by its
-/// residual to 1e-6; nullopt where that does not converge. Deterministic: it starts from fixed
-/// vectors. Source: Spectra's GenEigsSolver.
-std::optional<std::complex<double>> rightmost_eigenvalue(
-    const std::function<void(const double* x, double* y)>& product, Index n);
+/// A = V diag(λ) V⁻¹: eigenvalues, rightmost first, with A V = V diag(λ) and Wᴴ A = diag(λ) Wᴴ.
+struct EigenSystem {
+  VectorXcd values;  ///< λ
+  MatrixXcd right;   ///< V, columns of norm 1
+  MatrixXcd left;    ///< W, columns of norm 1; empty where they were not computed
+};
+/// All of them. LAPACK dgeev. @throws std::runtime_error  where the iteration does not converge
+EigenSystem eigen_system(const MatrixXd& a);
+
+/// Product y = A x of a matrix that is known by it alone.
+using Product = std::function<void(const double* x, double* y)>;
+
+/// The `count` rightmost eigenvalues of an n × n real matrix (one more where a conjugate pair would
+/// be cut in two) with right eigenvectors, by restarted Arnoldi iteration to a relative 1e-8, each
+/// checked by its residual to 1e-6; nullopt where that does not converge. Deterministic: it starts
+/// from fixed vectors. Source: Spectra's GenEigsSolver.
+std::optional<EigenSystem> rightmost_eigenvalues(const Product& product, Index n, Index count);
 
 /// Spectral abscissa max Re λ(A); −∞ for an empty matrix.
 double spectral_abscissa(const MatrixXd& a);
+
+/// Numerical abscissa ω(A) = λ_max((A + Aᵀ)/2), the initial growth rate max d‖e^{At}‖/dt at t = 0;
+/// −∞ for an empty matrix. LAPACK dsyev.
+double numerical_abscissa(const MatrixXd& a);
+
+/// ‖A‖₂, the largest singular value; 0 for an empty matrix.
+double spectral_norm(const MatrixXd& a);
+
+/// e^A, by scaling and squaring of a Padé approximant. Source: Eigen's MatrixFunctions.
+MatrixXd exponential(const MatrixXd& a);
+
+/// The resolvent (z I − A)⁻¹ of a real n × n matrix at many z, from one complex Schur decomposition
+/// A = U T Uᴴ (LAPACK zgees): n² operations a right-hand side instead of n³.
+class Resolvent {
+ public:
+  /// @throws std::runtime_error  where the QR iteration does not converge
+  explicit Resolvent(const MatrixXd& a);
+
+  Index size() const { return t_.rows(); }
+  /// Uᴴ B and C U, for response().
+  MatrixXcd input(const MatrixXd& b) const { return u_.adjoint() * b; }
+  MatrixXcd output(const MatrixXd& c) const { return c * u_; }
+  /// C (z I − A)⁻¹ B, of what input() and output() gave; not finite where z is an eigenvalue.
+  MatrixXcd response(std::complex<double> z, const MatrixXcd& output, const MatrixXcd& input) const;
+  /// σ_min(z I − A) = 1/‖(z I − A)⁻¹‖₂ to a relative 1e-6, by Lanczos iteration on the inverse; 0
+  /// where z is an eigenvalue.
+  double smallest_singular_value(std::complex<double> z) const;
+
+ private:
+  MatrixXcd u_, t_;
+};
 
 struct SingularValues {
   MatrixXd u;   ///< m × k, k = min(m, n)

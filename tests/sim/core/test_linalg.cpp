@@ -1,4 +1,5 @@
 // Decompositions against their defining equations.
+#include <Eigen/Dense>
 #include <catch2/catch.hpp>
 
 #include "sim/core/linalg.hpp"
@@ -13,6 +14,12 @@ MatrixXd random_matrix(Index rows, Index cols, const char* name) {
   MatrixXd a(rows, cols);
   for (Index i = 0; i < a.size(); ++i) a.data()[i] = stream.normal(static_cast<std::uint64_t>(i));
   return a;
+}
+
+Product product_with(const MatrixXd& a) {
+  return [&a](const double* x, double* y) {
+    Eigen::Map<VectorXd>(y, a.rows()) = a * Eigen::Map<const VectorXd>(x, a.cols());
+  };
 }
 
 }  // namespace
@@ -56,18 +63,18 @@ TEST_CASE("the Lyapunov solution satisfies A X + X A^T = C, and a singular equat
   CHECK_FALSE(solve_lyapunov(MatrixXd::Zero(3, 3), MatrixXd::Identity(3, 3)).has_value());
 }
 
-TEST_CASE("the rightmost eigenvalue by products is the dense one") {
+TEST_CASE("the rightmost eigenvalues by products are the dense ones, no pair cut in two") {
   MatrixXd a = random_matrix(120, 120, "arnoldi") / 10;
   a(3, 3) += 3;
-  const auto dense = eigenvalues(a)[0];
-  const auto found = rightmost_eigenvalue(
-      [&](const double* x, double* y) {
-        Eigen::Map<VectorXd>(y, 120) = a * Eigen::Map<const VectorXd>(x, 120);
-      },
-      120);
+  const VectorXcd dense = eigenvalues(a);
+  const auto found = rightmost_eigenvalues(product_with(a), 120, 5);
   REQUIRE(found.has_value());
-  CHECK(found->real() == Approx(dense.real()).epsilon(1e-7));  // its tolerance is 1e-8
-  CHECK(std::abs(found->imag()) == Approx(std::abs(dense.imag())).margin(1e-7));
+  REQUIRE((found->values.size() == 5 || found->values.size() == 6));
+  for (Index k = 0; k < found->values.size(); ++k) {
+    CHECK(std::abs(found->values[k] - dense[k]) < 1e-7);  // its tolerance is 1e-8
+    const VectorXcd v = found->right.col(k);
+    CHECK((a * v - found->values[k] * v).norm() < 1e-6);
+  }
 }
 
 TEST_CASE("a spectrum of many equal eigenvalues does not fool the iteration") {
@@ -78,13 +85,52 @@ TEST_CASE("a spectrum of many equal eigenvalues does not fool the iteration") {
   m.topRightCorner(300, 500) = -w.transpose();
   m.bottomLeftCorner(500, 300) = w;
   m.bottomRightCorner(500, 500).diagonal().setConstant(-0.05);
-  const auto found = rightmost_eigenvalue(
-      [&](const double* x, double* y) {
-        Eigen::Map<VectorXd>(y, 800) = m * Eigen::Map<const VectorXd>(x, 800);
-      },
-      800);
+  const auto found = rightmost_eigenvalues(product_with(m), 800, 1);
   REQUIRE(found.has_value());
-  CHECK(found->real() == Approx(-0.05).epsilon(1e-6));
+  CHECK(found->values[0].real() == Approx(-0.05).epsilon(1e-6));
+}
+
+TEST_CASE("left and right eigenvectors diagonalise, also of complex pairs") {
+  const MatrixXd a = random_matrix(9, 9, "eigen_system");
+  const EigenSystem e = eigen_system(a);
+  const MatrixXcd d = e.values.asDiagonal();
+  const double small = 1e-12;  // ε‖A‖ times a condition number of some ten
+  CHECK((a * e.right - e.right * d).norm() < small);
+  CHECK((e.left.adjoint() * a - d * e.left.adjoint()).norm() < small);
+  CHECK((e.values - eigenvalues(a)).norm() < small);
+  for (Index k = 0; k < 9; ++k)
+    for (Index l = 0; l < 9; ++l) {
+      if (k != l) CHECK(std::abs(e.left.col(k).dot(e.right.col(l))) < small);
+    }
+}
+
+TEST_CASE("numerical abscissa, norm and exponential of a matrix that is known in closed form") {
+  MatrixXd a(2, 2);
+  a << -1, 10, 0, -2;
+  CHECK(numerical_abscissa(a) == Approx(-1.5 + std::sqrt(0.25 + 25)));
+  CHECK(spectral_norm(a) == Approx(std::sqrt((105 + std::sqrt(105.0 * 105 - 16)) / 2)));
+  const double t = 0.7, x = std::exp(-t), y = std::exp(-2 * t);
+  const MatrixXd e = exponential(a * t);
+  CHECK(e(0, 0) == Approx(x));
+  CHECK(e(0, 1) == Approx(10 * (x - y)));
+  CHECK(e(1, 1) == Approx(y));
+}
+
+TEST_CASE("the resolvent is the inverse, and its norm's inverse the smallest singular value") {
+  const MatrixXd a = random_matrix(40, 40, "resolvent") / 6;
+  const MatrixXd b = random_matrix(40, 3, "b"), c = random_matrix(2, 40, "c");
+  const Resolvent resolvent(a);
+  const MatrixXcd input = resolvent.input(b), output = resolvent.output(c);
+  for (const std::complex<double> z : {std::complex<double>(0, 1), {0.3, 0}, {-2, 5}, {1e3, 0}}) {
+    const MatrixXcd shifted = z * MatrixXcd::Identity(40, 40) - a;
+    const MatrixXcd direct = c * shifted.inverse() * b;
+    CHECK((resolvent.response(z, output, input) - direct).norm() < 1e-11 * direct.norm());
+    const double sigma = shifted.jacobiSvd().singularValues()[39];
+    CHECK(resolvent.smallest_singular_value(z) == Approx(sigma).epsilon(1e-6));
+  }
+  MatrixXd triangular = MatrixXd::Zero(3, 3);
+  triangular.diagonal() << -1, -2, -3;
+  CHECK(Resolvent(triangular).smallest_singular_value(-2) == 0);
 }
 
 TEST_CASE("random numbers depend on seed, name and index alone, and have their moments") {
