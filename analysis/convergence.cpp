@@ -63,17 +63,6 @@ class InversionError final : public Measure {
   }
 };
 
-// Rows of the state that the phase does not hold.
-std::vector<Index> moving_rows(const Run& run) {
-  std::vector<Index> rows;
-  for (const int node : run.system.dynamic_nodes()) {
-    if (run.system.is_held(run.phase_result().segment.phase, node)) continue;
-    const Index size = run.system.circuit().nodes[static_cast<std::size_t>(node)].size;
-    for (Index i = 0; i < size; ++i) rows.push_back(run.system.offset(node) + i);
-  }
-  return rows;
-}
-
 /// The rightmost eigenvalue s of the Jacobian at the end of the phase, over the states that move in
 /// it: perturbations of the end state decay no faster than e^{Re s t} in general.
 class SlowestPole final : public Measure {
@@ -86,7 +75,7 @@ class SlowestPole final : public Measure {
                                  phase.name);
     Quantity imaginary = quantity(run, "slowest_pole_angular_frequency", "1/time",
                                   "imaginary part of that eigenvalue (>= 0)");
-    const std::vector<Index> rows = moving_rows(run);
+    const std::vector<Index> rows = run.system.moving_rows(run.phase_result().segment);
     // Where the circuit is linear all trials have the same Jacobian.
     const Index distinct = is_linear(run) ? 1 : run.system.trials();
     std::vector<std::optional<std::complex<double>>> poles(static_cast<std::size_t>(distinct));

@@ -311,7 +311,7 @@ class Builder {
       if (circuit_.find(name) < 0 && meant.outgoing.empty()) unknown("off", name, true);
       phase.off.insert(phase.off.end(), meant.outgoing.begin(), meant.outgoing.end());
       if (is_controller(name))
-        phase.hold.insert(phase.hold.end(), meant.states.begin(), meant.states.end());
+        phase.paused.insert(phase.paused.end(), meant.states.begin(), meant.states.end());
     }
     const auto states = [&](const char* key, const std::vector<std::string>& names,
                             std::vector<int>& target) {

@@ -16,7 +16,7 @@ LIBRARIES = [  # what, its headers, where they may appear
     ("Odeint", r"boost/numeric/(odeint|ublas)\b.*", "sim/solve/"),
     ("SUNDIALS", r"(cvodes?|arkode|idas?|kinsol|nvector|sundials|sunmatrix|sunlinsol|sunnonlinsol|sunmemory)/.*",
      "sim/solve/"),
-    ("Eigen's decompositions", r"(unsupported/)?Eigen/(Dense|Eigen|Eigenvalues|SVD|QR|LU|Cholesky|MatrixFunctions)",
+    ("Eigen's decompositions", r"(unsupported/)?Eigen/(Dense|Eigen|Eigenvalues|SVD|QR|LU|Cholesky|MatrixFunctions|IterativeSolvers)",
      "sim/core/linalg.cpp"),
     ("LAPACK", r"(lapacke|cblas)(_.*)?\.h|openblas.*", "sim/core/linalg.cpp"),
 ]

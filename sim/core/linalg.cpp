@@ -9,15 +9,77 @@
 #include <cblas.h>
 #include <lapacke.h>
 
+#include <Eigen/SparseCore>
 #include <algorithm>
 #include <limits>
 #include <numeric>
 #include <stdexcept>
+#include <unsupported/Eigen/IterativeSolvers>
 #include <unsupported/Eigen/MatrixFunctions>
 #include <utility>
 #include <vector>
 
 #include "sim/core/random.hpp"
+
+namespace settle::core {
+namespace {
+class ProductMatrix;
+}
+}  // namespace settle::core
+
+template <>
+struct Eigen::internal::traits<settle::core::ProductMatrix>
+    : Eigen::internal::traits<Eigen::SparseMatrix<double>> {};
+
+namespace settle::core {
+namespace {
+
+// A matrix that is known by its product, for Eigen's iterative solvers.
+class ProductMatrix : public Eigen::EigenBase<ProductMatrix> {
+ public:
+  using Scalar = double;
+  using RealScalar = double;
+  using StorageIndex = int;
+  enum {
+    ColsAtCompileTime = Eigen::Dynamic,
+    MaxColsAtCompileTime = Eigen::Dynamic,
+    IsRowMajor = false
+  };
+
+  ProductMatrix(const Product& product, Index n) : product_(product), n_(n) {}
+  Index rows() const { return n_; }
+  Index cols() const { return n_; }
+  void multiply(const double* x, double* y) const { product_(x, y); }
+  template <class Rhs>
+  Eigen::Product<ProductMatrix, Rhs, Eigen::AliasFreeProduct> operator*(
+      const Eigen::MatrixBase<Rhs>& x) const {
+    return {*this, x.derived()};
+  }
+
+ private:
+  const settle::core::Product& product_;
+  Index n_;
+};
+
+}  // namespace
+}  // namespace settle::core
+
+template <class Rhs>
+struct Eigen::internal::generic_product_impl<settle::core::ProductMatrix, Rhs, Eigen::SparseShape,
+                                             Eigen::DenseShape, Eigen::GemvProduct>
+    : Eigen::internal::generic_product_impl_base<
+          settle::core::ProductMatrix, Rhs,
+          Eigen::internal::generic_product_impl<settle::core::ProductMatrix, Rhs>> {
+  using Scalar = double;
+  template <class Dest>
+  static void scaleAndAddTo(Dest& out, const settle::core::ProductMatrix& a, const Rhs& x,
+                            const double& factor) {
+    const Eigen::VectorXd in = x;
+    Eigen::VectorXd product(in.size());
+    a.multiply(in.data(), product.data());
+    out += factor * product;
+  }
+};
 
 namespace settle::core {
 namespace {
@@ -278,6 +340,18 @@ std::optional<MatrixXd> solve_linear(const MatrixXd& a, const MatrixXd& b) {
   if (!(reciprocal > std::numeric_limits<double>::epsilon())) return std::nullopt;
   LAPACKE_dgetrs(LAPACK_COL_MAJOR, 'N', lapack(n), lapack(b.cols()), factors.data(), lapack(n),
                  pivots.data(), x.data(), lapack(n));
+  return x;
+}
+
+std::optional<VectorXd> solve_linear(const Product& product, const VectorXd& b, double tolerance) {
+  const ProductMatrix a(product, b.size());
+  Eigen::GMRES<ProductMatrix, Eigen::IdentityPreconditioner> solver;
+  solver.set_restart(100);
+  solver.setMaxIterations(1000);
+  solver.setTolerance(tolerance);
+  solver.compute(a);
+  VectorXd x = solver.solve(b);
+  if (solver.info() != Eigen::Success || !x.allFinite()) return std::nullopt;
   return x;
 }
 

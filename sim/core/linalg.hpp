@@ -90,6 +90,10 @@ MatrixXd orthonormalised(const MatrixXd& a);
 /// x with A x = b, by LU with partial pivoting; nullopt where A is singular to working precision.
 std::optional<MatrixXd> solve_linear(const MatrixXd& a, const MatrixXd& b);
 
+/// x with ‖A x − b‖₂ ≤ tolerance · ‖b‖₂, of a matrix that is known by its product alone, by restarted
+/// GMRES; nullopt where that is not reached. Source: Eigen's GMRES.
+std::optional<VectorXd> solve_linear(const Product& product, const VectorXd& b, double tolerance);
+
 /// X with A X + X Aᵀ = C, by the real Schur form A = U T Uᵀ (Bartels–Stewart; LAPACK dgees,
 /// dtrsyl). nullopt where A and −A share an eigenvalue to working precision.
 std::optional<MatrixXd> solve_lyapunov(const MatrixXd& a, const MatrixXd& c);

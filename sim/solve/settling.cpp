@@ -140,7 +140,7 @@ void SettlingMonitor::begin_phase(int phase, double t) {
   ranges_.clear();
   Index rows = 0;
   for (const int i : system_.dynamic_nodes()) {
-    if (!counts_[at(i)] || system_.is_held(phase, i)) continue;
+    if (!counts_[at(i)] || system_.is_held({phase, t, t}, i)) continue;
     const Index size = system_.circuit().nodes[at(i)].size;
     ranges_.emplace_back(system_.offset(i), size);
     rows += size;

@@ -58,9 +58,10 @@ struct Phase {
   std::string name;
   std::optional<double> duration;
   bool until_settled = false;
-  std::vector<int> off;    ///< edges that carry nothing
-  std::vector<int> hold;   ///< dynamic nodes with ẋ = 0
-  std::vector<int> reset;  ///< dynamic nodes put back to their initial state as the phase begins
+  std::vector<int> off;     ///< edges that carry nothing
+  std::vector<int> paused;  ///< states of controllers that are off: ẋ = 0
+  std::vector<int> hold;    ///< dynamic nodes with ẋ = 0 while the phase lasts
+  std::vector<int> reset;   ///< dynamic nodes put back to their initial state as the phase begins
 };
 
 /// The nodes that stand for one controller, for those who show or measure it; −1 where not built.

@@ -211,9 +211,20 @@ std::pair<int, Index> OdeSystem::unit_of(Index row) const {
   return {-1, -1};
 }
 
-bool OdeSystem::is_held(int phase, int node) const {
-  const auto& hold = circuit_.phases[at(phase)].hold;
-  return std::find(hold.begin(), hold.end(), node) != hold.end();
+bool OdeSystem::is_held(const Segment& segment, int node) const {
+  const Phase& phase = circuit_.phases[at(segment.phase)];
+  const auto among = [&](const std::vector<int>& nodes) {
+    return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+  };
+  return among(phase.paused) || (!segment.released && among(phase.hold));
+}
+
+std::vector<Index> OdeSystem::moving_rows(const Segment& segment) const {
+  std::vector<Index> rows;
+  for (const int i : dynamic_)
+    if (!is_held(segment, i))
+      for (Index r = 0; r < circuit_.nodes[at(i)].size; ++r) rows.push_back(offset(i) + r);
+  return rows;
 }
 
 MatrixXd OdeSystem::initial_state() const {
@@ -278,8 +289,7 @@ void OdeSystem::begin(const Segment& segment, Workspace& w) const {
   const Phase& phase = circuit_.phases[at(segment.phase)];
   for (std::size_t k = 0; k < circuit_.edges.size(); ++k) w.edge_gains_[k] = circuit_.edges[k].gain;
   for (const int k : phase.off) w.edge_gains_[at(k)] = 0;
-  std::fill(w.held_.begin(), w.held_.end(), 0);
-  for (const int i : phase.hold) w.held_[at(i)] = 1;
+  for (const int i : dynamic_) w.held_[at(i)] = is_held(segment, i);
   for (std::size_t i = 0; i < circuit_.nodes.size(); ++i) {
     const Node& node = circuit_.nodes[i];
     const auto is_constant = [&](int k) {
@@ -430,77 +440,93 @@ MatrixXd OdeSystem::input(const std::vector<int>& edges, const std::vector<int>&
   return sum;
 }
 
-// Tangents of all nodes for a tangent of the state that stands in w.tangents_, where w.moves_; out
-// = J v. With seed ≥ 0 that node's tangent is the identity, which is not stored.
-void OdeSystem::run_tangent(double t, const ConstBlock& x, Index trial, int seed, bool with_time,
-                            Block out, Workspace& w) const {
-  evaluate(t, x, w, trial);
-  const Index columns = out.cols();
-  MatrixXd scratch(w.scratch_.rows(), columns);
-  const auto slope = [&](const core::Transfer& transfer, int node) {
-    VectorXd d(circuit_.nodes[at(node)].size);
-    transfer->slope(value(node, x, w, trial).col(0).data(), d.data(), d.size());
-    return d;
-  };
-  const auto add_to = [&](int i, Block sum) {
-    if (with_time)
-      for (const int k : sources_into_[at(i)])
-        if (const Source& source = circuit_.sources[at(k)]; source.profile)
-          add_columns(source.gain * source.profile->slope(t, w.segment_.begin), source.values,
-                      trial, sum);
-    for (const int k : edges_into_[at(i)]) {
-      const Edge& edge = circuit_.edges[at(k)];
-      const double g = w.edge_gains_[at(k)];
-      if (g == 0) continue;
-      // γ(x) ⊙ W (d φ′ ⊙ v_from)
-      if (w.moves_[at(edge.from)]) {
-        VectorXd d = slope(transfer_of(edge), edge.from);
-        if (edge.gate.size() > 0) d.array() *= edge.gate.col(column(edge.gate, trial)).array();
-        MatrixXd part;
-        if (edge.from == seed) {
-          part = g * (edge.weights->dense() * d.asDiagonal());
-        } else {
-          part.setZero(sum.rows(), columns);
-          edge.weights->multiply_add(g, d.asDiagonal() * w.tangents_[at(edge.from)], part, scratch);
-        }
-        if (edge.receiver_slope)
-          part = slope(circuit_.nodes[at(i)].transfer, i).asDiagonal() * part;
-        sum += part;
+// d ⊙ φ′(x_from), what one unit of the sender's tangent is multiplied with before W.
+VectorXd OdeSystem::edge_slope(const Edge& edge, const ConstBlock& x, Index trial,
+                               const Workspace& w) const {
+  VectorXd d(circuit_.nodes[at(edge.from)].size);
+  transfer_of(edge)->slope(value(edge.from, x, w, trial).col(0).data(), d.data(), d.size());
+  if (edge.gate.size() > 0) d.array() *= edge.gate.col(column(edge.gate, trial)).array();
+  return d;
+}
+
+// sum += what the tangents of all nodes add to that of one. With seed ≥ 0 that node's tangent is the
+// identity, which is not stored.
+void OdeSystem::add_tangent(int i, double t, const ConstBlock& x, Index trial, int seed,
+                            bool with_time, Block sum, Workspace& w) const {
+  const Node& node = circuit_.nodes[at(i)];
+  MatrixXd scratch(w.scratch_.rows(), sum.cols());
+  if (with_time)
+    for (const int k : sources_into_[at(i)])
+      if (const Source& source = circuit_.sources[at(k)]; source.profile)
+        add_columns(source.gain * source.profile->slope(t, w.segment_.begin), source.values, trial,
+                    sum);
+  for (const int k : edges_into_[at(i)]) {
+    const Edge& edge = circuit_.edges[at(k)];
+    const double g = w.edge_gains_[at(k)];
+    if (g == 0) continue;
+    const ConstBlock own = value(i, x, w, trial);
+    // γ(x) ⊙ W (d φ′ ⊙ v_from)
+    if (w.moves_[at(edge.from)]) {
+      const VectorXd d = edge_slope(edge, x, trial, w);
+      MatrixXd part;
+      if (edge.from == seed) {
+        part = g * (edge.weights->dense() * d.asDiagonal());
+      } else {
+        part.setZero(sum.rows(), sum.cols());
+        edge.weights->multiply_add(g, d.asDiagonal() * w.tangents_[at(edge.from)], part, scratch);
       }
-      // γ′(x) ⊙ W (d ⊙ φ) ⊙ v_to
-      if (edge.receiver_slope && w.moves_[at(i)]) {
-        MatrixXd product = MatrixXd::Zero(sum.rows(), 1);
-        MatrixXd one(w.scratch_.rows(), 1);
-        edge.weights->multiply_add(g, edge_input(k, x, w, trial), product, one);
-        VectorXd curvature(sum.rows());
-        circuit_.nodes[at(i)].transfer->curvature(value(i, x, w, trial).col(0).data(),
-                                                  curvature.data(), curvature.size());
-        const VectorXd factor = curvature.cwiseProduct(product.col(0));
-        if (i == seed)
-          sum.diagonal() += factor;
-        else
-          sum += factor.asDiagonal() * w.tangents_[at(i)];
+      if (edge.receiver_slope) {
+        VectorXd gamma(sum.rows());
+        node.transfer->slope(own.col(0).data(), gamma.data(), gamma.size());
+        part = gamma.asDiagonal() * part;
       }
+      sum += part;
     }
-  };
+    // γ′(x) ⊙ W (d ⊙ φ) ⊙ v_to
+    if (edge.receiver_slope && w.moves_[at(i)]) {
+      MatrixXd product = MatrixXd::Zero(sum.rows(), 1);
+      MatrixXd one(w.scratch_.rows(), 1);
+      edge.weights->multiply_add(g, edge_input(k, x, w, trial), product, one);
+      VectorXd curvature(sum.rows());
+      node.transfer->curvature(own.col(0).data(), curvature.data(), curvature.size());
+      const VectorXd factor = curvature.cwiseProduct(product.col(0));
+      if (i == seed)
+        sum.diagonal() += factor;
+      else
+        sum += factor.asDiagonal() * w.tangents_[at(i)];
+    }
+  }
+}
+
+// Tangents of the instantaneous nodes for one of the state that stands in w.tangents_, where
+// w.moves_; the seed may be one of them.
+void OdeSystem::run_value_tangents(double t, const ConstBlock& x, Index trial, int seed,
+                                   bool with_time, Index columns, Workspace& w) const {
+  evaluate(t, x, w, trial);
   for (const Operation& operation : values_) {
     if (operation.kind == Operation::rate) continue;
     const int i = operation.index;
     const auto& into = edges_into_[at(i)];
-    w.moves_[at(i)] = (with_time && !sources_into_[at(i)].empty()) ||
+    w.moves_[at(i)] = i == seed || (with_time && !sources_into_[at(i)].empty()) ||
                       std::any_of(into.begin(), into.end(), [&](int k) {
                         return w.moves_[at(circuit_.edges[at(k)].from)] != 0;
                       });
-    if (!w.moves_[at(i)]) continue;
+    if (!w.moves_[at(i)] || i == seed) continue;
     w.tangents_[at(i)].setZero(circuit_.nodes[at(i)].size, columns);
-    add_to(i, w.tangents_[at(i)]);
+    add_tangent(i, t, x, trial, seed, with_time, w.tangents_[at(i)], w);
   }
+}
+
+// out = J v for the tangent v of the state, or of the seed.
+void OdeSystem::run_tangent(double t, const ConstBlock& x, Index trial, int seed, bool with_time,
+                            Block out, Workspace& w) const {
+  run_value_tangents(t, x, trial, seed, with_time, out.cols(), w);
   out.setZero();
   for (const int i : dynamic_) {
     if (w.held_[at(i)]) continue;
     const Node& node = circuit_.nodes[at(i)];
     Block rows = out.middleRows(offset(i), node.size);
-    add_to(i, rows);
+    add_tangent(i, t, x, trial, seed, with_time, rows, w);
     if (i == seed)
       rows.diagonal() -= node.leak;
     else if (w.moves_[at(i)])
@@ -526,6 +552,52 @@ MatrixXd OdeSystem::jacobian(double t, const ConstBlock& x, Index trial, Workspa
                 w);
   }
   return j;
+}
+
+MatrixXd OdeSystem::input_jacobian(int node, double t, const ConstBlock& x, Index trial,
+                                   Workspace& w) const {
+  const Index size = circuit_.nodes[at(node)].size;
+  MatrixXd out = MatrixXd::Zero(dimension_, size);
+  if (offset(node) >= 0) {
+    if (!w.held_[at(node)])
+      out.middleRows(offset(node), size).diagonal() = circuit_.nodes[at(node)].tau.cwiseInverse();
+    return out;
+  }
+  for (const int i : dynamic_) w.moves_[at(i)] = 0;
+  run_tangent(t, x, trial, node, false, out, w);
+  return out;
+}
+
+MatrixXd OdeSystem::value_jacobian(int node, double t, const ConstBlock& x, Index trial,
+                                   Workspace& w) const {
+  const Index size = circuit_.nodes[at(node)].size;
+  MatrixXd out = MatrixXd::Zero(size, dimension_);
+  if (offset(node) >= 0) {
+    out.middleCols(offset(node), size).setIdentity();
+    return out;
+  }
+  for (const int seed : dynamic_) {
+    for (const int i : dynamic_) w.moves_[at(i)] = i == seed;
+    const Index columns = circuit_.nodes[at(seed)].size;
+    run_value_tangents(t, x, trial, seed, false, columns, w);
+    if (w.moves_[at(node)]) out.middleCols(offset(seed), columns) = w.tangents_[at(node)];
+  }
+  return out;
+}
+
+MatrixXd OdeSystem::edge_jacobian(int k, double t, const ConstBlock& x, Index trial,
+                                  Workspace& w) const {
+  const Edge& edge = circuit_.edges[at(k)];
+  evaluate(t, x, w, trial);
+  MatrixXd out =
+      w.edge_gains_[at(k)] * edge.weights->dense() * edge_slope(edge, x, trial, w).asDiagonal();
+  if (edge.receiver_slope) {
+    const Node& to = circuit_.nodes[at(edge.to)];
+    VectorXd gamma(to.size);
+    to.transfer->slope(value(edge.to, x, w, trial).col(0).data(), gamma.data(), gamma.size());
+    out = gamma.asDiagonal() * out;
+  }
+  return out;
 }
 
 VectorXd OdeSystem::time_derivative(double t, const ConstBlock& x, Index trial,

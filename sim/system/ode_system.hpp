@@ -13,6 +13,9 @@ struct Segment {
   int phase = 0;
   double begin = 0;
   double end = 0;
+  /// The phase's edges with none of its holds: what the circuit is at rest as a whole. (The phases
+  /// of a sequential run hold all loops but one.)
+  bool released = false;
 };
 
 /// The instantaneous nodes of a circuit, each after those that it hears.
@@ -72,8 +75,10 @@ class OdeSystem {
   bool is_bounded() const;
   /// The node and unit of a row of the state.
   std::pair<int, Index> unit_of(Index row) const;
-  /// Whether a phase holds a node.
-  bool is_held(int phase, int node) const;
+  /// Whether a node has ẋ = 0 in a segment because the phase holds or pauses it.
+  bool is_held(const Segment& segment, int node) const;
+  /// The rows of the state that are not held in a segment.
+  std::vector<Index> moving_rows(const Segment& segment) const;
 
   MatrixXd initial_state() const;  ///< n × trials
   /// The first breakpoint of any source after t; +∞ where there is none.
@@ -108,6 +113,16 @@ class OdeSystem {
                       Workspace& workspace) const;
   /// J itself, n × n.
   MatrixXd jacobian(double t, const ConstBlock& x, Index trial, Workspace& workspace) const;
+  /// ∂ẋ/∂v for an input v that is added to what a node hears, n × n_node.
+  MatrixXd input_jacobian(int node, double t, const ConstBlock& x, Index trial,
+                          Workspace& workspace) const;
+  /// ∂x_node/∂x, n_node × n: the value of a node by the states; rows of I for a dynamic node.
+  MatrixXd value_jacobian(int node, double t, const ConstBlock& x, Index trial,
+                          Workspace& workspace) const;
+  /// ∂(what an edge adds)/∂x_from = g γ(x_to) ⊙ W diag(d ⊙ φ′(x_from)), n_to × n_from; zero where the
+  /// phase switches the edge off.
+  MatrixXd edge_jacobian(int edge, double t, const ConstBlock& x, Index trial,
+                         Workspace& workspace) const;
   /// ∂ẋ/∂t at fixed x (n), from the sources' slopes; exact.
   VectorXd time_derivative(double t, const ConstBlock& x, Index trial, Workspace& workspace) const;
 
@@ -135,6 +150,12 @@ class OdeSystem {
                   Index first) const;
   ConstBlock edge_input(int edge, const ConstBlock& x, const Workspace& workspace,
                         Index first) const;
+  VectorXd edge_slope(const Edge& edge, const ConstBlock& x, Index trial,
+                      const Workspace& workspace) const;
+  void add_tangent(int node, double t, const ConstBlock& x, Index trial, int seed, bool with_time,
+                   Block sum, Workspace& workspace) const;
+  void run_value_tangents(double t, const ConstBlock& x, Index trial, int seed, bool with_time,
+                          Index columns, Workspace& workspace) const;
   void run_tangent(double t, const ConstBlock& x, Index trial, int seed, bool with_time, Block out,
                    Workspace& workspace) const;
   const core::Transfer& transfer_of(const Edge& edge) const;

@@ -53,6 +53,17 @@ TEST_CASE("the pseudoinverse satisfies the four Penrose conditions, also of a si
   CHECK((p * a - (p * a).transpose()).norm() < small);
 }
 
+TEST_CASE("a linear equation by products alone is solved to its tolerance") {
+  MatrixXd a = random_matrix(300, 300, "gmres") / 40;
+  a.diagonal().array() += 1;
+  const VectorXd b = random_matrix(300, 1, "b");
+  const auto x = solve_linear(product_with(a), b, 1e-10);
+  REQUIRE(x.has_value());
+  CHECK((a * *x - b).norm() <= 1.1e-10 * b.norm());
+  MatrixXd none = MatrixXd::Zero(3, 3);
+  CHECK_FALSE(solve_linear(product_with(none), VectorXd::Ones(3), 1e-10).has_value());
+}
+
 TEST_CASE("the Lyapunov solution satisfies A X + X A^T = C, and a singular equation has none") {
   MatrixXd a = random_matrix(8, 8, "lyapunov");
   a -= 6 * MatrixXd::Identity(8, 8);

@@ -68,7 +68,7 @@ inline system::Circuit small_circuit(Index trials = 2) {
                           .setpoint_sources = {},
                           .setpoint = y}};
   circuit.phases = {
-      {.name = "run", .duration = {}, .until_settled = false, .off = {}, .hold = {}, .reset = {}}};
+      {.name = "run", .duration = {}, .until_settled = false, .off = {}, .paused = {}, .hold = {}, .reset = {}}};
   circuit.trials = trials;
   return circuit;
 }

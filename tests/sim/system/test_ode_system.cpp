@@ -288,3 +288,84 @@ hold = ["high"]
   moved.middleRows(s.system.offset(s.circuit().find("pid.integral")), 3).array() += 1;
   CHECK(s.part("low", derivative(s, moved, w)) == s.part("low", still));
 }
+
+TEST_CASE("the Jacobian is that without an edge plus input, edge and value Jacobian multiplied") {
+  Simulation s(everything("tanh"));
+  const MatrixXd x = random_state(s.system.dimension(), 1, "x");
+  auto w = s.system.make_workspace();
+  s.system.begin({0, 0, 0.5}, w);
+  const MatrixXd whole = s.system.jacobian(0.3, x, 0, w);
+  int edges = 0;
+  for (std::size_t k = 0; k < s.circuit().edges.size(); ++k) {
+    const system::Edge& edge = s.circuit().edges[k];
+    // Where one of these is off, what an edge with γ or the tanh of "sum" stands at is another place.
+    const bool moves_the_slope = edge.receiver_slope || edge.name.find("dfc") != std::string::npos;
+    if (moves_the_slope || edge.name == "high->sum") continue;
+    system::Circuit cut = s.circuit();
+    cut.phases[0].off = {static_cast<int>(k)};
+    const system::OdeSystem without(cut);
+    auto v = without.make_workspace();
+    without.begin({0, 0, 0.5}, v);
+    const int e = static_cast<int>(k);
+    const MatrixXd product = s.system.input_jacobian(edge.to, 0.3, x, 0, w) *
+                             s.system.edge_jacobian(e, 0.3, x, 0, w) *
+                             s.system.value_jacobian(edge.from, 0.3, x, 0, w);
+    CAPTURE(edge.name);
+    CHECK(product.norm() > 0);
+    // Rounding of numbers of order one.
+    CHECK((without.jacobian(0.3, x, 0, v) + product - whole).norm() < 1e-12);
+    CHECK(without.edge_jacobian(e, 0.3, x, 0, v).norm() == 0);
+    ++edges;
+  }
+  CHECK(edges == 10);
+}
+
+TEST_CASE("the input Jacobian is what a small constant drive does, to dynamic nodes and others") {
+  Simulation s(everything("tanh"));
+  const MatrixXd x = random_state(s.system.dimension(), 1, "x");
+  auto w = s.system.make_workspace();
+  s.system.begin({0, 0, 0.5}, w);
+  for (const std::string name : {"low", "sum", "pid.error", "dfc"}) {
+    const int node = s.circuit().find(name);
+    const MatrixXd jacobian = s.system.input_jacobian(node, 0.3, x, 0, w);
+    const double h = 1e-6;
+    for (Index unit = 0; unit < jacobian.cols(); ++unit) {
+      const auto driven = [&](double drive) {
+        system::Circuit circuit = s.circuit();
+        system::Node& n = circuit.nodes[static_cast<std::size_t>(node)];
+        if (n.constant.size() == 0) n.constant = MatrixXd::Zero(n.size, 1);
+        n.constant.row(unit).array() += drive;
+        const system::OdeSystem other(circuit);
+        auto v = other.make_workspace();
+        other.begin({0, 0, 0.5}, v);
+        MatrixXd out(x.rows(), 1);
+        other.derivative(0.3, x, out, v);
+        return out;
+      };
+      const MatrixXd difference = (driven(h) - driven(-h)) / (2 * h);
+      // Rounding over h, and h² of the third derivative.
+      CHECK((difference - jacobian.col(unit)).norm() < 1e-8);
+    }
+  }
+}
+
+TEST_CASE("a released segment lets what is held move, but not a controller that is off") {
+  Simulation s(everything("tanh") + R"(
+[[phase]]
+name = "quiet"
+duration = 1.0
+off = ["pid"]
+hold = ["high"]
+)");
+  const int high = s.circuit().find("high"), integral = s.circuit().find("pid.integral");
+  CHECK(s.system.is_held({0, 0, 1}, high));
+  CHECK_FALSE(s.system.is_held({0, 0, 1, true}, high));
+  CHECK(s.system.is_held({0, 0, 1, true}, integral));
+  auto w = s.system.make_workspace();
+  s.system.begin({0, 0, 1, true}, w);
+  const MatrixXd rate = derivative(s, random_state(s.system.dimension(), 1, "x"), w);
+  CHECK(s.part("high", rate).norm() > 0);
+  CHECK(s.part("pid.integral", rate).norm() == 0);
+  const auto moving = static_cast<Index>(s.system.moving_rows({0, 0, 1, true}).size());
+  CHECK(moving == s.system.dimension() - 2 * 3);  // without the pid's ξ and f
+}

@@ -1,0 +1,196 @@
+#include "sim/solve/equilibrium.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+#include "sim/core/linalg.hpp"
+#include "sim/core/value.hpp"
+
+namespace settle::solve {
+namespace {
+
+using core::brief;
+
+constexpr double epsilon = std::numeric_limits<double>::epsilon();
+constexpr double runaway = 1e10;     // times the size of what drives the circuit: no state of rest
+constexpr double same_place = 1e-6;  // relative distance below which two equilibria are one
+
+double largest(const VectorXd& v) { return v.size() == 0 ? 0 : v.cwiseAbs().maxCoeff(); }
+
+bool is_same(const VectorXd& a, const VectorXd& b) {
+  return largest(a - b) <= same_place * std::max({largest(a), largest(b), 1e-12});
+}
+
+class Search {
+ public:
+  Search(const RestProblem& problem, const EquilibriumOptions& options, const VectorXd& start)
+      : problem_(problem),
+        options_(options),
+        system_(problem.system),
+        workspace_(system_.make_workspace()),
+        rows_(system_.moving_rows(problem.segment)),
+        x_(start) {
+    system_.begin(problem.segment, workspace_);
+    VectorXd at_zero = x_;
+    at_zero(rows_).setZero();
+    scale_ = std::max(largest(force(at_zero)), largest(start(rows_)));
+    if (!(scale_ > 0)) scale_ = 1;
+  }
+
+  Equilibrium run(const std::vector<VectorXd>& known) {
+    Equilibrium out;
+    out.reason = descend(known, out);
+    out.converged = out.reason.empty();
+    out.x = x_;
+    return out;
+  }
+
+ private:
+  // F = T ẋ over what moves.
+  VectorXd force(const VectorXd& x) {
+    MatrixXd rate(x.size(), 1);
+    system_.derivative(problem_.t, x, rate, workspace_, problem_.trial);
+    return system_.tau()(rows_).cwiseProduct(rate.col(0)(rows_));
+  }
+
+  // −J_F⁻¹ F
+  std::optional<VectorXd> newton_step(const VectorXd& f) {
+    const auto n = static_cast<Index>(rows_.size());
+    const VectorXd tau = system_.tau()(rows_);
+    if (n > options_.dense_limit) {
+      MatrixXd v = MatrixXd::Zero(system_.dimension(), 1), jv = v;
+      sizes_.reset();
+      return core::solve_linear(
+          [&](const double* in, double* out) {
+            v(rows_, 0) = Eigen::Map<const VectorXd>(in, n);
+            system_.jacobian_times(problem_.t, x_, problem_.trial, v, jv, workspace_);
+            Eigen::Map<VectorXd>(out, n) = tau.cwiseProduct(jv(rows_, 0));
+          },
+          -f, 1e-10);
+    }
+    const MatrixXd j = tau.asDiagonal() *
+                       system_.jacobian(problem_.t, x_, problem_.trial, workspace_)(rows_, rows_);
+    if (!j.allFinite()) return std::nullopt;
+    sizes_ = j.cwiseAbs() * x_(rows_).cwiseAbs();
+    if (const auto step = core::solve_linear(j, -f)) return step->col(0);
+    return core::pseudoinverse(j) * -f;
+  }
+
+  // The deflation operator's factor μ and its gradient's product with the step, over μ.
+  static std::pair<double, double> deflation(const VectorXd& x, const VectorXd& step,
+                                             const std::vector<VectorXd>& known) {
+    double factor = 1, slope = 0;
+    for (const VectorXd& other : known) {
+      const double square = (x - other).squaredNorm();
+      const double own = 1 / square + 1;
+      factor *= own;
+      slope += -2 / (square * square) * (x - other).dot(step) / own;
+    }
+    return {factor, slope};
+  }
+
+  // What rounding leaves of F where it is zero.
+  double rounding() const {
+    const double terms = sizes_ ? largest(*sizes_) : largest(x_(rows_));
+    return 64 * epsilon * (terms + scale_);
+  }
+
+  // Until F, deflated by what is known, is zero; returns why it is not, or "".
+  std::string descend(const std::vector<VectorXd>& known, Equilibrium& out) {
+    VectorXd f = force(x_);
+    std::vector<VectorXd> others;
+    for (const VectorXd& other : known) others.push_back(other(rows_));
+    for (; out.iterations <= options_.iterations; ++out.iterations) {
+      out.residual = largest(f);
+      if (!f.allFinite()) return "the rate of change is not finite on the way";
+      const std::optional<VectorXd> step = newton_step(f);
+      if (!step || !step->allFinite()) return "no Newton step: the Jacobian is singular";
+      out.step = largest(*step) / std::max(largest(x_(rows_)), epsilon * scale_);
+      const bool is_short = out.step <= options_.tolerance;
+      if ((is_short && out.residual <= 1e-8 * scale_ + rounding()) || out.residual == 0) {
+        // One more full step, where it is an improvement.
+        VectorXd x = x_;
+        x(rows_) += *step;
+        const VectorXd after = force(x);
+        if (largest(after) < out.residual) {
+          x_ = x;
+          out.residual = largest(after);
+        }
+        return "";
+      }
+      const VectorXd here = x_(rows_);
+      for (const VectorXd& other : others)
+        if (is_same(here, other)) return "it came to a known equilibrium";
+      const auto [factor, slope] = deflation(here, *step, others);
+      // Newton's step of the deflated F is the plain one times 1/(1 − ∇μ·δ/μ).
+      VectorXd direction = *step / (1 - slope);
+      if (!direction.allFinite()) direction = *step;
+      const double before = factor * f.norm();
+      double length = 1;
+      VectorXd x = x_, after;
+      for (;; length /= 2) {
+        x(rows_) = here + length * direction;
+        after = force(x);
+        const double merit = deflation(x(rows_), direction, others).first * after.norm();
+        if (merit <= (1 - 1e-4 * length) * before) break;
+        if (length < 1e-9)
+          return "the line search found no smaller residual than " + brief(out.residual) +
+                 " after " + std::to_string(out.iterations) + " Newton steps";
+      }
+      x_ = x;
+      f = after;
+      if (largest(x_(rows_)) > runaway * scale_)
+        return "the search ran away, to |x| > " + brief(runaway * scale_) + ", with residual " +
+               brief(largest(f)) + ": nothing pulls back there";
+    }
+    return "no convergence in " + std::to_string(options_.iterations) +
+           " Newton steps, at residual " + brief(out.residual);
+  }
+
+  const RestProblem& problem_;
+  const EquilibriumOptions& options_;
+  const system::OdeSystem& system_;
+  system::Workspace workspace_;
+  std::vector<Index> rows_;  // that move
+  VectorXd x_;
+  double scale_ = 1;               // of what drives the circuit
+  std::optional<VectorXd> sizes_;  // |J_F| |x|, the size of F's terms
+};
+
+}  // namespace
+
+Equilibrium find_equilibrium(const RestProblem& problem, const VectorXd& start,
+                             const std::vector<VectorXd>& known,
+                             const EquilibriumOptions& options) {
+  if (!start.allFinite()) {
+    Equilibrium none;
+    none.x = start;
+    none.reason = "the start is not finite";
+    none.residual = none.step = std::numeric_limits<double>::quiet_NaN();
+    return none;
+  }
+  return Search(problem, options, start).run(known);
+}
+
+std::vector<Equilibrium> find_equilibria(const RestProblem& problem,
+                                         const std::vector<VectorXd>& starts, std::size_t most,
+                                         const EquilibriumOptions& options) {
+  std::vector<Equilibrium> found;
+  std::vector<VectorXd> known;
+  for (const VectorXd& start : starts)
+    while (found.size() < most) {
+      Equilibrium next = find_equilibrium(problem, start, known, options);
+      const bool is_new =
+          next.converged && std::none_of(known.begin(), known.end(), [&](const VectorXd& other) {
+            return is_same(next.x, other);
+          });
+      if (!is_new) break;
+      known.push_back(next.x);
+      found.push_back(std::move(next));
+    }
+  return found;
+}
+
+}  // namespace settle::solve
