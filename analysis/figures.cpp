@@ -296,9 +296,9 @@ class Figure {
   }
 
   std::optional<double> settled_at() const {
-    const io::Measure* measure = result_.measure("settled_at");
+    const core::Quantity* measure = result_.measure("settled_at");
     if (!measure || static_cast<Index>(trial_) >= measure->values.size()) return std::nullopt;
-    const double at = measure->values[static_cast<Index>(trial_)];
+    const double at = measure->values(0, static_cast<Index>(trial_));
     if (!std::isfinite(at) ||
         (trial_ < result_.outcomes().size() && result_.outcomes()[trial_] != "settled"))
       return std::nullopt;

@@ -244,6 +244,18 @@ void Shelf::put_scale(const std::string& dimension, const std::vector<std::strin
   add_scale(dimension, std::move(dataset));
 }
 
+void Shelf::put_scale(const std::string& dimension, std::span<const double> numbers,
+                      const std::string& units, const std::string& long_name) {
+  h5::Dataset dataset = group_.write_dataset(dimension, {numbers.size()}, numbers);
+  describe(dataset, {}, units, long_name);
+  add_scale(dimension, std::move(dataset));
+}
+
+bool Shelf::has_scale(const std::string& dimension, std::uint64_t size) const {
+  const auto found = scales_.find(dimension);
+  return found != scales_.end() && found->second.shape() == h5::Shape{size};
+}
+
 void Shelf::add_scale(const std::string& dimension, h5::Dataset scale) {
   scale.make_scale(dimension);
   scales_.emplace(dimension, std::move(scale));

@@ -101,9 +101,13 @@ class Shelf {
   /// An empty dataset of doubles that may be written in blocks.
   h5::Dataset make(const std::string& name, const std::vector<Axis>& axes, const std::string& units,
                    const std::string& long_name, h5::DatasetOptions options = {});
-  /// A dimension whose coordinate is texts.
+  /// A dimension whose coordinate is texts, or numbers.
   void put_scale(const std::string& dimension, const std::vector<std::string>& texts,
                  const std::string& long_name);
+  void put_scale(const std::string& dimension, std::span<const double> numbers,
+                 const std::string& units, const std::string& long_name);
+  /// Whether there is a scale of that dimension and size already.
+  bool has_scale(const std::string& dimension, std::uint64_t size) const;
   /// Makes `scale` the coordinate of `dimension`.
   void add_scale(const std::string& dimension, h5::Dataset scale);
   /// The scale of a dimension, made where there is none yet.

@@ -8,6 +8,7 @@
 #include "sim/io/circuit_group.hpp"
 #include "sim/io/hdf5.hpp"
 #include "sim/io/layout.hpp"
+#include "sim/io/quantities.hpp"
 #include "sim/io/result_path.hpp"
 
 namespace settle::io {
@@ -122,20 +123,11 @@ class Recorder::Impl {
       guarded([&] { flush(); });
   }
 
-  void add_measure(std::string name, const std::string& units, const std::string& long_name,
-                   const VectorXd& per_trial, const std::vector<std::string>& reasons) {
+  void add_measure(const core::Quantity& quantity) {
     if (!is_open()) return;
-    const bool explained = std::any_of(reasons.begin(), reasons.end(),
-                                       [](const std::string& text) { return !text.empty(); });
-    while (file_->exists(name) || (explained && file_->exists(name + "_reason")))
-      name = "measured_" + name;
     guarded([&] {
       cut();  // first, so that nothing stands behind what it gives back
-      const Axis trial = {"trial", trials_};
-      root_->put(name, {trial},
-                 std::span(per_trial.data(), static_cast<std::size_t>(per_trial.size())),
-                 units_text(units), long_name);
-      if (explained) root_->put(name + "_reason", {trial}, reasons, "why " + name + " is missing");
+      write_quantity(*root_, quantity, time_unit_);
     });
   }
 
@@ -463,11 +455,7 @@ bool Recorder::step(const solve::Progress&) {
   return true;
 }
 
-void Recorder::add_measure(const std::string& name, const std::string& units,
-                           const std::string& long_name, const VectorXd& per_trial,
-                           const std::vector<std::string>& reasons) {
-  impl_->add_measure(name, units, long_name, per_trial, reasons);
-}
+void Recorder::add_measure(const core::Quantity& quantity) { impl_->add_measure(quantity); }
 
 void Recorder::finish(const solve::SolveSummary& summary) { impl_->finish(summary); }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/core/quantity.hpp"
 #include "sim/io/provenance.hpp"
 #include "sim/io/record_options.hpp"
 #include "sim/solve/options.hpp"
@@ -42,11 +43,8 @@ class Recorder final : public solve::Observer {
   /// Moves rows to the file about once a second. Never interrupts the run.
   bool step(const solve::Progress&) override;
 
-  /// A number per trial that was measured after the run, before finish(). Where it does not exist
-  /// it is NaN, and `reasons` (one a trial, or none) says why. Where a trajectory has taken the
-  /// name, it is called measured_NAME.
-  void add_measure(const std::string& name, const std::string& units, const std::string& long_name,
-                   const system::VectorXd& per_trial, const std::vector<std::string>& reasons = {});
+  /// What was measured after the run, before finish(), as write_quantity() writes it.
+  void add_measure(const core::Quantity& quantity);
   /// Writes outcome, phases and final state, cuts the trajectories to their length and closes the
   /// file.
   void finish(const solve::SolveSummary& summary);

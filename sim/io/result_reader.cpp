@@ -7,6 +7,7 @@
 
 #include "sim/core/error.hpp"
 #include "sim/io/layout.hpp"
+#include "sim/io/quantities.hpp"
 
 namespace settle::io {
 namespace {
@@ -82,7 +83,6 @@ VariableInfo ResultFile::describe(const h5::Dataset& dataset, const std::string&
 }
 
 void ResultFile::list_variables() {
-  const std::vector<std::string> per_trial = {"trial"};
   if (file_.is_dataset("trial")) trials_ = file_.dataset("trial").shape().at(0);
   for (const std::string& name : file_.names()) {
     if (!file_.is_dataset(name)) continue;
@@ -90,18 +90,8 @@ void ResultFile::list_variables() {
     VariableInfo info = describe(dataset, name);
     if (info.dimensions.size() == 3 && info.dimensions[0] == "time" && dataset.is_number()) {
       trajectories_.push_back(std::move(info));
-    } else if (info.dimensions == per_trial && name != "trial" && dataset.is_number() &&
-               !dataset.has_attribute("flag_values")) {
-      const std::vector<double> values = dataset.read_numbers().values;
-      Measure measure{
-          .name = name,
-          .units = info.units,
-          .long_name = info.long_name,
-          .values = Eigen::Map<const VectorXd>(values.data(), static_cast<Index>(values.size())),
-          .reasons = {}};
-      if (file_.is_dataset(name + "_reason"))
-        measure.reasons = file_.dataset(name + "_reason").read_texts();
-      measures_.push_back(std::move(measure));
+    } else if (std::optional<core::Quantity> quantity = read_quantity(file_, name)) {
+      measures_.push_back(std::move(*quantity));
     }
   }
   if (file_.is_dataset("outcome")) outcomes_ = flags("outcome");
@@ -205,9 +195,9 @@ MatrixXd ResultFile::final_state(const std::string& node) const {
   return by_rows(numbers, static_cast<Index>(numbers.shape[0])).transpose();
 }
 
-const Measure* ResultFile::measure(const std::string& name) const {
+const core::Quantity* ResultFile::measure(const std::string& name) const {
   const auto found = std::find_if(measures_.begin(), measures_.end(),
-                                  [&](const Measure& measure) { return measure.name == name; });
+                                  [&](const auto& measure) { return measure.name == name; });
   return found == measures_.end() ? nullptr : &*found;
 }
 

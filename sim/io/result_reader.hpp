@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/core/quantity.hpp"
 #include "sim/io/hdf5.hpp"
 
 namespace settle::io {
@@ -26,15 +27,6 @@ struct PhaseInfo {
   double start = 0;
   double end = 0;
   std::vector<std::string> outcomes;  ///< per trial
-};
-
-/// A number per trial that was measured after the run.
-struct Measure {
-  std::string name;
-  std::string units;
-  std::string long_name;
-  Eigen::VectorXd values;            ///< per trial, NaN where there is none
-  std::vector<std::string> reasons;  ///< why, per trial; empty where every number exists
 };
 
 /// A result of settle. Rows whose time is missing (of a run that was killed) are never given out.
@@ -78,11 +70,11 @@ class ResultFile {
   /// Names of outcomes, and why, per trial; empty where the run did not end.
   const std::vector<std::string>& outcomes() const { return outcomes_; }
   const std::vector<std::string>& outcome_reasons() const { return outcome_reasons_; }
-  /// Every number per trial, in the order of the file: settled_at, final_residual, and what was
-  /// measured.
-  const std::vector<Measure>& measures() const { return measures_; }
-  /// The measure of that name, or nullptr.
-  const Measure* measure(const std::string& name) const;
+  /// Everything per trial, in the order of the file: outcome, settled_at, final_residual, and what
+  /// was measured.
+  const std::vector<core::Quantity>& measures() const { return measures_; }
+  /// The quantity of that name, or nullptr.
+  const core::Quantity* measure(const std::string& name) const;
 
   /// The file itself, for what has no place above (/circuit).
   const h5::File& file() const { return file_; }
@@ -102,7 +94,7 @@ class ResultFile {
   std::vector<PhaseInfo> phases_;
   std::vector<std::string> outcomes_;
   std::vector<std::string> outcome_reasons_;
-  std::vector<Measure> measures_;
+  std::vector<core::Quantity> measures_;
 };
 
 }  // namespace settle::io

@@ -39,6 +39,11 @@ class Observer {
   /// A sample: the state (n × trials; NaN for trials that have left), and a workspace whose segment
   /// the time belongs to, in which the values of instantaneous nodes may be evaluated.
   virtual void sample(double /*t*/, const system::ConstBlock& /*x*/, system::Workspace& /*w*/) {}
+  /// Whether arrive() is to be called.
+  virtual bool wants_states() const { return false; }
+  /// The state (n × trials; NaN for trials that have left) at the beginning of every phase, after
+  /// its resets, and after every accepted step.
+  virtual void arrive(int /*phase*/, double /*t*/, const system::ConstBlock& /*x*/) {}
   /// After every accepted step. Returns false to interrupt the run.
   virtual bool step(const Progress&) { return true; }
 };

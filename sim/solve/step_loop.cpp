@@ -57,7 +57,7 @@ class StepLoop {
         start_(std::chrono::steady_clock::now()),
         x_(Eigen::Map<const VectorXd>(x0.data(), x0.size())),
         dxdt_(VectorXd::Zero(x0.size())),
-        sampled_(x0.rows(), x0.cols()) {
+        seen_(x0.rows(), x0.cols()) {
     summary_.trials.resize(at(system.trials()));
     summary_.smallest_step = infinity;
     t_limit_ = longest_duration(system.circuit(), options);
@@ -99,6 +99,7 @@ class StepLoop {
     summary_.phases.back().start = summary_.phases.back().end = begin;
     reset_nodes(phase);
     monitor_.begin_phase(p, begin);
+    if (observer_.wants_states()) observer_.arrive(p, begin, as_seen(x_));
     step_ = 0;
     while (t_ < end && present() > 0) {
       double stop = system_.next_breakpoint(t_);
@@ -129,7 +130,7 @@ class StepLoop {
     sample(t_, x_);
     PhaseResult& result = summary_.phases.back();
     result.end = t_;
-    result.state = present_state();
+    result.state = as_seen(x_);
     result.segment = problem_.segment();
     const bool failed = summary_.status == SolveSummary::Status::failed;
     const bool interrupted = summary_.status == SolveSummary::Status::interrupted;
@@ -333,6 +334,7 @@ class StepLoop {
       }
     }
     if (clock_.step_is_due(summary_.steps)) sample(t_, x_);
+    if (observer_.wants_states()) observer_.arrive(phase_, t_, as_seen(x_));
     if (leave_where_not_finite(dxdt_, "the rate of change of ") && present() > 0 &&
         t_ < segment_end) {
       problem_.derivative(t_, x_, dxdt_);
@@ -421,11 +423,15 @@ class StepLoop {
   void sample(double t, const VectorXd& x) {
     if (t == last_sample_) return;
     last_sample_ = t;
-    const Index n = problem_.dimension();
-    sampled_ = Eigen::Map<const MatrixXd>(x.data(), n, problem_.trials());
+    observer_.sample(t, as_seen(x), problem_.workspace());
+  }
+
+  // The state with NaN for trials that have left.
+  const MatrixXd& as_seen(const VectorXd& x) {
+    seen_ = Eigen::Map<const MatrixXd>(x.data(), problem_.dimension(), problem_.trials());
     for (Index k = 0; k < problem_.trials(); ++k)
-      if (problem_.has_left(k)) sampled_.col(k).setConstant(nan);
-    observer_.sample(t, sampled_, problem_.workspace());
+      if (problem_.has_left(k)) seen_.col(k).setConstant(nan);
+    return seen_;
   }
 
   void finish() {
@@ -434,14 +440,7 @@ class StepLoop {
     summary_.jacobians = std::llround(problem_.jacobians);
     summary_.wall_time = wall_time();
     if (summary_.smallest_step == infinity) summary_.smallest_step = nan;
-    summary_.final_state = present_state();
-  }
-
-  MatrixXd present_state() const {
-    MatrixXd state = Eigen::Map<const MatrixXd>(x_.data(), problem_.dimension(), problem_.trials());
-    for (Index k = 0; k < problem_.trials(); ++k)
-      if (problem_.has_left(k)) state.col(k).setConstant(nan);
-    return state;
+    summary_.final_state = as_seen(x_);
   }
 
   const system::OdeSystem& system_;
@@ -454,7 +453,7 @@ class StepLoop {
   std::chrono::steady_clock::time_point start_;
   SolveSummary summary_;
   VectorXd x_, dxdt_, between_;
-  MatrixXd sampled_;
+  MatrixXd seen_;
   double t_ = 0, t_limit_ = 0;
   double step_ = 0;        // that an error pair tries next
   double last_error_ = 1;  // over tolerance, of the last accepted step

@@ -73,6 +73,18 @@ inline system::Circuit small_circuit(Index trials = 2) {
   return circuit;
 }
 
+inline core::Quantity measured(const std::string& name, const std::string& units,
+                               const MatrixXd& values, const std::vector<std::string>& reasons) {
+  return {.name = name,
+          .units = units,
+          .long_name = "measured for a test",
+          .axes = {},
+          .values = values,
+          .reasons = reasons,
+          .meanings = {},
+          .texts = {}};
+}
+
 inline io::RunInfo run_info() {
   io::RunInfo info;
   info.title = "A test";

@@ -19,10 +19,21 @@ TEST_CASE("what a run records is read back to the bit", "[io][recorder]") {
   {
     io::Recorder recorder(folder / "run.h5", system, solver_options(10), options, run_info());
     for (int k = 0; k <= 20; ++k) feed(recorder, 0.5 * k);
-    VectorXd inversion_error(2);
+    MatrixXd inversion_error(1, 2), poles(4, 2);
     inversion_error << 0.25, missing;
-    recorder.add_measure("inversion_error", "1", "inversion error", inversion_error,
-                         {"", "it did not settle"});
+    poles << 1, 2, 3, 4, 5, 6, 7, missing;
+    recorder.add_measure(measured("inversion_error", "1", inversion_error,
+                                  {"", "it did not settle"}));
+    core::Quantity both = measured("pole_real", "1/time", poles, {"", "", "", "", "", "", "", "none"});
+    both.axes = {{.name = "pole", .size = 2, .long_name = "pole", .labels = {"a", "b"}, .numbers = {}},
+                 {.name = "band", .size = 2, .long_name = "band", .labels = {}, .numbers = {0.1, 0.2}}};
+    recorder.add_measure(both);
+    core::Quantity verdict = measured("verdict", "1", {}, {});
+    verdict.texts = {"settled", "it rings"};
+    recorder.add_measure(verdict);
+    core::Quantity kind = measured("kind", "1", inversion_error.array().round(), {});
+    kind.meanings = {"good", "bad"};
+    recorder.add_measure(kind);
     recorder.finish(summary_of(system, 10));
   }
   const io::ResultFile result(folder / "run.h5");
@@ -70,11 +81,24 @@ TEST_CASE("what a run records is read back to the bit", "[io][recorder]") {
   CHECK(result.phases()[0].outcomes == std::vector<std::string>{"settled", "oscillating"});
   CHECK(result.outcomes() == result.phases()[0].outcomes);
   CHECK(result.outcome_reasons()[1] == "its envelope does not decay");
-  const io::Measure* measure = result.measure("inversion_error");
+  const core::Quantity* measure = result.measure("inversion_error");
   REQUIRE(measure);
   CHECK(measure->values(0) == 0.25);
   CHECK(std::isnan(measure->values(1)));
   CHECK(measure->reasons == std::vector<std::string>{"", "it did not settle"});
+  const core::Quantity* poles = result.measure("pole_real");
+  REQUIRE(poles);
+  CHECK(poles->units == "1/ms");
+  REQUIRE(poles->axes.size() == 2);
+  CHECK(poles->axes[0].labels == std::vector<std::string>{"a", "b"});
+  CHECK(poles->axes[1].numbers == std::vector<double>{0.1, 0.2});
+  CHECK(poles->values(1, 0) == 3);  // cell (a, 0.2) of trial 0
+  CHECK(poles->reason(3, 1) == "none");
+  CHECK(poles->reason(2, 1).empty());
+  CHECK(result.measure("verdict")->texts == std::vector<std::string>{"settled", "it rings"});
+  const core::Quantity* kind = result.measure("kind");
+  CHECK(kind->meanings == std::vector<std::string>{"good", "bad"});
+  CHECK((kind->values(0) == 0 && std::isnan(kind->values(1))));
   CHECK(result.measure("settled_at")->units == "ms");  // never "milliseconds"
 }
 
@@ -256,7 +280,7 @@ TEST_CASE("the room that a short run leaves unused is given back", "[io][recorde
     CHECK(fs::file_size(folder / "run.h5") > 70'000'000);
     Feed feed(system);
     for (int k = 0; k < 1000; ++k) feed(recorder, 0.01 * k);
-    recorder.add_measure("inversion_error", "1", "an error", VectorXd::Zero(2));
+    recorder.add_measure(measured("inversion_error", "1", MatrixXd::Zero(1, 2), {}));
     recorder.finish(summary_of(system, 10));
   }
   CHECK(*expected > 75'000'000);

@@ -204,8 +204,8 @@ TEST_CASE("a file that is no result is refused by the reader", "[io][recorder]")
   const auto system = system::compile(small_circuit());
   {
     io::Recorder recorder(folder / "run.h5", system, solver_options(1), {}, run_info());
-    recorder.add_measure("gain", "1", "gain", VectorXd::Ones(2));
-    recorder.add_measure("hidden", "1", "a name that a population has", VectorXd::Ones(2));
+    recorder.add_measure(measured("gain", "1", MatrixXd::Ones(1, 2), {}));
+    recorder.add_measure(measured("hidden", "1", MatrixXd::Ones(1, 2), {}));  // a population's name
     recorder.finish(summary_of(system, 1));
   }
   const io::ResultFile result(folder / "run.h5");
