@@ -1,159 +1,44 @@
-#include <tbb/parallel_for.h>
-
+// Measures of how a trajectory converges.
 #include <algorithm>
 #include <cmath>
-#include <complex>
 #include <limits>
+#include <optional>
 
-#include "analysis/measure.hpp"
-#include "sim/core/linalg.hpp"
+#include "analysis/measures.hpp"
+#include "analysis/path.hpp"
 
 namespace settle::analysis {
 namespace {
 
-const double nan = std::numeric_limits<double>::quiet_NaN();
+using core::Quantity;
+using core::QuantityAxis;
 
-// Above this many moving states the dense eigenvalue problem takes longer than a user waits.
-constexpr Index largest_dense = 400;
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
-Quantity quantity(const Run& run, std::string name, std::string units, std::string long_name) {
-  const Index trials = run.system.trials();
-  return {std::move(name), std::move(units), std::move(long_name), VectorXd::Constant(trials, nan),
-          std::vector<std::string>(static_cast<std::size_t>(trials))};
-}
-
-/// ‖e‖/‖y‖ with e = measured − setpoint and y the setpoint, per controller, at the end of the
-/// phase.
-class InversionError final : public Measure {
- public:
-  std::vector<Quantity> of(const Run& run) const override {
-    const system::Circuit& circuit = run.system.circuit();
-    const solve::PhaseResult& phase = run.phase_result();
-    system::Workspace workspace = run.system.make_workspace();
-    run.system.begin(phase.segment, workspace);
-    run.system.evaluate(phase.end, phase.state, workspace);
-    std::vector<Quantity> out;
-    for (const system::Controller& controller : circuit.controllers) {
-      const std::string suffix = circuit.controllers.size() == 1 ? "" : "_" + controller.name;
-      Quantity q = quantity(run, "inversion_error" + suffix, "1",
-                            "norm of measured - setpoint over norm of setpoint of " +
-                                controller.name + " at the end of phase " + phase.name);
-      const MatrixXd error = run.system.value(controller.error, phase.state, workspace);
-      MatrixXd setpoint = MatrixXd::Zero(error.rows(), error.cols());
-      for (Index k = 0; k < setpoint.cols(); ++k)
-        setpoint.col(k) = controller.setpoint.col(controller.setpoint.cols() == 1 ? 0 : k);
-      if (!controller.setpoint_edges.empty() || !controller.setpoint_sources.empty())
-        setpoint -= controller.sign * run.system.input(controller.setpoint_edges,
-                                                       controller.setpoint_sources, phase.end,
-                                                       phase.state, workspace);
-      for (Index k = 0; k < error.cols(); ++k) {
-        auto& reason = q.reasons[static_cast<std::size_t>(k)];
-        if (!phase.state.col(k).allFinite())
-          reason = "the trial diverged";
-        else if (controller.measured_edges.empty())
-          reason = "nothing is measured";
-        else if (setpoint.col(k).norm() <= 1e-9 * error.col(k).norm())
-          reason = "the setpoint is zero";
-        else
-          q.values[k] = error.col(k).norm() / setpoint.col(k).norm();
-      }
-      out.push_back(std::move(q));
-    }
-    return out;
-  }
-};
-
-/// The rightmost eigenvalue s of the Jacobian at the end of the phase, over the states that move in
-/// it: perturbations of the end state decay no faster than e^{Re s t} in general.
-class SlowestPole final : public Measure {
- public:
-  std::vector<Quantity> of(const Run& run) const override {
-    const solve::PhaseResult& phase = run.phase_result();
-    Quantity real = quantity(run, "slowest_pole", "1/time",
-                             "real part of the rightmost eigenvalue of the Jacobian at the end of "
-                             "phase " +
-                                 phase.name);
-    Quantity imaginary = quantity(run, "slowest_pole_angular_frequency", "1/time",
-                                  "imaginary part of that eigenvalue (>= 0)");
-    const std::vector<Index> rows = run.system.moving_rows(run.phase_result().segment);
-    // Where the circuit is linear all trials have the same Jacobian.
-    const Index distinct = is_linear(run) ? 1 : run.system.trials();
-    std::vector<std::optional<std::complex<double>>> poles(static_cast<std::size_t>(distinct));
-    tbb::parallel_for(Index{0}, distinct, [&](Index k) {
-      if (!rows.empty() && phase.state.col(k).allFinite())
-        poles[static_cast<std::size_t>(k)] = rightmost(run, rows, k);
-    });
-    for (Index k = 0; k < run.system.trials(); ++k) {
-      const auto i = static_cast<std::size_t>(k);
-      const auto& pole = poles[distinct == 1 ? 0 : i];
-      std::string& reason = real.reasons[i];
-      if (!phase.state.col(k).allFinite())
-        reason = "the trial diverged";
-      else if (rows.empty())
-        reason = "nothing moves in the phase";
-      else if (!pole)
-        reason = "the eigenvalue iteration did not converge";
-      imaginary.reasons[i] = reason;
-      if (!reason.empty()) continue;
-      real.values[k] = pole->real();
-      imaginary.values[k] = std::abs(pole->imag());
-    }
-    return {std::move(real), std::move(imaginary)};
-  }
-
- private:
-  static bool is_linear(const Run& run) {
-    const auto& edges = run.system.circuit().edges;
-    return run.system.is_linear() && run.summary.final_state.col(0).allFinite() &&
-           std::all_of(edges.begin(), edges.end(),
-                       [](const system::Edge& edge) { return edge.gate.cols() <= 1; });
-  }
-
-  // Of a small circuit by all eigenvalues of the dense Jacobian, of a large one by its products.
-  static std::optional<std::complex<double>> rightmost(const Run& run,
-                                                       const std::vector<Index>& rows,
-                                                       Index trial) {
-    const solve::PhaseResult& phase = run.phase_result();
-    const MatrixXd x = phase.state.col(trial);
-    system::Workspace workspace = run.system.make_workspace();
-    run.system.begin(phase.segment, workspace);
-    const auto n = static_cast<Index>(rows.size());
-    if (n <= largest_dense)
-      return core::eigenvalues(
-          MatrixXd(run.system.jacobian(phase.end, x, trial, workspace)(rows, rows)))[0];
-    MatrixXd v = MatrixXd::Zero(run.system.dimension(), 1), jv = v;
-    const auto found = core::rightmost_eigenvalues(
-        [&](const double* in, double* out) {
-          v(rows, 0) = Eigen::Map<const VectorXd>(in, n);
-          run.system.jacobian_times(phase.end, x, trial, v, jv, workspace);
-          Eigen::Map<VectorXd>(out, n) = jv(rows, 0);
-        },
-        n, 1);
-    if (!found) return std::nullopt;
-    return found->values[0];
-  }
-};
+std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 /// The rate at which the residual ‖T ẋ‖∞ decayed at last: minus the slope of ln of its envelope,
 /// fitted over the last two decades above the solver's own error.
 class DecayRate final : public Measure {
  public:
-  std::vector<Quantity> of(const Run& run) const override {
-    const solve::PhaseResult& phase = run.phase_result();
-    Quantity q = quantity(
-        run, "decay_rate", "1/time",
-        "decay rate of the residual, fitted over its last two decades in phase " + phase.name);
-    const std::string source = run.system.changing_source(phase.segment, phase.end);
-    for (Index k = 0; k < run.system.trials(); ++k) {
-      const auto i = static_cast<std::size_t>(k);
-      if (!phase.state.col(k).allFinite())
-        q.reasons[i] = "the trial diverged";
-      else if (!source.empty())
-        q.reasons[i] = "the circuit is driven by \"" + source + "\"";
-      else
-        q.values[k] = fit(phase.histories[i].bins(), run.options.rtol, q.reasons[i]);
-    }
-    return {std::move(q)};
+  std::vector<Quantity> quantities(const Run& run) const override {
+    return {declare("decay_rate", "1/time",
+                    "decay rate of the residual, fitted over its last two decades in phase " +
+                        run.phase_result().name)};
+  }
+
+  void measure(const Subject& subject, std::vector<Cells>& out) const override {
+    const solve::PhaseResult& phase = subject.run.phase_result();
+    const std::string source = subject.system().changing_source(phase.segment, phase.end);
+    std::string reason;
+    if (subject.has_left())
+      reason = "the trial diverged";
+    else if (!source.empty())
+      reason = "the circuit is driven by \"" + source + "\"";
+    else
+      out[0].set(0, fit(phase.histories[at(subject.trial)].bins(), subject.run.config.solver.rtol,
+                        reason));
+    out[0].missing(reason);
   }
 
  private:
@@ -231,39 +116,266 @@ class DecayRate final : public Measure {
   }
 };
 
+/// How each node, and each controller's error, comes from where it is at the phase's beginning to its
+/// state of rest x*:
+///
+///     settling_time      until ‖x(t) − x*‖ ≤ band · ‖x(0) − x*‖ for good
+///     rise_time          from 10 to 90 % of the way, s(t) = ⟨x(t) − x(0), x* − x(0)⟩/‖x* − x(0)‖²
+///     overshoot          max s − 1, where it is above 0
+///     ringing_frequency  π over the median time between turning points of s (angular)
+///     largest_excursion  max over t of ‖x(t) − x*‖/‖x(0) − x*‖
+///
+/// x* is the equilibrium where one was found, and it is stable; else the end where that has settled.
+/// Times are since the beginning of the phase in which the node moved last.
+class Response final : public Measure {
+ public:
+  std::vector<Quantity> quantities(const Run& run) const override {
+    QuantityAxis signal{.name = "signal",
+                        .size = 0,
+                        .long_name = "population, controller or error",
+                        .labels = {},
+                        .numbers = {},
+                        .units = "1"};
+    for (const Signal& one : signals(run)) signal.labels.push_back(one.name);
+    signal.size = static_cast<Index>(signal.labels.size());
+    QuantityAxis band{.name = "band",
+                      .size = 0,
+                      .long_name = "share of the distance at the start",
+                      .labels = {},
+                      .numbers = {},
+                      .units = "1"};
+    for (const double share : run.options.bands)
+      band.labels.push_back(core::number_text(100 * share) + " %");
+    band.labels.emplace_back("tolerance");
+    band.size = static_cast<Index>(band.labels.size());
+    std::vector<Quantity> out = {
+        declare("settling_time", "time", "time after which it stays within the band about rest",
+                {signal, band}),
+        declare("rise_time", "time", "time from 10 to 90 % of the way to rest", {signal}),
+        declare("overshoot", "1", "how far it goes beyond rest, over the way", {signal}),
+        declare("ringing_frequency", "1/time", "angular frequency of the ringing about rest",
+                {signal}),
+        declare("largest_excursion", "1", "largest distance from rest over that at the start",
+                {signal})};
+    for (Quantity& quantity : out) quantity.reasons.resize(1);
+    return out;
+  }
+
+  void measure(const Subject& subject, std::vector<Cells>& out) const override {
+    const std::vector<Signal> all = signals(subject.run);
+    const auto [rest, why_not] = state_of_rest(subject);
+    const auto bands = static_cast<Index>(subject.run.options.bands.size()) + 1;
+    std::vector<std::optional<Path>> paths(subject.run.summary.phases.size());
+    for (std::size_t s = 0; s < all.size(); ++s) {
+      const auto cell = static_cast<Index>(s);
+      std::string reason = why_not;
+      if (reason.empty() && all[s].phase < 0) reason = "it moves in no phase";
+      if (reason.empty()) {
+        auto& path = paths[at(all[s].phase)];
+        if (!path)
+          path.emplace(subject.system(), subject.run.trajectory, all[s].phase, subject.trial);
+        reason = measure(subject, all[s], *path, rest, cell, bands, out);
+      }
+      if (reason.empty()) continue;
+      for (Index b = 0; b < bands; ++b) out[0].missing(cell * bands + b, reason);
+      for (std::size_t q = 1; q < out.size(); ++q) out[q].missing(cell, reason);
+    }
+  }
+
+ private:
+  struct Signal {
+    std::string name;
+    int node;
+    int phase;  // in which it moved last, up to the measured one; −1: none
+  };
+
+  static std::vector<Signal> signals(const Run& run) {
+    const system::Circuit& circuit = run.system.circuit();
+    std::vector<char> owned(circuit.nodes.size(), 0);
+    for (const system::Controller& c : circuit.controllers)
+      for (const int node : {c.control, c.error, c.integral, c.derivative})
+        if (node >= 0) owned[at(node)] = 1;
+    const auto last_phase = [&](const std::vector<int>& states) {
+      for (auto p = static_cast<int>(run.phase); p >= 0; --p)
+        for (const int node : states)
+          if (!run.system.is_held({p, 0, 0}, node)) return p;
+      return -1;
+    };
+    std::vector<Signal> out;
+    for (std::size_t i = 0; i < circuit.nodes.size(); ++i) {
+      if (owned[i]) continue;
+      const auto node = static_cast<int>(i);
+      out.push_back({circuit.nodes[i].name, node,
+                     circuit.nodes[i].instantaneous() ? last_phase(run.system.dynamic_nodes())
+                                                      : last_phase({node})});
+    }
+    for (const system::Controller& c : circuit.controllers) {
+      std::vector<int> states;
+      for (const int node : {c.integral, c.derivative})
+        if (node >= 0) states.push_back(node);
+      if (states.empty())
+        for (const int edge : c.measured_edges)
+          if (const int from = circuit.edges[at(edge)].from; run.system.offset(from) >= 0)
+            states.push_back(from);
+      const int phase = last_phase(states);
+      out.push_back({c.name, c.control, phase});
+      out.push_back({c.name + ".error", c.error, phase});
+    }
+    return out;
+  }
+
+  // x*, or why there is none.
+  static std::pair<VectorXd, std::string> state_of_rest(const Subject& subject) {
+    if (subject.has_left()) return {{}, "the trial diverged"};
+    if (subject.run.trajectory.size() == 0) return {{}, "the trajectory was not kept"};
+    const solve::Equilibrium& found = subject.equilibrium();
+    if (found.converged) {
+      const Linearisation* linearisation = subject.linearisation();
+      if (linearisation && linearisation->stability() != Linearisation::Stability::unstable)
+        return {found.x, ""};
+      return {{}, "the equilibrium is unstable"};
+    }
+    const solve::Outcome outcome = subject.run.phase_result().outcomes[at(subject.trial)];
+    if (outcome == solve::Outcome::settled) return {subject.end(), ""};
+    return {{}, "it has no state of rest: " + found.reason};
+  }
+
+  static std::string measure(const Subject& subject, const Signal& signal, const Path& path,
+                             const VectorXd& rest_state, Index cell, Index bands,
+                             std::vector<Cells>& out) {
+    const VectorXd rest = path.value_at(signal.node, rest_state);
+    const VectorXd start = path.value(signal.node, 0);
+    const VectorXd way = rest - start;
+    const double length = way.norm();
+    if (!rest.allFinite() || !start.allFinite()) return "its states were not recorded";
+    if (!(length > 1e-12 * std::max(rest.norm(), start.norm())))
+      return "it is at rest from the start";
+
+    VectorXd distance(static_cast<Index>(path.size())), progress(distance.size());
+    for (std::size_t k = 0; k < path.size(); ++k) {
+      const VectorXd x = path.value(signal.node, k);
+      distance[static_cast<Index>(k)] = (x - rest).norm() / length;
+      progress[static_cast<Index>(k)] = (x - start).dot(way) / (length * length);
+    }
+    if (!distance.allFinite()) return "its states were not recorded";
+    const auto distance_at = [&](std::size_t k, double t) {
+      return (path.value(signal.node, k, t) - rest).norm() / length;
+    };
+    const auto progress_at = [&](std::size_t k, double t) {
+      return (path.value(signal.node, k, t) - start).dot(way) / (length * length);
+    };
+
+    const double begin = path.time(0);
+    for (Index b = 0; b < bands; ++b) {
+      const double band = b + 1 < bands ? subject.run.options.bands[at(b)]
+                                        : subject.run.config.solver.settled_tolerance();
+      const double last = distance[distance.size() - 1];
+      if (last > band) {
+        out[0].missing(cell * bands + b,
+                       core::brief(100 * last) + " % of the way from rest at the end");
+        continue;
+      }
+      auto k = path.size() - 1;
+      while (k > 0 && distance[static_cast<Index>(k - 1)] <= band) --k;
+      out[0].set(cell * bands + b, k == 0 ? 0 : crossing(path, k - 1, [&](double t) {
+                                                  return distance_at(k - 1, t) - band;
+                                                }) - begin);
+    }
+
+    const auto first_above = [&](double level) -> std::optional<double> {
+      for (Index k = 1; k < progress.size(); ++k)
+        if (progress[k] >= level && progress[k - 1] < level)
+          return crossing(path, at(k - 1),
+                          [&](double t) { return progress_at(at(k - 1), t) - level; });
+      return std::nullopt;
+    };
+    const auto low = first_above(0.1), high = first_above(0.9);
+    if (low && high)
+      out[1].set(cell, *high - *low);
+    else
+      out[1].missing(cell, "it does not reach 90 % of the way");
+
+    Index peak = 0;
+    progress.maxCoeff(&peak);
+    out[2].set(
+        cell, std::max(0.0, turning_point(path, at(peak), progress_at, progress[peak]).second - 1));
+
+    const auto period =
+        ringing_period(path, progress, progress_at, 10 * subject.run.config.solver.rtol);
+    if (period)
+      out[3].set(cell, 2 * M_PI / *period);
+    else
+      out[3].missing(cell, "it does not ring");
+
+    distance.maxCoeff(&peak);
+    out[4].set(cell, turning_point(path, at(peak), distance_at, distance[peak]).second);
+    return "";
+  }
+
+  // Twice the median time between turning points that lie more than `noise` apart; nullopt for fewer
+  // than three of them. (Turning points, unlike crossings, are regular on top of a slow approach too.)
+  template <class Function>
+  static std::optional<double> ringing_period(const Path& path, const VectorXd& progress,
+                                              const Function& progress_at, double noise) {
+    std::vector<double> times;
+    double last = progress[0];
+    for (Index k = 1; k + 1 < progress.size(); ++k) {
+      const double before = progress[k] - progress[k - 1], after = progress[k + 1] - progress[k];
+      if (!(before * after < 0) || std::abs(progress[k] - last) < noise) continue;
+      last = progress[k];
+      const double sign = before > 0 ? 1 : -1;
+      times.push_back(turning_point(
+                          path, at(k),
+                          [&](std::size_t i, double t) { return sign * progress_at(i, t); },
+                          sign * last)
+                          .first);
+    }
+    if (times.size() < 3) return std::nullopt;
+    std::vector<double> spans;
+    for (std::size_t k = 1; k < times.size(); ++k) spans.push_back(times[k] - times[k - 1]);
+    std::nth_element(spans.begin(), spans.begin() + static_cast<std::ptrdiff_t>(spans.size() / 2),
+                     spans.end());
+    return 2 * spans[spans.size() / 2];
+  }
+
+  // Where f changes its sign between the samples k and k + 1, by bisection.
+  template <class Function>
+  static double crossing(const Path& path, std::size_t k, const Function& f) {
+    double a = path.time(k), b = path.time(k + 1);
+    const bool above = f(a) > 0;
+    while (b - a > 1e-9 * std::max(std::abs(b), 1e-9)) {
+      const double middle = a + (b - a) / 2;
+      if (middle <= a || middle >= b) break;
+      ((f(middle) > 0) == above ? a : b) = middle;
+    }
+    return a + (b - a) / 2;
+  }
+
+  // Time and value of the largest value next to sample k, by golden sections of both intervals.
+  template <class Function>
+  static std::pair<double, double> turning_point(const Path& path, std::size_t k, const Function& f,
+                                                 double value) {
+    constexpr double golden = 0.6180339887498949;
+    double when = path.time(k);
+    for (std::size_t from = k == 0 ? 0 : k - 1; from <= k && from + 1 < path.size(); ++from) {
+      double a = path.time(from), b = path.time(from + 1);
+      for (int i = 0; i < 25; ++i) {
+        const double c = b - golden * (b - a), d = a + golden * (b - a);
+        const double fc = f(from, c), fd = f(from, d);
+        if (std::max(fc, fd) > value) {
+          value = std::max(fc, fd);
+          when = fc > fd ? c : d;
+        }
+        (fc > fd ? b : a) = fc > fd ? d : c;
+      }
+    }
+    return {when, value};
+  }
+};
+
 }  // namespace
 
-std::size_t measured_phase(const system::OdeSystem& system, const solve::SolveSummary& summary) {
-  const system::Circuit& circuit = system.circuit();
-  for (std::size_t p = summary.phases.size(); p-- > 0;) {
-    const std::vector<int>& off = circuit.phases[p].off;
-    for (const system::Controller& controller : circuit.controllers)
-      for (std::size_t k = 0; k < circuit.edges.size(); ++k)
-        if (circuit.edges[k].from == controller.control &&
-            std::find(off.begin(), off.end(), static_cast<int>(k)) == off.end())
-          return p;
-  }
-  return summary.phases.size() - 1;
-}
-
-const core::Registry<Measure>& measures() {
-  using core::make_entry;
-  static const core::Registry<Measure> registry(
-      "measures",
-      {{"inversion_error", "norm of measured - setpoint over norm of setpoint, a controller each",
-        &make_entry<Measure, InversionError>},
-       {"slowest_pole", "rightmost eigenvalue of the exact Jacobian at the end",
-        &make_entry<Measure, SlowestPole>},
-       {"decay_rate", "measured decay of the residual over its last two decades",
-        &make_entry<Measure, DecayRate>}});
-  return registry;
-}
-
-std::vector<Quantity> measure(const Run& run) {
-  std::vector<Quantity> out;
-  for (const auto& entry : measures().entries())
-    for (Quantity& quantity : entry.make()->of(run)) out.push_back(std::move(quantity));
-  return out;
-}
+std::unique_ptr<Measure> decay_rate() { return std::make_unique<DecayRate>(); }
+std::unique_ptr<Measure> response() { return std::make_unique<Response>(); }
 
 }  // namespace settle::analysis

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/options.hpp"
 #include "models/build.hpp"
 #include "sim/io/toml.hpp"
 #include "sim/system/ode_system.hpp"
@@ -48,9 +49,12 @@ int program(int argc, const char* const* argv);
 struct Prepared {
   io::LoadedFile file;
   models::Config config;
+  analysis::AnalysisOptions analysis;
   std::unique_ptr<const system::OdeSystem> system;
   std::vector<std::string> warnings;
 };
+/// The configuration spelt out: the circuit, and how it is analysed.
+core::Value expanded(const Prepared& ready);
 /// @throws InputError
 Prepared prepare(const std::filesystem::path& file, const std::vector<std::string>& set);
 

@@ -60,7 +60,8 @@ std::vector<Family> families() {
                   {"source", "[[source]]", tables(models::SourceSpec{})},
                   {"phase", "[[phase]]", tables(models::PhaseSpec{})},
                   {"solver", "[solver]", tables(solve::SolverOptions{})},
-                  {"record", "[record]", tables(io::RecordOptions{})}}});
+                  {"record", "[record]", tables(io::RecordOptions{})},
+                  {"analysis", "[analysis]", tables(analysis::AnalysisOptions{})}}});
   return out;
 }
 

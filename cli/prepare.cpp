@@ -46,6 +46,8 @@ Prepared prepare(const std::filesystem::path& file, const std::vector<std::strin
   Prepared out;
   out.file = io::load(file, set);
   out.config = models::read_config(out.file.value, std::filesystem::absolute(file).parent_path());
+  if (const core::Value* table = out.file.value.find("analysis"))
+    out.analysis = core::read<analysis::AnalysisOptions>(*table, "analysis");
   out.system =
       std::make_unique<system::OdeSystem>(system::compile(models::build_circuit(out.config)));
   check_record(out);
@@ -59,6 +61,14 @@ Prepared prepare(const std::filesystem::path& file, const std::vector<std::strin
       out.warnings.push_back("controller " + controller.name +
                              " measures nothing: no projection leads to it");
   }
+  return out;
+}
+
+core::Value expanded(const Prepared& ready) {
+  core::Value out = models::expanded(ready.config);
+  const core::Value options =
+      core::without_defaults(core::write(ready.analysis), core::write(analysis::AnalysisOptions{}));
+  if (!options.table().empty()) out.set("analysis", options);
   return out;
 }
 

@@ -46,8 +46,12 @@ class SignalGuard {
 // Records, shows the progress, and ends the run where the user wants it.
 class Watch final : public solve::Observer {
  public:
-  Watch(io::Recorder& recorder, ProgressDisplay& display, bool quick)
-      : recorder_(recorder), display_(display), quick_(quick) {}
+  Watch(io::Recorder& recorder, ProgressDisplay& display, const system::OdeSystem& system,
+        bool quick)
+      : recorder_(recorder),
+        display_(display),
+        trajectory_(system.dimension(), system.trials()),
+        quick_(quick) {}
 
   solve::Sampling sampling() const override { return recorder_.sampling(); }
   void sample(double t, const system::ConstBlock& x, system::Workspace& workspace) override {
@@ -62,11 +66,17 @@ class Watch final : public solve::Observer {
     rehearsed_ = quick_ && seconds > quick_seconds;
     return !rehearsed_;
   }
+  bool wants_states() const override { return true; }
+  void arrive(int phase, double t, const system::ConstBlock& x) override {
+    trajectory_.add(phase, t, x);
+  }
   bool rehearsed() const { return rehearsed_; }
+  const solve::Trajectory& trajectory() const { return trajectory_; }
 
  private:
   io::Recorder& recorder_;
   ProgressDisplay& display_;
+  solve::Trajectory trajectory_;
   bool quick_;
   bool rehearsed_ = false;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
@@ -78,7 +88,7 @@ io::RunInfo run_info(const Prepared& ready, const std::string& command) {
   info.time_unit = ready.config.time_unit;
   info.command = command;
   info.config = ready.file.text;
-  info.config_expanded = io::toml_text(models::expanded(ready.config));
+  info.config_expanded = io::toml_text(expanded(ready));
   info.program_version = SETTLE_VERSION;
   info.git_revision = SETTLE_GIT_REVISION;
   info.git_dirty = SETTLE_GIT_DIRTY;
@@ -111,12 +121,12 @@ std::string outcome_word(Outcome outcome, const Style& style) {
 }
 
 // "0.0123", or of several trials "0.01 (median; 0.005 to 0.02)", or why there is none.
-std::string spread(const analysis::Quantity& quantity) {
+std::string spread(const core::Quantity& quantity) {
   std::vector<double> values;
   std::string reason;
   for (Index k = 0; k < quantity.values.size(); ++k) {
-    if (std::isfinite(quantity.values[k]))
-      values.push_back(quantity.values[k]);
+    if (std::isfinite(quantity.values(k)))
+      values.push_back(quantity.values(k));
     else if (reason.empty())
       reason = quantity.reasons[static_cast<std::size_t>(k)];
   }
@@ -130,13 +140,6 @@ std::string spread(const analysis::Quantity& quantity) {
     text += ", in " + std::to_string(values.size()) + " of " +
             std::to_string(quantity.values.size()) + " trials";
   return text;
-}
-
-const analysis::Quantity* find(const std::vector<analysis::Quantity>& quantities,
-                               const std::string& name) {
-  for (const auto& quantity : quantities)
-    if (quantity.name == name) return &quantity;
-  return nullptr;
 }
 
 void line(const std::string& label, const std::string& text) {
@@ -194,7 +197,7 @@ void print_outcome(const Prepared& ready, const SolveSummary& summary, const Sty
 }
 
 // One line a trial, where there are not too many to read.
-void print_trials(const SolveSummary& summary, const std::vector<analysis::Quantity>& quantities) {
+void print_trials(const SolveSummary& summary, const std::vector<core::Quantity>& quantities) {
   constexpr std::size_t most = 32;
   if (summary.trials.size() < 2 || summary.trials.size() > most) return;
   const auto cell = [](const std::string& text, std::size_t width) {
@@ -205,7 +208,7 @@ void print_trials(const SolveSummary& summary, const std::vector<analysis::Quant
   cell("trial", 8);
   cell("outcome", 14);
   cell("settled at", 12);
-  std::vector<const analysis::Quantity*> errors;
+  std::vector<const core::Quantity*> errors;
   for (const auto& quantity : quantities)
     if (quantity.name.rfind("inversion_error", 0) == 0) {
       errors.push_back(&quantity);
@@ -217,14 +220,14 @@ void print_trials(const SolveSummary& summary, const std::vector<analysis::Quant
     cell(solve::name(summary.trials[k].outcome), 14);
     cell(number(summary.trials[k].settled_at), 12);
     for (const auto* error : errors)
-      cell(number(error->values[static_cast<Index>(k)]),
+      cell(number(error->values(static_cast<Index>(k))),
            std::max<std::size_t>(18, error->name.size() + 2));
     std::cout << '\n';
   }
 }
 
 void print_summary(const Prepared& ready, const SolveSummary& summary,
-                   const std::vector<analysis::Quantity>& quantities, std::size_t measured,
+                   const std::vector<core::Quantity>& quantities, std::size_t measured,
                    const std::filesystem::path& result, const Style& style) {
   const std::string& unit = ready.config.time_unit;
   print_outcome(ready, summary, style);
@@ -239,15 +242,15 @@ void print_summary(const Prepared& ready, const SolveSummary& summary,
       line("inversion error",
            spread(quantity) + "  ‖Wφ(r) − y‖/‖y‖" + (who.empty() ? "" : " of " + who.substr(1)));
     }
-  const auto* pole = find(quantities, "slowest_pole");
-  const auto* frequency = find(quantities, "slowest_pole_angular_frequency");
-  const auto* decay = find(quantities, "decay_rate");
+  const auto* pole = analysis::find(quantities, "slowest_pole");
+  const auto* frequency = analysis::find(quantities, "slowest_pole_angular_frequency");
+  const auto* decay = analysis::find(quantities, "decay_rate");
   if (pole && frequency) {
     std::string text = "pole " + spread(*pole);
-    if (pole->values.size() == 1 && std::isfinite(pole->values[0])) {
-      const double rate = pole->values[0];
+    if (pole->values.size() == 1 && std::isfinite(pole->values(0))) {
+      const double rate = pole->values(0);
       const double rounding = 1e-9 / ready.system->tau().maxCoeff();
-      if (frequency->values[0] > 0) text += " ± " + core::brief(frequency->values[0]) + "i";
+      if (frequency->values(0) > 0) text += " ± " + core::brief(frequency->values(0)) + "i";
       text += rate < -rounding  ? ", time constant " + time_text(-1 / rate, unit)
               : rate > rounding ? ", unstable"
                                 : ", neutral: it only integrates";
@@ -275,7 +278,7 @@ void print_summary(const Prepared& ready, const SolveSummary& summary,
 Json number(double x) { return std::isfinite(x) ? Json(x) : Json(nullptr); }
 
 Json summary_json(const Prepared& ready, const SolveSummary& summary,
-                  const std::vector<analysis::Quantity>& quantities,
+                  const std::vector<core::Quantity>& quantities,
                   const std::filesystem::path& result) {
   Json out;
   out["file"] = ready.file.path.string();
@@ -303,7 +306,8 @@ Json summary_json(const Prepared& ready, const SolveSummary& summary,
   }
   for (const auto& quantity : quantities) {
     Json values = Json::array();
-    for (Index k = 0; k < quantity.values.size(); ++k) values.push_back(number(quantity.values[k]));
+    if (!quantity.axes.empty()) continue;
+    for (Index k = 0; k < quantity.values.size(); ++k) values.push_back(number(quantity.values(k)));
     out["measures"][quantity.name] = {{"values", values}, {"units", quantity.units}};
     for (const std::string& reason : quantity.reasons)
       if (!reason.empty()) {
@@ -326,7 +330,7 @@ int run_file(const std::filesystem::path& file, const RunOptions& options, Json&
   check_is_not_input(result, file);
   const Style style(1);
   SolveSummary summary;
-  std::vector<analysis::Quantity> quantities;
+  std::vector<core::Quantity> quantities;
   std::size_t measured = 0;  // the phase that the measures speak of
   bool rehearsed = false;
   {
@@ -334,17 +338,15 @@ int run_file(const std::filesystem::path& file, const RunOptions& options, Json&
                           run_info(ready, options.command), options.overwrite);
     ProgressDisplay display(options.quiet || options.json, file.stem().string());
     const SignalGuard guard;
-    Watch watch(recorder, display, options.quick);
+    Watch watch(recorder, display, *ready.system, options.quick);
     summary =
         solve::solve(*ready.system, ready.system->initial_state(), ready.config.solver, watch);
     rehearsed = watch.rehearsed();
-    measured = analysis::measured_phase(*ready.system, summary);
-    const analysis::Run run{*ready.system, ready.config.solver, summary, measured};
+    measured = analysis::measured_phase(*ready.system, summary, ready.analysis);
+    const analysis::Run run{ready.config,       *ready.system,  summary,
+                            watch.trajectory(), ready.analysis, measured};
     quantities = analysis::measure(run);
-    for (const auto& quantity : quantities) {
-      recorder.add_measure(quantity.name, quantity.units, quantity.long_name, quantity.values,
-                           quantity.reasons);
-    }
+    for (const core::Quantity& quantity : quantities) recorder.add_measure(quantity);
     recorder.finish(summary);
   }
   if (options.json)

@@ -11,7 +11,7 @@ int show(const CommonOptions& options) {
   const Prepared ready = prepare(file, options.set);
   check_is_not_input(options.output, file);
   if (options.output.empty() || options.output.extension() == ".toml") {
-    const std::string text = io::toml_text(models::expanded(ready.config));
+    const std::string text = io::toml_text(expanded(ready));
     if (options.output.empty()) {
       std::cout << text;
       return done;

@@ -486,6 +486,8 @@ Config read_config(const Value& file, const std::filesystem::path& base) {
   const Value* model = nullptr;
   reader.custom({"model", "", "a circuit by its parameters"},
                 {"a table", [&](const Value& value, const std::string&) { model = &value; }, {}});
+  for (const char* table : tables_of_others)
+    reader.custom({table, "", ""}, {"a table", [](const Value&, const std::string&) {}, {}});
   config.fields(reader);
   reader.finish();
   const Value* solver = file.find("solver");

@@ -2,6 +2,7 @@
 // edges.
 #pragma once
 
+#include <array>
 #include <filesystem>
 
 #include "models/model.hpp"
@@ -9,6 +10,9 @@
 #include "sim/solve/options.hpp"
 
 namespace settle::models {
+
+/// Tables of a file that floors above bind: a circuit does not depend on them.
+inline constexpr std::array tables_of_others = {"analysis", "sweep", "tune"};
 
 /// A configuration file, bound. A model is expanded already: `circuit` spells everything out.
 struct Config {

@@ -7,9 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "analysis/measure.hpp"
 #include "models/build.hpp"
 #include "sim/io/toml.hpp"
-#include "sim/solve/solve.hpp"
+#include "sim/solve/trajectory.hpp"
 
 namespace settle::test {
 
@@ -26,8 +27,14 @@ class Samples final : public solve::Observer {
     times.push_back(t);
     states.emplace_back(x);
   }
+  bool wants_states() const override { return true; }
+  void arrive(int phase, double t, const system::ConstBlock& x) override {
+    if (trajectory.size() == 0) trajectory = solve::Trajectory(x.rows(), x.cols());
+    trajectory.add(phase, t, x);
+  }
   std::vector<double> times;
   std::vector<MatrixXd> states;
+  solve::Trajectory trajectory;  ///< at the solver's own steps
 
  private:
   solve::Sampling sampling_;
@@ -44,6 +51,12 @@ struct Simulation {
     return solve::solve(system, system.initial_state(), config.solver, samples);
   }
 
+  /// What is measured of the last run.
+  std::vector<core::Quantity> measure(const solve::SolveSummary& summary,
+                                      const analysis::AnalysisOptions& options = {}) const {
+    return analysis::measure({config, system, summary, samples.trajectory, options,
+                              analysis::measured_phase(system, summary, options)});
+  }
   const system::Circuit& circuit() const { return system.circuit(); }
   /// A dynamic node's rows of a state.
   MatrixXd part(const std::string& node, const MatrixXd& state) const {

@@ -43,6 +43,10 @@ std::string choice_form(const std::vector<std::string>& names) {
   return "one of " + join(words, " or ");
 }
 
+std::string texts_form(const std::vector<std::string>& names) {
+  return names.empty() ? "a list of texts" : "a list, each " + choice_form(names);
+}
+
 // The key of a table that may be a slip for `name`.
 std::string slip_for(const char* name, const Value& table) {
   std::vector<std::string> keys;
@@ -155,13 +159,17 @@ void Reader::choice(Key key, std::string& target, const std::vector<std::string>
   target = value->text();
 }
 
-void Reader::texts(Key key, std::vector<std::string>& target) {
+void Reader::texts(Key key, std::vector<std::string>& target,
+                   const std::vector<std::string>& names) {
   const Value* value = take(key);
   if (!value) return;
-  if (!value->is_array()) fail(*value, path_of(key), value->describe(), "a list of texts");
+  if (!value->is_array()) fail(*value, path_of(key), value->describe(), texts_form(names));
   target.clear();
   for (const Value& item : value->array()) {
     if (!item.is_text()) fail(item, path_of(key), item.describe(), "a text in quotes");
+    if (!names.empty() && std::find(names.begin(), names.end(), item.text()) == names.end())
+      fail(item, path_of(key), item.describe(),
+           choice_form(names) + did_you_mean(item.text(), names));
     target.push_back(item.text());
   }
 }
@@ -234,7 +242,7 @@ void Writer::text(Key key, std::string& v) { result.set(key.name, v); }
 void Writer::choice(Key key, std::string& v, const std::vector<std::string>&) {
   result.set(key.name, v);
 }
-void Writer::texts(Key key, std::vector<std::string>& v) {
+void Writer::texts(Key key, std::vector<std::string>& v, const std::vector<std::string>&) {
   if (!v.empty()) result.set(key.name, list_value(v));
 }
 void Writer::numbers(Key key, std::vector<double>& v, Bounds, bool scalar) {
@@ -271,8 +279,9 @@ void Documenter::text(Key key, std::string& v) { add(key, "a text", '"' + v + '"
 void Documenter::choice(Key key, std::string& v, const std::vector<std::string>& names) {
   add(key, choice_form(names), '"' + v + '"');
 }
-void Documenter::texts(Key key, std::vector<std::string>& v) {
-  add(key, "a list of texts", short_text(list_value(v)));
+void Documenter::texts(Key key, std::vector<std::string>& v,
+                       const std::vector<std::string>& names) {
+  add(key, texts_form(names), short_text(list_value(v)));
 }
 void Documenter::numbers(Key key, std::vector<double>& v, Bounds b, bool scalar) {
   add(key, list_form(b, scalar),

@@ -60,8 +60,9 @@ class Fields {
   virtual void boolean(Key, bool&) = 0;
   virtual void text(Key, std::string&) = 0;
   virtual void choice(Key, std::string&, const std::vector<std::string>& names) = 0;
-  /// A list of texts; an empty one is as good as none.
-  virtual void texts(Key, std::vector<std::string>&) = 0;
+  /// A list of texts, each one of `names` where there are any; an empty one is as good as none.
+  virtual void texts(Key, std::vector<std::string>&,
+                     const std::vector<std::string>& names = {}) = 0;
   /// A list of numbers; with `scalar` a lone number will do and is a list of one.
   virtual void numbers(Key, std::vector<double>&, Bounds, bool scalar) = 0;
   virtual void integers(Key, std::vector<std::int64_t>&, std::int64_t low, std::int64_t high) = 0;
@@ -83,7 +84,7 @@ class Reader final : public Fields {
   void boolean(Key, bool&) override;
   void text(Key, std::string&) override;
   void choice(Key, std::string&, const std::vector<std::string>&) override;
-  void texts(Key, std::vector<std::string>&) override;
+  void texts(Key, std::vector<std::string>&, const std::vector<std::string>& names) override;
   void numbers(Key, std::vector<double>&, Bounds, bool scalar) override;
   void integers(Key, std::vector<std::int64_t>&, std::int64_t, std::int64_t) override;
   void custom(Key, const CustomForm&) override;
@@ -110,7 +111,7 @@ class Writer final : public Fields {
   void boolean(Key, bool&) override;
   void text(Key, std::string&) override;
   void choice(Key, std::string&, const std::vector<std::string>&) override;
-  void texts(Key, std::vector<std::string>&) override;
+  void texts(Key, std::vector<std::string>&, const std::vector<std::string>& names) override;
   void numbers(Key, std::vector<double>&, Bounds, bool scalar) override;
   void integers(Key, std::vector<std::int64_t>&, std::int64_t, std::int64_t) override;
   void custom(Key, const CustomForm&) override;
@@ -133,7 +134,7 @@ class Documenter final : public Fields {
   void boolean(Key, bool&) override;
   void text(Key, std::string&) override;
   void choice(Key, std::string&, const std::vector<std::string>&) override;
-  void texts(Key, std::vector<std::string>&) override;
+  void texts(Key, std::vector<std::string>&, const std::vector<std::string>& names) override;
   void numbers(Key, std::vector<double>&, Bounds, bool scalar) override;
   void integers(Key, std::vector<std::int64_t>&, std::int64_t, std::int64_t) override;
   void custom(Key, const CustomForm&) override;

@@ -108,9 +108,7 @@ class CircuitWriter {
       datasets = write_form(name, rows, columns, *edge.weights, long_name);
     else
       datasets.push_back(write_dense(name, rows, columns, *edge.weights, long_name));
-    const core::Transfer& transfer =
-        edge.transfer ? edge.transfer
-                      : circuit_.nodes[static_cast<std::size_t>(edge.from)].transfer;
+    const core::Transfer& transfer = circuit_.transfer_of(edge);
     for (h5::Dataset& dataset : datasets) {
       dataset.set_attribute("edge", edge.name);
       dataset.set_attribute("from", layout_.node(edge.from).name);

@@ -51,7 +51,7 @@ class Search {
   // F = T ẋ over what moves.
   VectorXd force(const VectorXd& x) {
     MatrixXd rate(x.size(), 1);
-    system_.derivative(problem_.t, x, rate, workspace_, problem_.trial);
+    system_.derivative(problem_.t, x, rate, workspace_);
     return system_.tau()(rows_).cwiseProduct(rate.col(0)(rows_));
   }
 
@@ -65,13 +65,13 @@ class Search {
       return core::solve_linear(
           [&](const double* in, double* out) {
             v(rows_, 0) = Eigen::Map<const VectorXd>(in, n);
-            system_.jacobian_times(problem_.t, x_, problem_.trial, v, jv, workspace_);
+            system_.jacobian_times(problem_.t, x_, 0, v, jv, workspace_);
             Eigen::Map<VectorXd>(out, n) = tau.cwiseProduct(jv(rows_, 0));
           },
           -f, 1e-10);
     }
-    const MatrixXd j = tau.asDiagonal() *
-                       system_.jacobian(problem_.t, x_, problem_.trial, workspace_)(rows_, rows_);
+    const MatrixXd j =
+        tau.asDiagonal() * system_.jacobian(problem_.t, x_, 0, workspace_)(rows_, rows_);
     if (!j.allFinite()) return std::nullopt;
     sizes_ = j.cwiseAbs() * x_(rows_).cwiseAbs();
     if (const auto step = core::solve_linear(j, -f)) return step->col(0);

@@ -12,13 +12,12 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
-/// What is asked to be at rest: the equations of one trial in one segment, its sources as they stand
-/// at time t.
+/// What is asked to be at rest: the equations of a circuit of one trial in a segment, its sources as
+/// they stand at time t.
 struct RestProblem {
   const system::OdeSystem& system;
   system::Segment segment;
   double t = 0;
-  Index trial = 0;
 };
 
 struct EquilibriumOptions {

@@ -98,6 +98,10 @@ struct Circuit {
 
   /// The index of a node, or −1.
   int find(const std::string& name) const;
+  /// φ of what an edge sends: its own, or else its sender's.
+  const core::Transfer& transfer_of(const Edge& edge) const;
+  /// The circuit of one of the trials alone, with the same numbers.
+  Circuit of_trial(Index trial) const;
 };
 
 }  // namespace settle::system

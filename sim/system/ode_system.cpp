@@ -33,6 +33,29 @@ int Circuit::find(const std::string& name) const {
   return -1;
 }
 
+const core::Transfer& Circuit::transfer_of(const Edge& edge) const {
+  return edge.transfer ? edge.transfer : nodes[at(edge.from)].transfer;
+}
+
+Circuit Circuit::of_trial(Index trial) const {
+  Circuit out = *this;
+  const auto pick = [trial](MatrixXd& m) {
+    if (m.cols() > 1) m = m.col(trial).eval();
+  };
+  for (Node& node : out.nodes) {
+    pick(node.initial);
+    pick(node.constant);
+  }
+  for (Edge& edge : out.edges) pick(edge.gate);
+  for (Source& source : out.sources) {
+    pick(source.values);
+    source.noise.first_trial += trial;
+  }
+  for (Controller& controller : out.controllers) pick(controller.setpoint);
+  out.trials = 1;
+  return out;
+}
+
 // Depth-first over the instantaneous senders of each instantaneous node.
 InstantaneousOrder order_instantaneous(const Circuit& circuit) {
   enum Mark : char { fresh, open, done };
@@ -95,7 +118,7 @@ OdeSystem::OdeSystem(Circuit circuit) : circuit_(std::move(circuit)) {
     assert(edge.weights->rows() == circuit_.nodes[at(edge.to)].size);
     assert(edge.weights->cols() == circuit_.nodes[at(edge.from)].size);
     edges_into_[at(edge.to)].push_back(static_cast<int>(k));
-    const core::Transfer& transfer = transfer_of(edge);
+    const core::Transfer& transfer = circuit_.transfer_of(edge);
     int rate = -1;
     if (!transfer->is_identity() || edge.gate.size() > 0) {
       for (std::size_t r = 0; r < rates_.size() && rate < 0; ++r)
@@ -118,10 +141,6 @@ OdeSystem::OdeSystem(Circuit circuit) : circuit_(std::move(circuit)) {
         "a time constant tau > 0 somewhere in it");
   instantaneous_ = std::move(order.nodes);
   make_programs();
-}
-
-const core::Transfer& OdeSystem::transfer_of(const Edge& edge) const {
-  return edge.transfer ? edge.transfer : circuit_.nodes[at(edge.from)].transfer;
 }
 
 // What must be evaluated, and in which order, for the equations of `targets`.
@@ -175,7 +194,7 @@ Index OdeSystem::parameters() const {
 
 bool OdeSystem::is_linear() const {
   return std::all_of(circuit_.edges.begin(), circuit_.edges.end(), [&](const Edge& edge) {
-    return transfer_of(edge)->is_identity() && !edge.receiver_slope;
+    return circuit_.transfer_of(edge)->is_identity() && !edge.receiver_slope;
   });
 }
 
@@ -186,7 +205,7 @@ bool OdeSystem::is_bounded() const {
   // hear nothing of the rest.
   std::vector<char> left(circuit_.nodes.size(), 1);
   const auto is_unbounded = [&](const Edge& edge) {
-    const auto [low, high] = transfer_of(edge)->range();
+    const auto [low, high] = circuit_.transfer_of(edge)->range();
     return !std::isfinite(low) || !std::isfinite(high) || edge.receiver_slope;
   };
   for (bool changed = true; changed;) {
@@ -321,7 +340,8 @@ void OdeSystem::add_source(const Source& source, double t, Block out, const Segm
   for (Index c = 0; c < out.cols(); ++c) {
     const Index shared = column(source.values, first + c);
     for (Index i = 0; i < out.rows(); ++i) {
-      const auto index = static_cast<std::uint64_t>((first + c) * out.rows() + i);
+      const Index trial = source.noise.first_trial + first + c;
+      const auto index = static_cast<std::uint64_t>(trial * out.rows() + i);
       out(i, c) += source.gain * source.values(i, shared) * source.noise.std *
                    source.noise.stream.normal(index, draw);
     }
@@ -444,7 +464,8 @@ MatrixXd OdeSystem::input(const std::vector<int>& edges, const std::vector<int>&
 VectorXd OdeSystem::edge_slope(const Edge& edge, const ConstBlock& x, Index trial,
                                const Workspace& w) const {
   VectorXd d(circuit_.nodes[at(edge.from)].size);
-  transfer_of(edge)->slope(value(edge.from, x, w, trial).col(0).data(), d.data(), d.size());
+  circuit_.transfer_of(edge)->slope(value(edge.from, x, w, trial).col(0).data(), d.data(),
+                                    d.size());
   if (edge.gate.size() > 0) d.array() *= edge.gate.col(column(edge.gate, trial)).array();
   return d;
 }

@@ -158,7 +158,6 @@ class OdeSystem {
                           Index columns, Workspace& workspace) const;
   void run_tangent(double t, const ConstBlock& x, Index trial, int seed, bool with_time, Block out,
                    Workspace& workspace) const;
-  const core::Transfer& transfer_of(const Edge& edge) const;
 
   Circuit circuit_;
   Index dimension_ = 0;

@@ -41,6 +41,7 @@ struct Noise {
   double std = 1.0;
   double interval = 1.0;
   core::RandomStream stream{0, ""};
+  Eigen::Index first_trial = 0;  ///< j of the circuit's first trial
 };
 
 }  // namespace settle::system

@@ -116,12 +116,11 @@ TEST_CASE("the measured decay of a run is its slowest pole") {
                           "rtol = 1e-9\natol = 1e-12\nduration = 500.0\nsettled = {}\n"));
     const auto summary = s.run(1);
     REQUIRE(summary.outcome() == Outcome::settled);
-    const auto quantities = analysis::measure(
-        {s.system, s.config.solver, summary, analysis::measured_phase(s.system, summary)});
+    const auto quantities = s.measure(summary);
     double pole = 0, decay = 0;
     for (const auto& q : quantities) {
-      if (q.name == "slowest_pole") pole = q.values[0];
-      if (q.name == "decay_rate") decay = q.values[0];
+      if (q.name == "slowest_pole") pole = q.values(0);
+      if (q.name == "decay_rate") decay = q.values(0);
     }
     CAPTURE(sigma);
     // Where it rings, an envelope of bins is within 10 % of the exponential.
@@ -136,12 +135,12 @@ TEST_CASE("a mixture of modes has the decay of its slowest, or none that is meas
         "[solver]\nrtol = 1e-8\natol = 1e-10\nduration = " + number(duration) +
         "\n[[population]]\nname = \"x\"\nsize = 2\ntau = [1.0, 10.0]\ninitial = [1.0, 0.02]\n");
     const auto summary = s.run(duration);
-    for (const auto& q : analysis::measure({s.system, s.config.solver, summary, 0})) {
+    for (const auto& q : s.measure(summary)) {
       if (q.name != "decay_rate") continue;
-      CAPTURE(duration, q.values[0], q.reasons[0]);
+      CAPTURE(duration, q.values(0), q.reasons[0]);
       // Halves that agree to 15 % leave at most about that error.
-      CHECK((std::isnan(q.values[0]) || std::abs(q.values[0] / 0.1 - 1) < 0.2));
-      CHECK(std::isnan(q.values[0]) == !q.reasons[0].empty());
+      CHECK((std::isnan(q.values(0)) || std::abs(q.values(0) / 0.1 - 1) < 0.2));
+      CHECK(std::isnan(q.values(0)) == !q.reasons[0].empty());
     }
   }
 }

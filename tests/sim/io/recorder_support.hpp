@@ -67,8 +67,13 @@ inline system::Circuit small_circuit(Index trials = 2) {
                           .setpoint_edges = {},
                           .setpoint_sources = {},
                           .setpoint = y}};
-  circuit.phases = {
-      {.name = "run", .duration = {}, .until_settled = false, .off = {}, .paused = {}, .hold = {}, .reset = {}}};
+  circuit.phases = {{.name = "run",
+                     .duration = {},
+                     .until_settled = false,
+                     .off = {},
+                     .paused = {},
+                     .hold = {},
+                     .reset = {}}};
   circuit.trials = trials;
   return circuit;
 }

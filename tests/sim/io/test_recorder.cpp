@@ -22,11 +22,13 @@ TEST_CASE("what a run records is read back to the bit", "[io][recorder]") {
     MatrixXd inversion_error(1, 2), poles(4, 2);
     inversion_error << 0.25, missing;
     poles << 1, 2, 3, 4, 5, 6, 7, missing;
-    recorder.add_measure(measured("inversion_error", "1", inversion_error,
-                                  {"", "it did not settle"}));
-    core::Quantity both = measured("pole_real", "1/time", poles, {"", "", "", "", "", "", "", "none"});
-    both.axes = {{.name = "pole", .size = 2, .long_name = "pole", .labels = {"a", "b"}, .numbers = {}},
-                 {.name = "band", .size = 2, .long_name = "band", .labels = {}, .numbers = {0.1, 0.2}}};
+    recorder.add_measure(
+        measured("inversion_error", "1", inversion_error, {"", "it did not settle"}));
+    core::Quantity both =
+        measured("pole_real", "1/time", poles, {"", "", "", "", "", "", "", "none"});
+    both.axes = {
+        {.name = "pole", .size = 2, .long_name = "pole", .labels = {"a", "b"}, .numbers = {}},
+        {.name = "band", .size = 2, .long_name = "band", .labels = {}, .numbers = {0.1, 0.2}}};
     recorder.add_measure(both);
     core::Quantity verdict = measured("verdict", "1", {}, {});
     verdict.texts = {"settled", "it rings"};

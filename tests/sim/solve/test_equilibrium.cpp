@@ -16,7 +16,7 @@ namespace {
 
 solve::RestProblem rest(const Simulation& s, bool released = true) {
   const auto last = static_cast<int>(s.circuit().phases.size()) - 1;
-  return {s.system, {last, 0, 1, released}, 0, 0};
+  return {s.system, {last, 0, 1, released}, 0};
 }
 
 VectorXd start(const Simulation& s, const std::string& stream, double size) {

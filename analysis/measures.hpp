@@ -1,0 +1,27 @@
+// The members of the family of measures: each is made here, and listed in measure.cpp.
+#pragma once
+
+#include <memory>
+
+#include "analysis/measure.hpp"
+
+namespace settle::analysis {
+
+// accuracy.cpp
+std::unique_ptr<Measure> inversion_error();
+std::unique_ptr<Measure> directions();
+std::unique_ptr<Measure> integrator();
+std::unique_ptr<Measure> feasibility();
+std::unique_ptr<Measure> credit();
+
+// stability.cpp
+std::unique_ptr<Measure> equilibrium();
+std::unique_ptr<Measure> slowest_pole();
+std::unique_ptr<Measure> poles();
+std::unique_ptr<Measure> loop_stability();
+
+// convergence.cpp
+std::unique_ptr<Measure> decay_rate();
+std::unique_ptr<Measure> response();
+
+}  // namespace settle::analysis
