@@ -20,42 +20,10 @@ std::string suffix(const system::Circuit& circuit, const system::Controller& con
   return circuit.controllers.size() == 1 ? "" : "_" + controller.name;
 }
 
-QuantityAxis axis(const std::string& name, const std::string& long_name,
-                  std::vector<std::string> labels) {
-  const auto size = static_cast<Index>(labels.size());
-  return {.name = name,
-          .size = size,
-          .long_name = long_name,
-          .labels = std::move(labels),
-          .numbers = {},
-          .units = "1"};
+Evaluation end_of(const Subject& subject) {
+  const solve::PhaseResult& phase = subject.run.phase_result();
+  return {subject.system(), phase.segment, phase.end, subject.end()};
 }
-
-QuantityAxis controllers(const system::Circuit& circuit) {
-  std::vector<std::string> names;
-  for (const system::Controller& controller : circuit.controllers) names.push_back(controller.name);
-  return axis("controller", "controller", std::move(names));
-}
-
-// Everything at the end of the measured phase.
-struct End {
-  explicit End(const Subject& subject)
-      : system(subject.system()), state(subject.end()), workspace(system.make_workspace()) {
-    const solve::PhaseResult& phase = subject.run.phase_result();
-    t = phase.end;
-    system.begin(phase.segment, workspace);
-    if (state.allFinite()) system.evaluate(t, state, workspace);
-  }
-  VectorXd value(int node) { return system.value(node, state, workspace); }
-  VectorXd setpoint(const system::Controller& controller) {
-    return setpoint_at(system, controller, t, state, workspace);
-  }
-
-  const system::OdeSystem& system;
-  VectorXd state;
-  system::Workspace workspace;
-  double t = 0;
-};
 
 /// ‖e‖/‖y‖ with e = measured − setpoint and y the setpoint.
 class InversionError final : public Measure {
@@ -72,9 +40,10 @@ class InversionError final : public Measure {
   }
 
   void measure(const Subject& subject, std::vector<Cells>& out) const override {
-    End end(subject);
+    Evaluation end = end_of(subject);
+    const system::Circuit& circuit = subject.system().circuit();
     for (std::size_t c = 0; c < out.size(); ++c) {
-      const system::Controller& controller = end.system.circuit().controllers[c];
+      const system::Controller& controller = circuit.controllers[c];
       if (subject.has_left()) {
         out[c].missing("the trial diverged");
         continue;
@@ -104,13 +73,9 @@ class Directions final : public Measure {
       const system::Controller& controller = circuit.controllers[at(loop.controller)];
       const std::string end = suffix(circuit, controller);
       const Index first = circuit.nodes[at(loop.populations.front())].size;
-      const QuantityAxis direction{
-          .name = "direction" + end,
-          .size = std::min(first, circuit.nodes[at(controller.error)].size),
-          .long_name = "singular directions of the weights, strongest first",
-          .labels = {},
-          .numbers = {},
-          .units = "1"};
+      const QuantityAxis direction =
+          index_axis("direction" + end, "singular directions of the weights, strongest first",
+                     std::min(first, circuit.nodes[at(controller.error)].size));
       const std::string of = " in each singular direction of " + controller.name;
       out.push_back(
           declare("singular_value" + end, "1", "singular value of the weights", {direction}));
@@ -125,12 +90,13 @@ class Directions final : public Measure {
   }
 
   void measure(const Subject& subject, std::vector<Cells>& out) const override {
-    End end(subject);
+    Evaluation end = end_of(subject);
+    const system::Circuit& circuit = subject.system().circuit();
     const LoopSet& set = subject.loops();
     std::size_t q = 0;
     for (std::size_t c = 0; c < set.loops().size(); ++c) {
       if (!set.loops()[c].why_not.empty()) continue;
-      const system::Controller& controller = end.system.circuit().controllers[c];
+      const system::Controller& controller = circuit.controllers[c];
       const LoopMatrices& matrices = set.matrices(c);
       const core::SingularValues& parts = set.singular_values(c);
       out[q].set(parts.s);
@@ -160,7 +126,7 @@ class Directions final : public Measure {
 class Integrator final : public Measure {
  public:
   std::vector<Quantity> quantities(const Run& run) const override {
-    const QuantityAxis axis = controllers(run.system.circuit());
+    const QuantityAxis axis = controller_axis(run.system.circuit());
     std::vector<Quantity> out;
     if (axis.size == 0) return out;
     out = {declare("integral_norm", "1", "norm of the integral at the end", {axis}),
@@ -173,8 +139,8 @@ class Integrator final : public Measure {
 
   void measure(const Subject& subject, std::vector<Cells>& out) const override {
     if (out.empty()) return;
-    End end(subject);
-    const system::Circuit& circuit = end.system.circuit();
+    Evaluation end = end_of(subject);
+    const system::Circuit& circuit = subject.system().circuit();
     const LoopSet& set = subject.loops();
     for (std::size_t c = 0; c < circuit.controllers.size(); ++c) {
       const system::Controller& controller = circuit.controllers[c];
@@ -208,7 +174,7 @@ class Feasibility final : public Measure {
   std::vector<Quantity> quantities(const Run& run) const override {
     const system::Circuit& circuit = run.system.circuit();
     std::vector<Quantity> out;
-    const QuantityAxis axis = controllers(circuit);
+    const QuantityAxis axis = controller_axis(circuit);
     if (axis.size > 0)
       out.push_back(declare("infeasible_error", "1",
                             "least error over setpoint that rates within the range of the transfer "
@@ -220,8 +186,8 @@ class Feasibility final : public Measure {
 
   void measure(const Subject& subject, std::vector<Cells>& out) const override {
     if (out.empty()) return;
-    End end(subject);
-    const system::Circuit& circuit = end.system.circuit();
+    Evaluation end = end_of(subject);
+    const system::Circuit& circuit = subject.system().circuit();
     for (std::size_t c = 0; c < circuit.controllers.size(); ++c) {
       const system::Controller& controller = circuit.controllers[c];
       const auto cell = static_cast<Index>(c);
@@ -253,7 +219,8 @@ class Credit final : public Measure {
       names.push_back(run.system.circuit().nodes[at(population)].name);
     std::vector<Quantity> out;
     if (names.empty()) return out;
-    const QuantityAxis layer = axis("layer", "population that is solved for", std::move(names));
+    const QuantityAxis layer =
+        label_axis("layer", "population that is solved for", std::move(names));
     for (const char* rule : rules) {
       const std::string lower = rule == rules[2] ? "bp" : rule == rules[1] ? "pbp" : "ndi";
       out.push_back(declare("angle_to_" + lower, "degree",
@@ -269,10 +236,10 @@ class Credit final : public Measure {
 
   void measure(const Subject& subject, std::vector<Cells>& out) const override {
     if (out.empty()) return;
-    End end(subject);
+    Evaluation end = end_of(subject);
     const std::set<int> all = populations(subject.loops().loops());
     for (std::size_t rule = 0; rule < 3; ++rule) {
-      const std::vector<VectorXd> deltas = chain(rule, subject.loops(), end);
+      const std::vector<VectorXd> deltas = chain(rule, subject, end);
       Index cell = 0;
       for (const int population : all) {
         const VectorXd& delta = deltas[at(population)];
@@ -309,11 +276,12 @@ class Credit final : public Measure {
   }
 
   // δ of every population by one rule; empty where it has none.
-  static std::vector<VectorXd> chain(std::size_t rule, const LoopSet& set, End& end) {
-    const system::Circuit& circuit = end.system.circuit();
+  static std::vector<VectorXd> chain(std::size_t rule, const Subject& subject, Evaluation& end) {
+    const LoopSet& set = subject.loops();
+    const system::Circuit& circuit = subject.system().circuit();
     const std::vector<InversionLoop>& loops = set.loops();
     std::vector<VectorXd> deltas(circuit.nodes.size());
-    if (!end.state.allFinite()) return deltas;
+    if (subject.has_left()) return deltas;
     std::vector<char> done(loops.size(), 0);
     for (std::size_t pass = 0; pass < loops.size(); ++pass)
       for (std::size_t c = 0; c < loops.size(); ++c) {

@@ -130,24 +130,16 @@ class DecayRate final : public Measure {
 class Response final : public Measure {
  public:
   std::vector<Quantity> quantities(const Run& run) const override {
-    QuantityAxis signal{.name = "signal",
-                        .size = 0,
-                        .long_name = "population, controller or error",
-                        .labels = {},
-                        .numbers = {},
-                        .units = "1"};
-    for (const Signal& one : signals(run)) signal.labels.push_back(one.name);
-    signal.size = static_cast<Index>(signal.labels.size());
-    QuantityAxis band{.name = "band",
-                      .size = 0,
-                      .long_name = "share of the distance at the start",
-                      .labels = {},
-                      .numbers = {},
-                      .units = "1"};
+    std::vector<std::string> names;
+    for (const Signal& one : signals(run)) names.push_back(one.name);
+    const QuantityAxis signal =
+        label_axis("signal", "population, controller or error", std::move(names));
+    names.clear();
     for (const double share : run.options.bands)
-      band.labels.push_back(core::number_text(100 * share) + " %");
-    band.labels.emplace_back("tolerance");
-    band.size = static_cast<Index>(band.labels.size());
+      names.push_back(core::number_text(100 * share) + " %");
+    names.emplace_back("tolerance");
+    const QuantityAxis band =
+        label_axis("band", "share of the distance at the start", std::move(names));
     std::vector<Quantity> out = {
         declare("settling_time", "time", "time after which it stays within the band about rest",
                 {signal, band}),

@@ -98,6 +98,21 @@ class LoopFinder {
 
 }  // namespace
 
+int measured_phase(const system::Circuit& circuit, const std::string& wanted, std::size_t phases) {
+  const auto last = static_cast<int>(phases) - 1;
+  if (!wanted.empty())
+    for (int p = last; p >= 0; --p)
+      if (circuit.phases[at(p)].name == wanted) return p;
+  for (int p = last; p >= 0; --p) {
+    const std::vector<int>& off = circuit.phases[at(p)].off;
+    for (const system::Controller& controller : circuit.controllers)
+      for (std::size_t k = 0; k < circuit.edges.size(); ++k)
+        if (circuit.edges[k].from == controller.control && !contains(off, static_cast<int>(k)))
+          return p;
+  }
+  return last;
+}
+
 // Tarjan's algorithm. Source: R. Tarjan, SIAM J. Comput. 1 (1972).
 std::vector<int> components(const system::Circuit& circuit, const system::Phase& phase) {
   const std::size_t n = circuit.nodes.size();
@@ -258,12 +273,18 @@ double LoopSet::unreachable(std::size_t k, const VectorXd& y) const {
   return bounded_distance(all.a, all.inverse, y, all.low, all.high);
 }
 
-VectorXd setpoint_at(const system::OdeSystem& system, const system::Controller& controller,
-                     double t, const system::ConstBlock& x, system::Workspace& workspace) {
+Evaluation::Evaluation(const system::OdeSystem& system, const system::Segment& segment, double t,
+                       VectorXd x)
+    : system_(system), t_(t), x_(std::move(x)), workspace_(system.make_workspace()) {
+  system.begin(segment, workspace_);
+  system.evaluate(t, x_, workspace_);
+}
+
+VectorXd Evaluation::setpoint(const system::Controller& controller) {
   VectorXd y = controller.setpoint.col(0);
   if (!controller.setpoint_edges.empty() || !controller.setpoint_sources.empty())
     y -= controller.sign *
-         system.input(controller.setpoint_edges, controller.setpoint_sources, t, x, workspace);
+         system_.input(controller.setpoint_edges, controller.setpoint_sources, t_, x_, workspace_);
   return y;
 }
 

@@ -16,6 +16,10 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
+/// The phase that an analysis speaks of, among the first `phases`: the one called `wanted`; else the last
+/// in which not every controller is switched off; else the last.
+int measured_phase(const system::Circuit& circuit, const std::string& wanted, std::size_t phases);
+
 /// The strongly connected components of the circuit's graph in a phase (edges that are off don't
 /// count): nodes in one component hear each other. Returns the component of every node. The Jacobian
 /// is block triangular between components, so its spectrum is the union of theirs.
@@ -107,9 +111,21 @@ class LoopSet {
   mutable std::vector<std::unique_ptr<Parts>> parts_;
 };
 
-/// A controller's setpoint at (t, x), after evaluate() there, in a circuit of one trial: its constant
-/// part and what drives it.
-VectorXd setpoint_at(const system::OdeSystem& system, const system::Controller& controller,
-                     double t, const system::ConstBlock& x, system::Workspace& workspace);
+/// A circuit of one trial at one state: the values of its nodes, and the setpoints.
+class Evaluation {
+ public:
+  /// @param x  the state (n); where it is not finite, values are NaN
+  Evaluation(const system::OdeSystem& system, const system::Segment& segment, double t, VectorXd x);
+
+  VectorXd value(int node) const { return system_.value(node, x_, workspace_); }
+  /// A controller's setpoint: its constant part and what drives it.
+  VectorXd setpoint(const system::Controller& controller);
+
+ private:
+  const system::OdeSystem& system_;
+  double t_;
+  VectorXd x_;
+  system::Workspace workspace_;
+};
 
 }  // namespace settle::analysis

@@ -19,11 +19,12 @@ std::vector<std::unique_ptr<Measure>> chosen(const AnalysisOptions& options) {
   const auto& names = options.measures;
   for (const auto& entry : measures().entries()) {
     std::unique_ptr<Measure> measure = entry.make();
-    const bool wanted = names.empty()
-                            ? measure->is_standard()
-                            : std::any_of(names.begin(), names.end(), [&](const std::string& name) {
-                                return name == "*" || name == entry.name;
-                              });
+    const bool named = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+      return name == "*" || name == entry.name;
+    });
+    // Every run has a verdict.
+    const bool wanted =
+        named || entry.name == "verdict" || (names.empty() && measure->is_standard());
     if (wanted) out.push_back(std::move(measure));
   }
   return out;
@@ -43,32 +44,6 @@ bool Run::has_shared_gates() const {
   const auto& edges = system.circuit().edges;
   return std::all_of(edges.begin(), edges.end(),
                      [](const auto& edge) { return edge.gate.cols() <= 1; });
-}
-
-std::size_t measured_phase(const system::OdeSystem& system, const solve::SolveSummary& summary,
-                           const AnalysisOptions& options) {
-  const system::Circuit& circuit = system.circuit();
-  if (!options.phase.empty()) {
-    std::vector<std::string> names;
-    for (std::size_t p = 0; p < circuit.phases.size(); ++p) {
-      names.push_back(circuit.phases[p].name);
-      if (names.back() == options.phase && p < summary.phases.size()) return p;
-    }
-    const bool known = std::find(names.begin(), names.end(), options.phase) != names.end();
-    throw core::InputError("analysis.phase",
-                           "\"" + options.phase + "\"" + (known ? ", which did not run" : ""),
-                           "one of " + core::join(names, " or ") +
-                               (known ? "" : core::did_you_mean(options.phase, names)));
-  }
-  for (std::size_t p = summary.phases.size(); p-- > 0;) {
-    const std::vector<int>& off = circuit.phases[p].off;
-    for (const system::Controller& controller : circuit.controllers)
-      for (std::size_t k = 0; k < circuit.edges.size(); ++k)
-        if (circuit.edges[k].from == controller.control &&
-            std::find(off.begin(), off.end(), static_cast<int>(k)) == off.end())
-          return p;
-  }
-  return summary.phases.size() - 1;
 }
 
 // ---- A trial ----
@@ -136,6 +111,30 @@ void Cells::missing(Index cell, const std::string& reason) {
   quantity_.reasons[at(trial_ * quantity_.cells() + cell)] = reason;
 }
 
+core::QuantityAxis label_axis(std::string name, std::string long_name,
+                              std::vector<std::string> labels) {
+  core::QuantityAxis axis;
+  axis.name = std::move(name);
+  axis.size = static_cast<Index>(labels.size());
+  axis.long_name = std::move(long_name);
+  axis.labels = std::move(labels);
+  return axis;
+}
+
+core::QuantityAxis index_axis(std::string name, std::string long_name, Index size) {
+  core::QuantityAxis axis;
+  axis.name = std::move(name);
+  axis.size = size;
+  axis.long_name = std::move(long_name);
+  return axis;
+}
+
+core::QuantityAxis controller_axis(const system::Circuit& circuit) {
+  std::vector<std::string> names;
+  for (const system::Controller& controller : circuit.controllers) names.push_back(controller.name);
+  return label_axis("controller", "controller", std::move(names));
+}
+
 core::Quantity declare(std::string name, std::string units, std::string long_name,
                        std::vector<core::QuantityAxis> axes) {
   core::Quantity quantity;
@@ -171,7 +170,11 @@ std::vector<core::Quantity> measure(const Run& run) {
       if (k > 0 && shared && all[m]->is_of_jacobian()) continue;
       std::vector<Cells> cells;
       for (core::Quantity& quantity : quantities[m]) cells.emplace_back(quantity, k);
-      all[m]->measure(subject, cells);
+      try {
+        all[m]->measure(subject, cells);
+      } catch (const std::exception& error) {
+        for (Cells& one : cells) one.missing(error.what());
+      }
     }
   });
   std::vector<core::Quantity> out;
@@ -199,7 +202,8 @@ const core::Quantity* find(const std::vector<core::Quantity>& quantities, const 
 const core::Registry<Measure>& measures() {
   static const core::Registry<Measure> registry(
       "measures",
-      {{"inversion_error", "‖measured − setpoint‖/‖setpoint‖ at the end, of every controller",
+      {{"verdict", "why the trial did or did not converge, in one line", &verdict},
+       {"inversion_error", "‖measured − setpoint‖/‖setpoint‖ at the end, of every controller",
         &inversion_error},
        {"equilibrium", "the state of rest next to the end: how far it is, and its certificate",
         &equilibrium},
@@ -208,6 +212,8 @@ const core::Registry<Measure>& measures() {
         &poles},
        {"loop_stability", "every feedback loop by the paper's criterion and by its exact poles",
         &loop_stability},
+       {"stability_margins", "nearest leak and gains at which stability is lost or regained",
+        &stability_margins},
        {"decay_rate", "measured decay of the residual over its last two decades", &decay_rate},
        {"response", "settling and rise time, overshoot, ringing and excursion of every node",
         &response},

@@ -33,12 +33,6 @@ struct Run {
   bool is_linear() const { return system.is_linear() && has_shared_gates(); }
 };
 
-/// The phase that measures speak of: the one that the options name; else the last that ran in which
-/// not every controller is switched off; the last that ran where there is none.
-/// @throws InputError  for the name of a phase that is not there, or did not run
-std::size_t measured_phase(const system::OdeSystem& system, const solve::SolveSummary& summary,
-                           const AnalysisOptions& options = {});
-
 /// One trial of a run, and what several measures need of it: computed once, when it is first asked
 /// for.
 class Subject {
@@ -92,6 +86,13 @@ class Cells {
   core::Quantity& quantity_;
   Index trial_;
 };
+
+/// An axis whose coordinate is texts; one that is an index.
+core::QuantityAxis label_axis(std::string name, std::string long_name,
+                              std::vector<std::string> labels);
+core::QuantityAxis index_axis(std::string name, std::string long_name, Index size);
+/// The controllers, by name.
+core::QuantityAxis controller_axis(const system::Circuit& circuit);
 
 /// A quantity without numbers: name, units, long name, axes beside the trials.
 core::Quantity declare(std::string name, std::string units, std::string long_name,

@@ -20,6 +20,12 @@ std::unique_ptr<Measure> slowest_pole();
 std::unique_ptr<Measure> poles();
 std::unique_ptr<Measure> loop_stability();
 
+// margins.cpp
+std::unique_ptr<Measure> stability_margins();
+
+// verdict.cpp
+std::unique_ptr<Measure> verdict();
+
 // convergence.cpp
 std::unique_ptr<Measure> decay_rate();
 std::unique_ptr<Measure> response();

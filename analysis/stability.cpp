@@ -90,21 +90,11 @@ class Poles final : public Measure {
   bool is_of_jacobian() const override { return true; }
 
   std::vector<Quantity> quantities(const Run& run) const override {
-    const QuantityAxis pole{.name = "pole",
-                            .size = count(run),
-                            .long_name = "poles, rightmost first",
-                            .labels = {},
-                            .numbers = {},
-                            .units = "1"};
-    QuantityAxis node{.name = "node",
-                      .size = 0,
-                      .long_name = "node with states",
-                      .labels = {},
-                      .numbers = {},
-                      .units = "1"};
+    const QuantityAxis pole = index_axis("pole", "poles, rightmost first", count(run));
+    std::vector<std::string> names;
     for (const int i : run.system.dynamic_nodes())
-      node.labels.push_back(run.system.circuit().nodes[at(i)].name);
-    node.size = static_cast<Index>(node.labels.size());
+      names.push_back(run.system.circuit().nodes[at(i)].name);
+    const QuantityAxis node = label_axis("node", "node with states", std::move(names));
     return {
         declare("pole_real", "1/time", "real part of the pole", {pole}),
         declare("pole_angular_frequency", "1/time", "imaginary part of the pole", {pole}),
@@ -158,15 +148,7 @@ class LoopStability final : public Measure {
   bool is_of_jacobian() const override { return true; }
 
   std::vector<Quantity> quantities(const Run& run) const override {
-    QuantityAxis axis{.name = "controller",
-                      .size = 0,
-                      .long_name = "controller",
-                      .labels = {},
-                      .numbers = {},
-                      .units = "1"};
-    for (const auto& controller : run.system.circuit().controllers)
-      axis.labels.push_back(controller.name);
-    axis.size = static_cast<Index>(axis.labels.size());
+    const QuantityAxis axis = controller_axis(run.system.circuit());
     std::vector<Quantity> out;
     if (axis.size == 0) return out;
     out = {declare("paper_criterion", "1", "max Re of the eigenvalues of k_i W B - leak", {axis}),
@@ -221,6 +203,33 @@ VectorXd participation(const Linearisation& linearisation, const core::EigenSyst
   for (Index r = 0; r < linearisation.size(); ++r)
     shares[place[at(system.unit_of(linearisation.rows()[at(r)]).first)]] += products[r];
   return shares / shares.sum();
+}
+
+std::string nodes_of_pole(const Linearisation& linearisation) {
+  const core::EigenSystem* modes = linearisation.is_dense() ? linearisation.modes(1) : nullptr;
+  if (!modes || modes->left.size() == 0) return "";
+  const VectorXd share = participation(linearisation, *modes, 0);
+  const system::OdeSystem& system = linearisation.problem().system;
+  std::vector<std::pair<double, std::string>> parts;
+  for (std::size_t i = 0; i < system.dynamic_nodes().size(); ++i)
+    if (const double part = share[static_cast<Index>(i)]; part >= 0.05)
+      parts.emplace_back(part, system.circuit().nodes[at(system.dynamic_nodes()[i])].name);
+  std::stable_sort(parts.begin(), parts.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<std::string> words;
+  for (const auto& [part, node] : parts)
+    if (words.size() < 2) words.push_back(node + " " + core::brief(std::round(100 * part)) + " %");
+  return core::join(words);
+}
+
+std::string pole_text(const Linearisation& linearisation) {
+  const auto pole = linearisation.rightmost();
+  if (!pole) return "no pole that could be found";
+  const double zero = linearisation.rounding();
+  std::string text = "pole " + core::brief(std::abs(pole->real()) > zero ? pole->real() : 0);
+  if (std::abs(pole->imag()) > zero) text += " ± " + core::brief(std::abs(pole->imag())) + "i";
+  const std::string nodes = nodes_of_pole(linearisation);
+  return text + (nodes.empty() ? "" : " (" + nodes + ")");
 }
 
 std::pair<double, std::string> paper_criterion(const Linearisation& linearisation,

@@ -13,6 +13,12 @@ namespace settle::analysis {
 /// Source: Pérez-Arriaga, Verghese & Schweppe, IEEE Trans. Power App. Syst. PAS-101 (1982).
 VectorXd participation(const Linearisation& linearisation, const core::EigenSystem& modes, Index k);
 
+/// "control.integral 60 %, hidden 40 %": the two nodes that take most part in the rightmost mode; ""
+/// of a circuit too large for left eigenvectors.
+std::string nodes_of_pole(const Linearisation& linearisation);
+/// "pole -0.05 ± 0.58i (control.integral 60 %, hidden 40 %)" of the rightmost pole.
+std::string pole_text(const Linearisation& linearisation);
+
 /// The paper's criterion of a controller's loop, max Re λ(k_i W B − α I), with W B = −C J⁻¹ B the
 /// static response of its error to its control, all else linearised; NaN and why. It is below zero
 /// for a stable loop; the reverse holds for real eigenvalues or fast neurons.

@@ -1,7 +1,10 @@
+#include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "cli/commands.hpp"
+#include "analysis/equilibria.hpp"
+#include "analysis/stability.hpp"
+#include "cli/run_summary.hpp"
 #include "cli/terminal.hpp"
 #include "sim/io/recorder.hpp"
 
@@ -9,6 +12,7 @@ namespace settle::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using Eigen::Index;
 
 struct Expectation {
   double weight_bytes = 0;
@@ -27,7 +31,46 @@ Expectation expect(const Prepared& ready) {
   return out;
 }
 
-Json to_json(const Prepared& ready, const Expectation& expected) {
+// Where the first trial can rest, if there is memory and patience enough to look.
+analysis::RestStates rest_states(const Prepared& ready, const system::OdeSystem& first) {
+  constexpr Index most_states = 5000;
+  analysis::RestStates none;
+  none.why_none = "not looked for in more than " + std::to_string(most_states) + " states";
+  if (first.dimension() > most_states) return none;
+  return analysis::find_rest_states(first, ready.config.solver, ready.analysis,
+                                    static_cast<std::uint64_t>(ready.config.seed));
+}
+
+std::string inversion_errors(const analysis::RestState& state, const system::Circuit& circuit) {
+  std::string text;
+  for (std::size_t c = 0; c < state.inversion_errors.size(); ++c)
+    if (std::isfinite(state.inversion_errors[c]))
+      text += (text.empty() ? ", inversion error " : ", ") +
+              core::brief(state.inversion_errors[c]) +
+              (circuit.controllers.size() > 1 ? " of " + circuit.controllers[c].name : "");
+  return text;
+}
+
+Json to_json(const analysis::RestStates& states) {
+  Json out{{"starts", states.starts}, {"found", Json::array()}};
+  for (const analysis::RestState& state : states.found) {
+    const auto pole = state.linearisation.rightmost();
+    Json entry{
+        {"stability", analysis::name(state.linearisation.stability())},
+        {"residual", json_number(state.equilibrium.residual)},
+        {"newton_steps", state.equilibrium.iterations},
+        {"slowest_pole", pole ? json_number(pole->real()) : Json(nullptr)},
+        {"slowest_pole_angular_frequency", pole ? json_number(pole->imag()) : Json(nullptr)}};
+    for (const double error : state.inversion_errors)
+      entry["inversion_errors"].push_back(json_number(error));
+    out["found"].push_back(std::move(entry));
+  }
+  if (!states.why_none.empty()) out["why_none"] = states.why_none;
+  return out;
+}
+
+Json to_json(const Prepared& ready, const Expectation& expected,
+             const analysis::RestStates& states) {
   const system::OdeSystem& system = *ready.system;
   Json out;
   out["file"] = ready.file.path.string();
@@ -42,13 +85,14 @@ Json to_json(const Prepared& ready, const Expectation& expected) {
   out["parameters"] = system.parameters();
   out["linear"] = system.is_linear();
   out["longest_duration"] = solve::longest_duration(system.circuit(), ready.config.solver);
+  out["equilibria"] = to_json(states);
   out["memory_bytes"] = expected.weight_bytes + expected.state_bytes;
   out["file_bytes"] = expected.file_bytes ? Json(*expected.file_bytes) : Json(nullptr);
   out["warnings"] = ready.warnings;
   return out;
 }
 
-void print(const Prepared& ready, const Expectation& expected) {
+void print(const Prepared& ready, const Expectation& expected, const analysis::RestStates& states) {
   const Style style(1);
   const system::OdeSystem& system = *ready.system;
   const auto line = [](const std::string& label, const std::string& text) {
@@ -85,6 +129,24 @@ void print(const Prepared& ready, const Expectation& expected) {
   }
   line("phases", core::join(words));
   line("solver", ready.config.solver.method);
+  const std::string of = system.trials() > 1 ? " of trial 0" : "";
+  if (states.found.empty()) {
+    line("equilibria", "none found" + of + ": " + states.why_none);
+  } else {
+    line("equilibria", std::to_string(states.found.size()) + " found" + of + " from " +
+                           std::to_string(states.starts) +
+                           (states.starts == 1 ? " start" : " starts") + ", without integrating");
+    for (std::size_t k = 0; k < states.found.size(); ++k) {
+      const analysis::RestState& state = states.found[k];
+      const auto stability = state.linearisation.stability();
+      const std::string word = analysis::name(stability);
+      line("  " + std::to_string(k + 1),
+           (stability == analysis::Linearisation::Stability::stable ? style.green(word)
+                                                                    : style.yellow(word)) +
+               ", " + analysis::pole_text(state.linearisation) +
+               inversion_errors(state, system.circuit()));
+    }
+  }
   line("memory", "about " + bytes_text(expected.weight_bytes + expected.state_bytes));
   line("result file", expected.file_bytes
                           ? "at most about " + bytes_text(static_cast<double>(*expected.file_bytes))
@@ -101,10 +163,12 @@ int check(const CommonOptions& options) {
     try {
       const Prepared ready = prepare(file, options.set);
       const Expectation expected = expect(ready);
+      const system::OdeSystem first(ready.system->circuit().of_trial(0));
+      const analysis::RestStates states = rest_states(ready, first);
       if (options.json)
-        all.push_back(to_json(ready, expected));
+        all.push_back(to_json(ready, expected, states));
       else if (!options.quiet)
-        print(ready, expected);
+        print(ready, expected, states);
     } catch (const core::InputError& error) {
       code = input_wrong;
       if (options.json)

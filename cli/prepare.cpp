@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
 #include "sim/io/recorder.hpp"
@@ -40,6 +42,23 @@ void check_record(const Prepared& ready) {
                 "a longer interval, fewer variables or a shorter solver.duration");
 }
 
+// Names of phases and projections in [analysis].
+void check_analysis(const Prepared& ready) {
+  const system::Circuit& circuit = ready.system->circuit();
+  const auto check = [&](const std::string& path, const std::string& name,
+                         const std::vector<std::string>& names) {
+    if (std::find(names.begin(), names.end(), name) == names.end())
+      throw mistake(ready, path, "\"" + name + "\", which names nothing",
+                    "one of " + core::join(names, " or ") + core::did_you_mean(name, names));
+  };
+  std::vector<std::string> phases, projections;
+  for (const auto& phase : circuit.phases) phases.push_back(phase.name);
+  for (const auto& spec : ready.config.circuit.projections) projections.push_back(spec.full_name());
+  if (!ready.analysis.phase.empty()) check("analysis.phase", ready.analysis.phase, phases);
+  for (const std::string& name : ready.analysis.break_at)
+    check("analysis.break_at", name, projections);
+}
+
 }  // namespace
 
 Prepared prepare(const std::filesystem::path& file, const std::vector<std::string>& set) {
@@ -51,6 +70,7 @@ Prepared prepare(const std::filesystem::path& file, const std::vector<std::strin
   out.system =
       std::make_unique<system::OdeSystem>(system::compile(models::build_circuit(out.config)));
   check_record(out);
+  check_analysis(out);
   out.warnings = out.config.solver.warnings();
   check_steps(out);
   for (const auto& controller : out.system->circuit().controllers) {

@@ -25,7 +25,10 @@ struct Named {
 
 class Builder {
  public:
-  explicit Builder(const Config& config) : config_(config) {}
+  /// @param like  a circuit of the same populations, controllers and projections, whose weights and
+  ///              trials' numbers are taken over; nullptr: they are made
+  explicit Builder(const Config& config, const Circuit* like = nullptr)
+      : config_(config), like_(like) {}
 
   Circuit build() {
     const CircuitSpec& spec = config_.circuit;
@@ -45,7 +48,7 @@ class Builder {
     set_update_order();
     check_algebraic_loops(config_, circuit_);
     check_settled_nodes();
-    if (!config_.initial_from.empty()) take_initial_state();
+    if (!config_.initial_from.empty() && !like_) take_initial_state();
     if (std::all_of(circuit_.nodes.begin(), circuit_.nodes.end(),
                     [](const system::Node& node) { return node.instantaneous(); }))
       core::fail(config_.root.at, "the file", "a circuit in which no node has a time constant",
@@ -73,6 +76,7 @@ class Builder {
 
   // As many as the data has rows, where the file does not say.
   Index count_trials() const {
+    if (like_) return like_->trials;
     if (config_.trials) return *config_.trials;
     Index trials = 1;
     const auto look = [&](const Init& init) {
@@ -115,7 +119,7 @@ class Builder {
                       "tau > 0 for every unit, or 0 for every unit (instantaneous)");
     if ((node.leak.array() < 0).any()) spec.place.fail("leak", "a negative leak", "numbers >= 0");
     node.transfer = spec.transfer;
-    node.initial = per_trial(spec.initial, n, spec.name + ".initial");
+    node.initial = initial_like(spec.name, spec.initial, n, spec.name + ".initial");
     if (none && (node.initial.array() != 0).any())
       spec.place.fail("initial", "an initial state of an instantaneous population",
                       "none: its state follows from its input");
@@ -125,8 +129,27 @@ class Builder {
   }
 
   void add(const ControllerSpec& spec) {
-    add_controller(circuit_, spec, per_trial(spec.setpoint, spec.size, spec.name + ".setpoint"),
-                   per_trial(spec.initial, spec.size, spec.name + ".initial"));
+    const MatrixXd setpoint = like_ ? like_->controllers[circuit_.controllers.size()].setpoint
+                                    : per_trial(spec.setpoint, spec.size, spec.name + ".setpoint");
+    // Where there is no integrator its initial state says nothing.
+    const MatrixXd initial = like_ && spec.i == 0
+                                 ? MatrixXd::Zero(spec.size, 1)
+                                 : initial_like(spec.name + ".integral", spec.initial, spec.size,
+                                                spec.name + ".initial");
+    add_controller(circuit_, spec, setpoint, initial);
+  }
+
+  // A node's initial state: that of the node of this name in `like_` where there is one.
+  MatrixXd initial_like(const std::string& name, const Init& init, Index n,
+                        const std::string& stream) const {
+    if (!like_) return per_trial(init, n, stream);
+    const int node = like_->find(name);
+    return node < 0 ? MatrixXd::Zero(n, 1) : like_->nodes[static_cast<std::size_t>(node)].initial;
+  }
+
+  // The edge of projection k in `like_`: they are the last ones, in their order.
+  const system::Edge& edge_like(std::size_t k) const {
+    return like_->edges[like_->edges.size() - config_.circuit.projections.size() + k];
   }
 
   std::vector<std::string> node_names() const {
@@ -191,6 +214,7 @@ class Builder {
                         "an `of` that does not lead back to this projection");
       return entry->second;
     }
+    if (like_) return weights_[k] = edge_like(k).weights;
     InitContext context = this->context(
         circuit_.nodes[static_cast<std::size_t>(receiver(spec.to, spec.place).node)].size,
         circuit_.nodes[static_cast<std::size_t>(sender(spec.from, spec.place))].size,
@@ -225,8 +249,13 @@ class Builder {
     if (spec.receiver_slope && to.instantaneous())
       spec.place.fail("receiver_slope", "the slope of an instantaneous receiver",
                       "a receiver with tau > 0");
-    if (spec.gate) edge.gate = per_trial(spec.gate, from.size, edge.name + ".gate");
-    if (spec.linearised_at) {
+    if (like_) {
+      edge.gate = edge_like(k).gate;
+      edge.transfer = edge_like(k).transfer;
+    } else if (spec.gate) {
+      edge.gate = per_trial(spec.gate, from.size, edge.name + ".gate");
+    }
+    if (spec.linearised_at && !like_) {
       if (spec.gate) spec.place.fail("gate", "both `gate` and `linearised_at`", "one of them");
       // d = φ′(a) in place of φ. The activity is the sender's, the same for all that it sends.
       const core::Transfer& phi = spec.transfer ? spec.transfer : from.transfer;
@@ -252,10 +281,12 @@ class Builder {
     source.to = port.node;
     source.gain = spec.gain * port.sign();
     const Index n = circuit_.nodes[static_cast<std::size_t>(source.to)].size;
-    source.values = per_trial(spec.values, n, source.name + ".values");
+    const system::Source* other = like_ ? &like_->sources[circuit_.sources.size()] : nullptr;
+    source.values = other ? other->values : per_trial(spec.values, n, source.name + ".values");
     source.profile = spec.profile;
     source.noise = {spec.std, spec.interval,
-                    core::RandomStream(static_cast<std::uint64_t>(config_.seed), source.name)};
+                    core::RandomStream(static_cast<std::uint64_t>(config_.seed), source.name),
+                    other ? other->noise.first_trial : 0};
     if (port.controller && port.setpoint)
       port.controller->setpoint_sources.push_back(static_cast<int>(circuit_.sources.size()));
     circuit_.sources.push_back(std::move(source));
@@ -400,6 +431,7 @@ class Builder {
   }
 
   const Config& config_;
+  const Circuit* like_;
   Circuit circuit_;
   std::map<std::string, std::size_t> projection_index_;
   std::map<std::size_t, system::SharedWeights> weights_;
@@ -523,5 +555,16 @@ Value expanded(const Config& config) {
 }
 
 Circuit build_circuit(const Config& config) { return Builder(config).build(); }
+
+Circuit with_gains(const Config& config, const Circuit& circuit, std::size_t controller,
+                   const Gains& gains) {
+  Config changed = config;
+  ControllerSpec& spec = changed.circuit.controllers.at(controller);
+  spec.leak = gains.leak;
+  spec.p = gains.p;
+  spec.i = gains.i;
+  spec.d = gains.d;
+  return Builder(changed, &circuit).build();
+}
 
 }  // namespace settle::models

@@ -43,4 +43,15 @@ core::Value expanded(const Config& config);
 ///                     is missing, and sizes beyond this machine's memory
 system::Circuit build_circuit(const Config& config);
 
+/// A controller's leak α and gains.
+struct Gains {
+  double leak = 0, p = 0, i = 0, d = 0;
+};
+
+/// The circuit of `config`, or of one of its trials, with other gains of one controller (nodes of a
+/// gain that is zero are not built) and everything else as it is in `circuit`: the weights are the
+/// same, whatever an initialisation would make of the new gains.
+system::Circuit with_gains(const Config& config, const system::Circuit& circuit,
+                           std::size_t controller, const Gains& gains);
+
 }  // namespace settle::models

@@ -54,8 +54,9 @@ struct Simulation {
   /// What is measured of the last run.
   std::vector<core::Quantity> measure(const solve::SolveSummary& summary,
                                       const analysis::AnalysisOptions& options = {}) const {
-    return analysis::measure({config, system, summary, samples.trajectory, options,
-                              analysis::measured_phase(system, summary, options)});
+    const int phase = analysis::measured_phase(circuit(), options.phase, summary.phases.size());
+    return analysis::measure(
+        {config, system, summary, samples.trajectory, options, static_cast<std::size_t>(phase)});
   }
   const system::Circuit& circuit() const { return system.circuit(); }
   /// A dynamic node's rows of a state.

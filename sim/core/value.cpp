@@ -198,4 +198,8 @@ std::string brief(double number) {
   return buffer;
 }
 
+std::string brief(double number, const std::string& unit) {
+  return brief(number) + (unit.empty() || unit == "1" ? "" : " " + unit);
+}
+
 }  // namespace settle::core

@@ -87,5 +87,7 @@ Position locate(const Value& root, std::string_view path);
 std::string number_text(double number);
 /// The number to four significant digits, for sentences.
 std::string brief(double number);
+/// The same with its unit, which is not told where it is "1".
+std::string brief(double number, const std::string& unit);
 
 }  // namespace settle::core
