@@ -1,0 +1,449 @@
+#include "sim/io/sweep_file.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <numeric>
+#include <sstream>
+
+#include "sim/io/quantities.hpp"
+#include "sim/io/result_path.hpp"
+
+namespace settle::io {
+namespace {
+
+using core::Quantity;
+using core::QuantityAxis;
+using Eigen::Index;
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double flush_interval = 1;  // seconds
+constexpr const char* status_name = "point_status";
+constexpr const char* reason_name = "point_reason";
+
+const std::vector<std::string>& status_words() {
+  static const std::vector<std::string> words = {"pending", "done", "failed"};
+  return words;
+}
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::uint64_t product(const h5::Shape& shape) {
+  return std::accumulate(shape.begin(), shape.end(), std::uint64_t{1}, std::multiplies<>());
+}
+
+std::string last_part(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+std::string text_of(const h5::Object& object, const std::string& name) {
+  return object.has_attribute(name) ? object.text_attribute(name) : "";
+}
+
+h5::File open_sweep(const std::filesystem::path& path, bool to_write) {
+  h5::File file = to_write ? h5::File::open_to_write(path) : h5::File::open(path);
+  if (!file.has_attribute("sweep_axes") || !file.is_dataset(status_name))
+    throw core::InputError(path.string(), "no result of a sweep",
+                           "a file that settle run wrote of a configuration with [sweep]");
+  return file;
+}
+
+}  // namespace
+
+// ---- Writing ----
+
+SweepWriter::SweepWriter(const std::filesystem::path& path, const std::vector<SweepDimension>& axes,
+                         std::uint64_t trials, const SweepInfo& info,
+                         const solve::SolverOptions& solver, bool overwrite)
+    : path_(path), trials_(trials), time_unit_(info.run.time_unit) {
+  check_result_path(path, overwrite);
+  file_.emplace(h5::File::create(path));
+  write_provenance(*file_, info.run, solver);
+  Shelf root(file_->group("/"));
+  std::vector<Axis> all;
+  for (const SweepDimension& axis : axes) {
+    axes_.push_back(axis.name);
+    shape_.push_back(axis.size());
+    all.push_back({axis.name, axis.size()});
+    if (axis.labels.empty())
+      root.put_scale(axis.name, axis.numbers, "1", axis.long_name);
+    else
+      root.put_scale(axis.name, axis.labels, axis.long_name);
+    root.scale(all.back()).set_attribute("logarithmic", static_cast<std::int8_t>(axis.logarithmic));
+  }
+  root.scale({"trial", trials});
+  file_->set_attribute("sweep_axes", axes_);
+  file_->set_attribute("base_folder", std::filesystem::absolute(info.base).string());
+  file_->set_attribute("sweep_options", info.options);
+  status_.assign(product(shape_), PointStatus::pending);
+  const std::vector<std::int8_t> pending(status_.size(), 0);
+  maps_.emplace(status_name, root.put_flags(status_name, all, pending, status_words(),
+                                            "whether the point was run"));
+  axes_of_[status_name];
+  write_configuration(root, info.run);
+  root.put("sweep_config", {}, std::vector<std::string>{info.config},
+           "configuration of the sweep, with what was set on the command line");
+  flush();
+}
+
+SweepWriter::SweepWriter(const std::filesystem::path& path)
+    : path_(path), file_(open_sweep(path, true)) {
+  axes_ = file_->text_list_attribute("sweep_axes");
+  trials_ = file_->dataset("trial").shape().at(0);
+  time_unit_ = text_of(*file_, "time_unit");
+  for (const std::string& axis : axes_) shape_.push_back(file_->dataset(axis).shape().at(0));
+  for (const std::int64_t flag : file_->dataset(status_name).read_integers())
+    status_.push_back(static_cast<PointStatus>(flag));
+  open_maps();
+  file_->set_attribute("status", "running");
+}
+
+SweepWriter::~SweepWriter() {
+  if (!file_) return;
+  try {
+    finish("interrupted", "the program ended before the sweep did");
+  } catch (...) {
+  }
+}
+
+// Maps and own axes that are in the file already.
+void SweepWriter::open_maps() {
+  for (const std::string& name : file_->names()) {
+    if (!file_->is_dataset(name)) continue;
+    h5::Dataset dataset = file_->dataset(name);
+    const std::vector<std::string> scales = dataset.scales();
+    if (dataset.is_scale() || scales.size() < axes_.size()) continue;
+    bool is_map = true;
+    for (std::size_t a = 0; a < axes_.size(); ++a) is_map = is_map && last_part(scales[a]) == axes_[a];
+    if (!is_map) continue;
+    std::vector<std::string>& own = axes_of_[name];
+    for (std::size_t a = axes_.size(); a < scales.size(); ++a) own.push_back(last_part(scales[a]));
+    for (const std::string& axis : own) {
+      const h5::Dataset scale = file_->dataset(axis);
+      OwnAxis& known = own_[axis];
+      known.size = scale.shape().at(0);
+      if (scale.is_text()) known.labels = scale.read_texts();
+    }
+    maps_.emplace(name, std::move(dataset));
+  }
+}
+
+h5::Shape SweepWriter::start_of(std::size_t point, std::size_t more) const {
+  h5::Shape start(axes_.size() + more, 0);
+  for (std::size_t a = axes_.size(); a-- > 0;) {
+    start[a] = point % shape_[a];
+    point /= shape_[a];
+  }
+  return start;
+}
+
+// The map of that name over the sweep's axes and `own` ones (which exist), made where it is not there, and
+// as large as its axes are now.
+h5::Dataset& SweepWriter::map(const std::string& name, h5::Type type,
+                              const std::vector<std::string>& own, const std::string& units,
+                              const std::string& long_name) {
+  h5::Shape shape = shape_;
+  for (const std::string& axis : own) shape.push_back(axis == "trial" ? trials_ : own_.at(axis).size);
+  if (const auto found = maps_.find(name); found != maps_.end()) {
+    if (found->second.shape() != shape) found->second.resize(shape);
+    return found->second;
+  }
+  h5::DatasetOptions options;
+  const bool grows = std::any_of(own.begin(), own.end(),
+                                 [](const std::string& axis) { return axis != "trial"; });
+  if (grows) {
+    options.max_shape = shape_;
+    options.chunk = shape_;
+    for (std::size_t a = 0; a + 1 < shape_.size(); ++a) options.chunk[a] = 1;
+    for (std::size_t k = 0; k < own.size(); ++k) {
+      options.max_shape.push_back(own[k] == "trial" ? trials_ : h5::unlimited);
+      options.chunk.push_back(std::max<std::uint64_t>(1, shape[shape_.size() + k]));
+    }
+    // A chunk is a row of points, or less of it where that is large.
+    while (product(options.chunk) > (std::uint64_t{1} << 17) && options.chunk[shape_.size() - 1] > 1)
+      options.chunk[shape_.size() - 1] = (options.chunk[shape_.size() - 1] + 1) / 2;
+  }
+  if (type == h5::Type::float64) options.fill = nan;
+  if (type == h5::Type::int8) options.fill = -1;
+  h5::Dataset dataset = file_->create_dataset(name, type, shape, options);
+  dataset.set_attribute("units", units);
+  dataset.set_attribute("long_name", long_name);
+  if (type == h5::Type::float64) dataset.set_attribute("_FillValue", nan);
+  unsigned axis = 0;
+  for (const std::string& one : axes_) dataset.attach_scale(file_->dataset(one), axis++);
+  for (const std::string& one : own) dataset.attach_scale(file_->dataset(one), axis++);
+  axes_of_[name] = own;
+  return maps_.emplace(name, std::move(dataset)).first->second;
+}
+
+// Where the entries of a quantity's axis stand in the file's axis of that name, which grows to hold them.
+std::vector<Index> SweepWriter::places(const QuantityAxis& axis) {
+  OwnAxis& own = own_[axis.name];
+  const bool fresh = own.size == 0;
+  std::vector<Index> out;
+  const std::uint64_t before = own.size;
+  if (axis.labels.empty()) {
+    own.size = std::max(own.size, static_cast<std::uint64_t>(axis.size));
+    for (Index k = 0; k < axis.size; ++k) out.push_back(k);
+  } else {
+    for (const std::string& label : axis.labels) {
+      const auto found = std::find(own.labels.begin(), own.labels.end(), label);
+      out.push_back(found - own.labels.begin());
+      if (found == own.labels.end()) own.labels.push_back(label);
+    }
+    own.size = own.labels.size();
+  }
+  if (fresh) {
+    const bool is_text = !axis.labels.empty();
+    h5::Dataset scale =
+        file_->create_dataset(axis.name, is_text ? h5::Type::text : h5::Type::int64, {own.size},
+                              {.max_shape = {h5::unlimited}});
+    scale.set_attribute("units", "1");
+    scale.set_attribute("long_name", axis.long_name);
+    scale.make_scale(axis.name);
+  }
+  if (own.size != before) {
+    h5::Dataset scale = file_->dataset(axis.name);
+    if (!fresh) scale.resize({own.size});
+    if (axis.labels.empty()) {
+      std::vector<std::int64_t> index(own.size);
+      std::iota(index.begin(), index.end(), 0);
+      scale.write(std::span<const std::int64_t>(index));
+    } else {
+      scale.write(own.labels);
+    }
+  }
+  return out;
+}
+
+void SweepWriter::write_quantity(std::size_t point, const Quantity& quantity) {
+  const bool is_text = !quantity.texts.empty();
+  std::vector<std::string> own = {"trial"};
+  std::vector<std::vector<Index>> places_of;
+  for (const QuantityAxis& axis : quantity.axes) {
+    places_of.push_back(places(axis));
+    own.push_back(axis.name);
+  }
+  h5::Shape count(axes_.size(), 1);
+  count.push_back(trials_);
+  std::uint64_t cells = 1;
+  for (std::size_t a = 1; a < own.size(); ++a) {
+    count.push_back(own_.at(own[a]).size);
+    cells *= count.back();
+  }
+  const h5::Shape start = start_of(point, own.size());
+  // From the quantity's cells to the file's.
+  std::vector<std::size_t> cell_of(static_cast<std::size_t>(quantity.cells()), 0);
+  for (std::size_t c = 0; c < cell_of.size(); ++c) {
+    std::size_t rest = c, stride = 1;
+    for (std::size_t a = quantity.axes.size(); a-- > 0;) {
+      const auto size = static_cast<std::size_t>(quantity.axes[a].size);
+      cell_of[c] += stride * static_cast<std::size_t>(places_of[a][rest % size]);
+      rest /= size;
+      stride *= own_.at(quantity.axes[a].name).size;
+    }
+  }
+  const auto scattered = [&](const auto& value, auto nothing) {
+    std::vector<decltype(nothing)> out(trials_ * cells, nothing);
+    for (std::size_t k = 0; k < trials_; ++k)
+      for (std::size_t c = 0; c < cell_of.size(); ++c)
+        out[k * cells + cell_of[c]] =
+            value(static_cast<Index>(c), static_cast<Index>(k));
+    return out;
+  };
+  if (is_text) {
+    map(quantity.name, h5::Type::text, own, "1", quantity.long_name)
+        .write_block(start, count, quantity.texts);
+    return;
+  }
+  if (quantity.meanings.empty()) {
+    const std::vector<double> values =
+        scattered([&](Index c, Index k) { return quantity.values(c, k); }, nan);
+    map(quantity.name, h5::Type::float64, own, quantity_units(quantity.units, time_unit_),
+        quantity.long_name)
+        .write_block(start, count, std::span<const double>(values));
+  } else {
+    const std::vector<std::int8_t> flags = scattered(
+        [&](Index c, Index k) {
+          const double value = quantity.values(c, k);
+          return std::isnan(value) ? std::int8_t{-1} : static_cast<std::int8_t>(value);
+        },
+        std::int8_t{-1});
+    const bool fresh = !maps_.count(quantity.name);
+    h5::Dataset& dataset = map(quantity.name, h5::Type::int8, own, "1", quantity.long_name);
+    if (fresh) {
+      std::vector<std::int8_t> values(quantity.meanings.size());
+      std::iota(values.begin(), values.end(), std::int8_t{0});
+      dataset.set_attribute("flag_values", values);
+      std::string words;
+      for (const std::string& word : quantity.meanings) words += (words.empty() ? "" : " ") + word;
+      dataset.set_attribute("flag_meanings", words);
+    }
+    dataset.write_block(start, count, std::span<const std::int8_t>(flags));
+  }
+  const bool explained = std::any_of(quantity.reasons.begin(), quantity.reasons.end(),
+                                     [](const std::string& text) { return !text.empty(); });
+  if (!explained) return;
+  const std::vector<std::string> reasons =
+      scattered([&](Index c, Index k) { return quantity.reason(c, k); }, std::string());
+  map(quantity.name + "_reason", h5::Type::text, own, "1", "why " + quantity.name + " is missing")
+      .write_block(start, count, reasons);
+}
+
+void SweepWriter::add(std::size_t point, const std::vector<Quantity>& quantities,
+                      const std::vector<std::pair<std::string, double>>& numbers) {
+  for (const Quantity& quantity : quantities) write_quantity(point, quantity);
+  for (const auto& [name, number] : numbers) {
+    std::string words = name;
+    std::replace(words.begin(), words.end(), '_', ' ');
+    map(name, h5::Type::float64, {}, "1", words)
+        .write_block(start_of(point, 0), h5::Shape(axes_.size(), 1), std::span(&number, 1));
+  }
+  status_[point] = PointStatus::done;
+  unflushed_.push_back(point);
+  if (now() - last_flush_ >= flush_interval) flush();
+}
+
+void SweepWriter::add_failure(std::size_t point, const std::string& reason) {
+  map(reason_name, h5::Type::text, {}, "1", "why the point could not be run")
+      .write_block(start_of(point, 0), h5::Shape(axes_.size(), 1), std::vector{reason});
+  status_[point] = PointStatus::failed;
+  unflushed_.push_back(point);
+  if (now() - last_flush_ >= flush_interval) flush();
+}
+
+h5::Group SweepWriter::point_group(std::size_t point) {
+  char name[32];
+  std::snprintf(name, sizeof name, "%05zu", point);
+  if (!file_->exists("points")) file_->create_group("points");
+  h5::Group points = file_->group("points");
+  if (points.exists(name)) points.remove(name);
+  return points.create_group(name);
+}
+
+void SweepWriter::put_table(const std::string& dimension, const std::string& long_name,
+                            const std::vector<Column>& columns) {
+  Shelf root(file_->group("/"));
+  if (columns.empty()) return;
+  const std::uint64_t rows = columns.front().values.size();
+  std::vector<double> index(rows);
+  std::iota(index.begin(), index.end(), 0);
+  root.put_scale(dimension, index, "1", long_name);
+  for (const Column& column : columns)
+    root.put(column.name, {{dimension, rows}}, column.values,
+             quantity_units(column.units, time_unit_), column.long_name);
+}
+
+void SweepWriter::set_attribute(const std::string& name, const std::string& text) {
+  file_->set_attribute(name, text);
+}
+
+void SweepWriter::set_attribute(const std::string& name, double number) {
+  file_->set_attribute(name, number);
+}
+
+// The status of a point follows its numbers to the disk, so that a kill in between loses no more than the
+// point.
+void SweepWriter::flush() {
+  file_->flush();
+  for (const std::size_t point : unflushed_) {
+    const auto flag = static_cast<std::int8_t>(status_[point]);
+    maps_.at(status_name)
+        .write_block(start_of(point, 0), h5::Shape(axes_.size(), 1), std::span(&flag, 1));
+  }
+  unflushed_.clear();
+  file_->flush();
+  last_flush_ = now();
+}
+
+void SweepWriter::finish(const std::string& status, const std::string& reason) {
+  flush();
+  file_->set_attribute("stop_reason", reason);
+  file_->set_attribute("status", status);
+  maps_.clear();
+  file_->close();
+  file_.reset();
+}
+
+// ---- Reading ----
+
+SweepFile::SweepFile(const std::filesystem::path& path)
+    : path_(path), file_(open_sweep(path, false)) {
+  for (const std::string& name : file_.text_list_attribute("sweep_axes")) {
+    const h5::Dataset scale = file_.dataset(name);
+    SweepDimension axis{.name = name, .long_name = text_of(scale, "long_name"), .numbers = {},
+                        .labels = {}, .logarithmic = scale.number_attribute("logarithmic") != 0};
+    if (scale.is_text())
+      axis.labels = scale.read_texts();
+    else
+      axis.numbers = scale.read_numbers().values;
+    axes_.push_back(std::move(axis));
+  }
+  trials_ = file_.dataset("trial").shape().at(0);
+  for (const std::string& name : file_.names()) {
+    if (!file_.is_dataset(name)) continue;
+    const h5::Dataset dataset = file_.dataset(name);
+    const std::vector<std::string> scales = dataset.scales();
+    bool is_map = !dataset.is_scale() && scales.size() >= axes_.size();
+    for (std::size_t a = 0; is_map && a < axes_.size(); ++a)
+      is_map = last_part(scales[a]) == axes_[a].name;
+    if (is_map) maps_.push_back(name);
+  }
+}
+
+bool SweepFile::is_sweep(const std::filesystem::path& path) {
+  if (!h5::File::is_hdf5(path)) return false;
+  try {
+    return h5::File::open(path).has_attribute("sweep_axes");
+  } catch (const core::InputError&) {
+    return false;
+  }
+}
+
+std::string SweepFile::attribute(const std::string& name) const { return text_of(file_, name); }
+
+std::vector<PointStatus> SweepFile::points() const {
+  std::vector<PointStatus> out;
+  for (const std::int64_t flag : file_.dataset(status_name).read_integers())
+    out.push_back(static_cast<PointStatus>(flag));
+  return out;
+}
+
+std::string SweepFile::config() const { return file_.dataset("sweep_config").read_text(); }
+
+Quantity SweepFile::map(const std::string& name) const {
+  const h5::Dataset dataset = file_.dataset(name);
+  Quantity out;
+  out.name = name;
+  out.units = text_of(dataset, "units");
+  out.long_name = text_of(dataset, "long_name");
+  const std::vector<std::string> scales = dataset.scales();
+  const h5::Shape shape = dataset.shape();
+  Index points = 1;
+  for (std::size_t a = 0; a < axes_.size(); ++a) points *= static_cast<Index>(shape[a]);
+  for (std::size_t a = axes_.size(); a < shape.size(); ++a) {
+    const h5::Dataset scale = file_.dataset(last_part(scales[a]));
+    QuantityAxis axis;
+    axis.name = last_part(scales[a]);
+    axis.size = static_cast<Index>(shape[a]);
+    axis.long_name = text_of(scale, "long_name");
+    if (scale.is_text()) axis.labels = scale.read_texts();
+    out.axes.push_back(std::move(axis));
+  }
+  if (dataset.is_text()) {
+    out.texts = dataset.read_texts();
+    return out;
+  }
+  const h5::Numbers numbers = dataset.read_numbers();
+  out.values = Eigen::Map<const Eigen::MatrixXd>(numbers.values.data(), out.cells(), points);
+  if (dataset.has_attribute("flag_meanings")) {
+    std::istringstream words(dataset.text_attribute("flag_meanings"));
+    for (std::string word; words >> word;) out.meanings.push_back(word);
+    out.values = (out.values.array() < 0).select(nan, out.values);
+  }
+  return out;
+}
+
+}  // namespace settle::io

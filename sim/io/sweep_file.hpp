@@ -1,0 +1,136 @@
+// The file of a sweep: every measure over the sweep's axes, point by point, and gone on with later.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sim/core/quantity.hpp"
+#include "sim/io/layout.hpp"
+#include "sim/io/provenance.hpp"
+
+namespace settle::io {
+
+/// An axis of a sweep: numbers or texts.
+struct SweepDimension {
+  std::string name;
+  std::string long_name;
+  std::vector<double> numbers;      ///< where it is numeric
+  std::vector<std::string> labels;  ///< else
+  bool logarithmic = false;
+
+  std::uint64_t size() const { return labels.empty() ? numbers.size() : labels.size(); }
+};
+
+/// Where a sweep came from: enough to go on with it.
+struct SweepInfo {
+  RunInfo run;
+  std::string config;                ///< the file with what was set on the command line, as TOML
+  std::filesystem::path base;        ///< folder that its relative paths are relative to
+  std::vector<std::string> options;  ///< of the command line that bear on the points ("--quick")
+};
+
+/// What became of a point.
+enum class PointStatus : std::int8_t { pending, done, failed };
+
+/// Every quantity is a variable of the sweep's axes, then `trial`, then its own axes; an axis whose
+/// labels or size differ from point to point holds all of them. Points that are not done are NaN. What
+/// was added reaches the file about once a second.
+class SweepWriter {
+ public:
+  /// A new file. @throws as Recorder
+  SweepWriter(const std::filesystem::path& path, const std::vector<SweepDimension>& axes,
+              std::uint64_t trials, const SweepInfo& info, const solve::SolverOptions& solver,
+              bool overwrite);
+  /// One that was interrupted, to go on with. @throws InputError  for what is no unfinished sweep
+  explicit SweepWriter(const std::filesystem::path& path);
+  /// Keeps what was added, with the status "interrupted" where finish() was not called.
+  ~SweepWriter();
+  SweepWriter(const SweepWriter&) = delete;
+  SweepWriter& operator=(const SweepWriter&) = delete;
+
+  std::uint64_t trials() const { return trials_; }
+  /// Status of every point, the last axis varying fastest.
+  const std::vector<PointStatus>& points() const { return status_; }
+
+  /// What was measured at a point. Numbers are of the point as a whole ("steps").
+  void add(std::size_t point, const std::vector<core::Quantity>& quantities,
+           const std::vector<std::pair<std::string, double>>& numbers);
+  /// A point that could not be run, and why.
+  void add_failure(std::size_t point, const std::string& reason);
+  /// A group for the trajectories of a point: /points/00017.
+  h5::Group point_group(std::size_t point);
+  /// A table beside the map: columns of one length over the dimension `dimension`.
+  struct Column {
+    std::string name, units, long_name;
+    std::vector<double> values;
+  };
+  void put_table(const std::string& dimension, const std::string& long_name,
+                 const std::vector<Column>& columns);
+  void set_attribute(const std::string& name, const std::string& text);
+  void set_attribute(const std::string& name, double number);
+
+  /// "done", or "interrupted" with the reason; closes the file.
+  void finish(const std::string& status, const std::string& reason);
+
+ private:
+  struct OwnAxis {
+    std::vector<std::string> labels;  // empty: an index
+    std::uint64_t size = 0;
+  };
+  void open_maps();
+  h5::Dataset& map(const std::string& name, h5::Type type, const std::vector<std::string>& own,
+                   const std::string& units, const std::string& long_name);
+  std::vector<Eigen::Index> places(const core::QuantityAxis& axis);
+  h5::Shape start_of(std::size_t point, std::size_t more) const;
+  void write_quantity(std::size_t point, const core::Quantity& quantity);
+  void flush();
+
+  std::filesystem::path path_;
+  std::optional<h5::File> file_;
+  std::vector<std::string> axes_;  // names
+  h5::Shape shape_;                // of the sweep's axes
+  std::uint64_t trials_ = 0;
+  std::string time_unit_;
+  std::vector<PointStatus> status_;
+  std::vector<std::size_t> unflushed_;  // points whose status has not reached the file
+  std::map<std::string, OwnAxis> own_;
+  std::map<std::string, h5::Dataset> maps_;
+  std::map<std::string, std::vector<std::string>> axes_of_;  // of each map: its own axes
+  double last_flush_ = 0;
+};
+
+/// A sweep's file, read: for figures, and to go on with.
+class SweepFile {
+ public:
+  /// @throws InputError  for a file that is no sweep
+  explicit SweepFile(const std::filesystem::path& path);
+  /// Whether the file is a sweep's; false where it cannot be opened.
+  static bool is_sweep(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return path_; }
+  const h5::File& file() const { return file_; }
+  std::string attribute(const std::string& name) const;
+  const std::vector<SweepDimension>& axes() const { return axes_; }
+  std::uint64_t trials() const { return trials_; }
+  std::vector<PointStatus> points() const;
+  std::string config() const;  ///< to go on with, as TOML
+  std::filesystem::path base() const { return attribute("base_folder"); }
+
+  /// Names of the maps: variables over the sweep's axes.
+  const std::vector<std::string>& maps() const { return maps_; }
+  /// A map as a quantity whose columns are the points: its cells are trials × own axes.
+  core::Quantity map(const std::string& name) const;
+
+ private:
+  std::filesystem::path path_;
+  h5::File file_;
+  std::vector<SweepDimension> axes_;
+  std::uint64_t trials_ = 0;
+  std::vector<std::string> maps_;
+};
+
+}  // namespace settle::io
