@@ -116,7 +116,7 @@ class DecayRate final : public Measure {
   }
 };
 
-/// How each node, and each controller's error, comes from where it is at the phase's beginning to its
+/// How the state as a whole, each node, and each controller's error, comes from where it is at the phase's beginning to its
 /// state of rest x*:
 ///
 ///     settling_time      until ‖x(t) − x*‖ ≤ band · ‖x(0) − x*‖ for good
@@ -132,14 +132,9 @@ class Response final : public Measure {
   std::vector<Quantity> quantities(const Run& run) const override {
     std::vector<std::string> names;
     for (const Signal& one : signals(run)) names.push_back(one.name);
-    const QuantityAxis signal =
-        label_axis("signal", "population, controller or error", std::move(names));
-    names.clear();
-    for (const double share : run.options.bands)
-      names.push_back(core::number_text(100 * share) + " %");
-    names.emplace_back("tolerance");
-    const QuantityAxis band =
-        label_axis("band", "share of the distance at the start", std::move(names));
+    const QuantityAxis signal = label_axis(
+        "signal", "the state as a whole, a population, controller or error", std::move(names));
+    const QuantityAxis band = band_axis(run);
     std::vector<Quantity> out = {
         declare("settling_time", "time", "time after which it stays within the band about rest",
                 {signal, band}),
@@ -156,7 +151,7 @@ class Response final : public Measure {
   void measure(const Subject& subject, std::vector<Cells>& out) const override {
     const std::vector<Signal> all = signals(subject.run);
     const auto [rest, why_not] = state_of_rest(subject);
-    const auto bands = static_cast<Index>(subject.run.options.bands.size()) + 1;
+    const std::vector<double> bands = settling_bands(subject.run);
     std::vector<std::optional<Path>> paths(subject.run.summary.phases.size());
     for (std::size_t s = 0; s < all.size(); ++s) {
       const auto cell = static_cast<Index>(s);
@@ -169,7 +164,8 @@ class Response final : public Measure {
         reason = measure(subject, all[s], *path, rest, cell, bands, out);
       }
       if (reason.empty()) continue;
-      for (Index b = 0; b < bands; ++b) out[0].missing(cell * bands + b, reason);
+      for (std::size_t b = 0; b < bands.size(); ++b)
+        out[0].missing(cell * static_cast<Index>(bands.size()) + static_cast<Index>(b), reason);
       for (std::size_t q = 1; q < out.size(); ++q) out[q].missing(cell, reason);
     }
   }
@@ -177,7 +173,7 @@ class Response final : public Measure {
  private:
   struct Signal {
     std::string name;
-    int node;
+    int node;   // −1: all states
     int phase;  // in which it moved last, up to the measured one; −1: none
   };
 
@@ -193,7 +189,7 @@ class Response final : public Measure {
           if (!run.system.is_held({p, 0, 0}, node)) return p;
       return -1;
     };
-    std::vector<Signal> out;
+    std::vector<Signal> out = {{"state", -1, last_phase(run.system.dynamic_nodes())}};
     for (std::size_t i = 0; i < circuit.nodes.size(); ++i) {
       if (owned[i]) continue;
       const auto node = static_cast<int>(i);
@@ -233,8 +229,8 @@ class Response final : public Measure {
   }
 
   static std::string measure(const Subject& subject, const Signal& signal, const Path& path,
-                             const VectorXd& rest_state, Index cell, Index bands,
-                             std::vector<Cells>& out) {
+                             const VectorXd& rest_state, Index cell,
+                             const std::vector<double>& bands, std::vector<Cells>& out) {
     const VectorXd rest = path.value_at(signal.node, rest_state);
     const VectorXd start = path.value(signal.node, 0);
     const VectorXd way = rest - start;
@@ -258,20 +254,17 @@ class Response final : public Measure {
     };
 
     const double begin = path.time(0);
-    for (Index b = 0; b < bands; ++b) {
-      const double band = b + 1 < bands ? subject.run.options.bands[at(b)]
-                                        : subject.run.config.solver.settled_tolerance();
-      const double last = distance[distance.size() - 1];
+    for (std::size_t b = 0; b < bands.size(); ++b) {
+      const double band = bands[b], last = distance[distance.size() - 1];
+      const Index place = cell * static_cast<Index>(bands.size()) + static_cast<Index>(b);
       if (last > band) {
-        out[0].missing(cell * bands + b,
-                       core::brief(100 * last) + " % of the way from rest at the end");
+        out[0].missing(place, core::brief(100 * last) + " % of the way from rest at the end");
         continue;
       }
       auto k = path.size() - 1;
       while (k > 0 && distance[static_cast<Index>(k - 1)] <= band) --k;
-      out[0].set(cell * bands + b, k == 0 ? 0 : crossing(path, k - 1, [&](double t) {
-                                                  return distance_at(k - 1, t) - band;
-                                                }) - begin);
+      const auto excess = [&](double t) { return distance_at(k - 1, t) - band; };
+      out[0].set(place, k == 0 ? 0 : crossing(path, k - 1, excess) - begin);
     }
 
     const auto first_above = [&](double level) -> std::optional<double> {

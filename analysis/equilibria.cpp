@@ -23,16 +23,22 @@ std::vector<double> inversion_errors(const system::OdeSystem& system,
 
 }  // namespace
 
-RestStates find_rest_states(const system::OdeSystem& system, const solve::SolverOptions& solver,
-                            const AnalysisOptions& options, std::uint64_t seed) {
-  RestStates out;
+solve::RestProblem rest_problem(const system::OdeSystem& system, const solve::SolverOptions& solver,
+                                const AnalysisOptions& options) {
   const system::Circuit& circuit = system.circuit();
   const int phase = measured_phase(circuit, options.phase, circuit.phases.size());
   double t = 0;
   for (int p = 0; p <= phase; ++p)
     t += solve::longest_duration(circuit.phases[static_cast<std::size_t>(p)], solver);
-  const solve::RestProblem problem{system, {phase, t, t, true}, t};
-  if (const std::string source = system.changing_source(problem.segment, t); !source.empty()) {
+  return {system, {phase, t, t, true}, t};
+}
+
+RestStates find_rest_states(const system::OdeSystem& system, const solve::SolverOptions& solver,
+                            const AnalysisOptions& options, std::uint64_t seed) {
+  RestStates out;
+  const solve::RestProblem problem = rest_problem(system, solver, options);
+  if (const std::string source = system.changing_source(problem.segment, problem.t);
+      !source.empty()) {
     out.why_none = "\"" + source + "\" drives the circuit without end";
     return out;
   }

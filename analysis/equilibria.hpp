@@ -20,6 +20,11 @@ struct RestStates {
   std::string why_none;          ///< of the first start, where nothing was found
 };
 
+/// The phase that an analysis speaks of, its holds released and its sources as they stand when the run can
+/// be over.
+solve::RestProblem rest_problem(const system::OdeSystem& system, const solve::SolverOptions& solver,
+                                const AnalysisOptions& options);
+
 /// States of rest of a circuit of one trial in the phase that an analysis speaks of, its holds released and its sources as they
 /// stand when the run can be over: by Newton's method from its initial state, and with deflation from
 /// `options.starts` random states, normal with deviations of 0.3, 1, 3 and 10 in turn. Only from the

@@ -129,6 +129,20 @@ core::QuantityAxis index_axis(std::string name, std::string long_name, Index siz
   return axis;
 }
 
+std::vector<double> settling_bands(const Run& run) {
+  std::vector<double> bands = run.options.bands;
+  bands.push_back(run.config.solver.settled_tolerance());
+  return bands;
+}
+
+core::QuantityAxis band_axis(const Run& run) {
+  std::vector<std::string> names;
+  for (const double share : run.options.bands)
+    names.push_back(core::number_text(100 * share) + " %");
+  names.emplace_back("tolerance");
+  return label_axis("band", "share of the distance at the start", std::move(names));
+}
+
 core::QuantityAxis controller_axis(const system::Circuit& circuit) {
   std::vector<std::string> names;
   for (const system::Controller& controller : circuit.controllers) names.push_back(controller.name);
@@ -214,6 +228,8 @@ const core::Registry<Measure>& measures() {
         &loop_stability},
        {"stability_margins", "nearest leak and gains at which stability is lost or regained",
         &stability_margins},
+       {"prediction", "stability and settling time by the slowest pole, without the run",
+        &prediction},
        {"decay_rate", "measured decay of the residual over its last two decades", &decay_rate},
        {"response", "settling and rise time, overshoot, ringing and excursion of every node",
         &response},

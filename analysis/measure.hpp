@@ -91,6 +91,9 @@ class Cells {
 core::QuantityAxis label_axis(std::string name, std::string long_name,
                               std::vector<std::string> labels);
 core::QuantityAxis index_axis(std::string name, std::string long_name, Index size);
+/// Bands of the settling times: the options' shares, and the solver's tolerance.
+std::vector<double> settling_bands(const Run& run);
+core::QuantityAxis band_axis(const Run& run);
 /// The controllers, by name.
 core::QuantityAxis controller_axis(const system::Circuit& circuit);
 

@@ -23,6 +23,9 @@ std::unique_ptr<Measure> loop_stability();
 // margins.cpp
 std::unique_ptr<Measure> stability_margins();
 
+// prediction.cpp
+std::unique_ptr<Measure> prediction();
+
 // verdict.cpp
 std::unique_ptr<Measure> verdict();
 

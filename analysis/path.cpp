@@ -35,6 +35,7 @@ VectorXd Path::state(std::size_t k, double t) const {
 }
 
 VectorXd Path::value(int node, double t, const VectorXd& x) const {
+  if (node < 0) return x;
   if (system_.offset(node) < 0) system_.evaluate(t, x, workspace_);
   return system_.value(node, x, workspace_);
 }

@@ -23,7 +23,7 @@ class Path {
   VectorXd state(std::size_t k) const { return trajectory_.state(first_ + k).col(trial_); }
   /// The state at t between the samples k and k + 1.
   VectorXd state(std::size_t k, double t) const;
-  /// A node's value at sample k, or at t between the samples k and k + 1.
+  /// A node's value (of −1: the state) at sample k, or at t between the samples k and k + 1.
   VectorXd value(int node, std::size_t k) const;
   VectorXd value(int node, std::size_t k, double t) const;
   /// A node's value at a state, the sources being as they are at the phase's end.

@@ -16,8 +16,8 @@ constexpr std::size_t most_points = 10'000'000;
 // Dimensions that a result has anyway.
 const std::set<std::string>& taken_names() {
   static const std::set<std::string> names = {
-      "trial", "time", "phase", "signal", "band", "pole", "node", "controller", "parameter",
-      "layer", "projection", "frequency", "point", "outcome", "verdict", "status"};
+      "trial",     "time",  "phase",      "signal",    "band",  "pole",    "node",    "controller",
+      "parameter", "layer", "projection", "frequency", "point", "outcome", "verdict", "status"};
   return names;
 }
 
@@ -51,7 +51,8 @@ struct AxisForm {
 
   void fields(core::Fields& f) {
     f.text({"parameter", "", "the key that is varied: \"model.controller.leak\""}, parameter);
-    f.texts({"parameters", "", "keys that are varied together, in place of `parameter`"}, parameters);
+    f.texts({"parameters", "", "keys that are varied together, in place of `parameter`"},
+            parameters);
     f.text({"name", "", "of the axis; the parameter's shortest unique ending unless given"}, name);
     f.numbers({"linear", "", "[first, last], equally spaced"}, linear, core::any_number(), false);
     f.numbers({"log", "", "[first, last], in equal ratios"}, log, core::positive(), false);
@@ -77,8 +78,8 @@ std::vector<Value> spaced(const std::vector<double>& ends, std::int64_t points, 
   std::vector<double> numbers;
   for (std::int64_t k = 0; k < points; ++k) {
     const double s = points == 1 ? 0 : static_cast<double>(k) / static_cast<double>(points - 1);
-    double x = logarithmic ? std::exp(std::log(a) + s * (std::log(b) - std::log(a)))
-                           : a + s * (b - a);
+    double x =
+        logarithmic ? std::exp(std::log(a) + s * (std::log(b) - std::log(a))) : a + s * (b - a);
     if (k == 0) x = a;
     if (k == points - 1 && points > 1) x = b;
     numbers.push_back(x);
@@ -115,15 +116,16 @@ SweepAxis read_axis(const Value& value, const std::string& path) {
     };
     for (const Value& one : axis.values)
       if (kind(one) != kind(axis.values.front()) || one.is_table())
-        core::fail(one, path + ".values",
-                   one.describe() + (one.is_table() ? "" : " beside " + axis.values.front().describe()),
-                   "numbers, names or lists, all of one form");
+        core::fail(
+            one, path + ".values",
+            one.describe() + (one.is_table() ? "" : " beside " + axis.values.front().describe()),
+            "numbers, names or lists, all of one form");
     if (axis.is_numeric()) {
       const std::vector<double> x = axis.numbers();
       // Drawn on a logarithmic axis where its values stand more evenly there.
-      axis.logarithmic = x.size() > 2 && *std::min_element(x.begin(), x.end()) > 0 &&
-                         *std::max_element(x.begin(), x.end()) >=
-                             20 * *std::min_element(x.begin(), x.end());
+      axis.logarithmic =
+          x.size() > 2 && *std::min_element(x.begin(), x.end()) > 0 &&
+          *std::max_element(x.begin(), x.end()) >= 20 * *std::min_element(x.begin(), x.end());
     }
   } else {
     const bool logarithmic = form.linear.empty();
@@ -144,16 +146,17 @@ SweepAxis read_axis(const Value& value, const std::string& path) {
 }
 
 core::CustomForm axes_form(std::vector<SweepAxis>& axes) {
-  return {"a list of { parameter = \"…\", linear or log = [first, last], points = … } or { parameter = "
-          "\"…\", values = […] }",
-          [&axes](const Value& value, const std::string& path) {
-            if (!value.is_array())
-              core::fail(value, path, value.describe(), "a list of axes, [{ parameter = … }, …]");
-            axes.clear();
-            for (std::size_t k = 0; k < value.array().size(); ++k)
-              axes.push_back(read_axis(value.array()[k], path + "[" + std::to_string(k) + "]"));
-          },
-          [] { return std::optional<Value>(); }};
+  return {
+      "a list of { parameter = \"…\", linear or log = [first, last], points = … } or { parameter = "
+      "\"…\", values = […] }",
+      [&axes](const Value& value, const std::string& path) {
+        if (!value.is_array())
+          core::fail(value, path, value.describe(), "a list of axes, [{ parameter = … }, …]");
+        axes.clear();
+        for (std::size_t k = 0; k < value.array().size(); ++k)
+          axes.push_back(read_axis(value.array()[k], path + "[" + std::to_string(k) + "]"));
+      },
+      [] { return std::optional<Value>(); }};
 }
 
 void name_axes(std::vector<SweepAxis>& axes) {
@@ -227,8 +230,9 @@ void SweepSpec::fields(core::Fields& f) {
 }
 
 std::size_t SweepSpec::points() const {
-  return std::accumulate(axes.begin(), axes.end(), std::size_t{1},
-                         [](std::size_t n, const SweepAxis& axis) { return n * axis.values.size(); });
+  return std::accumulate(
+      axes.begin(), axes.end(), std::size_t{1},
+      [](std::size_t n, const SweepAxis& axis) { return n * axis.values.size(); });
 }
 
 std::vector<std::size_t> SweepSpec::place(std::size_t point) const {
@@ -243,8 +247,7 @@ std::vector<std::size_t> SweepSpec::place(std::size_t point) const {
 SweepSpec read_sweep(const Value& table) {
   SweepSpec sweep = core::read<SweepSpec>(table, "sweep");
   const Value* axes = table.find("axes");
-  if (sweep.axes.empty())
-    core::fail(*axes, "sweep.axes", "an empty list", "one axis or more");
+  if (sweep.axes.empty()) core::fail(*axes, "sweep.axes", "an empty list", "one axis or more");
   name_axes(sweep.axes);
   double points = 1;
   for (const SweepAxis& axis : sweep.axes) points *= static_cast<double>(axis.values.size());

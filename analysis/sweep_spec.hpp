@@ -11,7 +11,8 @@ namespace settle::analysis {
 /// One axis of a sweep: values that one parameter takes, or several at once.
 struct SweepAxis {
   std::vector<std::string> parameters;  ///< dotted paths in the file: "model.controller.leak"
-  std::string name;  ///< of the dimension; the shortest unique ending of the first parameter unless given
+  std::string
+      name;  ///< of the dimension; the shortest unique ending of the first parameter unless given
   std::vector<core::Value> values;
   bool logarithmic = false;  ///< equal ratios: how it is drawn and refined
 

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -36,11 +37,20 @@ struct PlotOptions : CommonOptions {
   bool log_time = false;
 };
 
+/// A rehearsal takes at most so long, in seconds.
+constexpr double quick_seconds = 5;
+
 int run(const RunOptions& options);
+int resume(const RunOptions& options);
 int check(const CommonOptions& options);
 int show(const CommonOptions& options);
 int list(const std::vector<std::string>& names, bool json);
 int plot(const PlotOptions& options);
+
+struct Prepared;
+/// A run of a file with [sweep]: every point of it.
+int run_sweep(const Prepared& ready, const std::filesystem::path& result, const RunOptions& options,
+              nlohmann::ordered_json& all);
 
 /// The whole program: parses the command line, calls a command, and turns exceptions into messages.
 int program(int argc, const char* const* argv);
@@ -53,6 +63,8 @@ struct Prepared {
   std::unique_ptr<const system::OdeSystem> system;
   std::vector<std::string> warnings;
 };
+/// Where a result of it comes from.
+io::RunInfo run_info(const Prepared& ready, const std::string& command);
 /// The configuration spelt out: the circuit, and how it is analysed.
 core::Value expanded(const Prepared& ready);
 /// @throws InputError

@@ -2,7 +2,10 @@
 
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
+#include "settle_revision.hpp"
+#include "settle_version.hpp"
 #include "sim/io/recorder.hpp"
+#include "sim/solve/cvode_methods.hpp"
 
 namespace settle::cli {
 namespace {
@@ -82,6 +85,24 @@ Prepared prepare(const std::filesystem::path& file, const std::vector<std::strin
                              " measures nothing: no projection leads to it");
   }
   return out;
+}
+
+io::RunInfo run_info(const Prepared& ready, const std::string& command) {
+  io::RunInfo info;
+  info.title = ready.config.title.empty() ? ready.file.path.stem().string() : ready.config.title;
+  info.time_unit = ready.config.time_unit;
+  info.command = command;
+  info.config = ready.file.text;
+  info.config_expanded = io::toml_text(expanded(ready));
+  info.program_version = SETTLE_VERSION;
+  info.git_revision = SETTLE_GIT_REVISION;
+  info.git_dirty = SETTLE_GIT_DIRTY;
+  info.compiler = SETTLE_COMPILER;
+  info.build_flags = SETTLE_BUILD_FLAGS;
+  info.seed = static_cast<std::uint64_t>(ready.config.seed);
+  if (const std::string version = solve::sundials_version(); !version.empty())
+    info.libraries.emplace_back("SUNDIALS", version);
+  return info;
 }
 
 core::Value expanded(const Prepared& ready) {

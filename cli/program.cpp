@@ -76,7 +76,8 @@ int parse_and_call(int argc, const char* const* argv) {
   std::size_t threads = 0;
 
   RunOptions run_options;
-  CLI::App* run_command = app.add_subcommand("run", "Integrate a circuit and record it to HDF5");
+  CLI::App* run_command =
+      app.add_subcommand("run", "Integrate a circuit, or a sweep of them, and record it to HDF5");
   add_files(run_command, run_options, "Configuration files (TOML)", true);
   add_set(run_command, run_options);
   run_command->add_option("-o,--output", run_options.output, "Result file [<file's stem>.h5]")
@@ -88,6 +89,14 @@ int parse_and_call(int argc, const char* const* argv) {
                         "Replace a result that is unfinished, or a file that is no result");
   run_command->footer(
       "Example: settle run configs/dynamic_inversion.toml --set model.controller.leak=0.1");
+
+  RunOptions resume_options;
+  CLI::App* resume_command =
+      app.add_subcommand("resume", "Go on with a sweep that was interrupted, to the same bits");
+  add_files(resume_command, resume_options, "Result files of sweeps (HDF5)", true);
+  resume_command->add_flag("--json", resume_options.json, "Print the summary as one JSON object");
+  resume_command->add_flag("--quiet,-q", resume_options.quiet, "Print nothing but errors");
+  resume_command->footer("Example: settle resume leak_and_gain.h5");
 
   CommonOptions check_options;
   CLI::App* check_command =
@@ -135,7 +144,7 @@ int parse_and_call(int argc, const char* const* argv) {
   plot_command->add_flag("--quiet,-q", plot_options.quiet, "Print nothing but errors");
   plot_command->footer("Example: settle plot dynamic_inversion.h5 -o dynamic_inversion.png");
 
-  for (CLI::App* command : {run_command, check_command, show_command})
+  for (CLI::App* command : {run_command, resume_command, check_command, show_command})
     command->add_option("--threads", threads, "Threads at most [as many as cores]")
         ->type_name("N")
         ->check(CLI::Range(1, 4096));
@@ -151,6 +160,7 @@ int parse_and_call(int argc, const char* const* argv) {
   if (threads > 0) limit.emplace(tbb::global_control::max_allowed_parallelism, threads);
   run_options.command = command_line(argc, argv);
   if (run_command->parsed()) return run(run_options);
+  if (resume_command->parsed()) return resume(resume_options);
   if (check_command->parsed()) return check(check_options);
   if (show_command->parsed()) return show(show_options);
   if (list_command->parsed()) return list(names, list_json);

@@ -1,16 +1,13 @@
-#include <csignal>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "analysis/measure.hpp"
 #include "cli/commands.hpp"
+#include "cli/interrupt.hpp"
 #include "cli/run_summary.hpp"
 #include "cli/terminal.hpp"
-#include "settle_revision.hpp"
-#include "settle_version.hpp"
 #include "sim/io/recorder.hpp"
-#include "sim/solve/cvode_methods.hpp"
 
 namespace settle::cli {
 namespace {
@@ -18,30 +15,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 using solve::Outcome;
 using solve::SolveSummary;
-
-constexpr double quick_seconds = 5;
-
-volatile std::sig_atomic_t stop_signal = 0;
-
-// While it lives, the first Ctrl-C or SIGTERM asks the run to end; a second one kills as usual.
-class SignalGuard {
- public:
-  SignalGuard() {
-    struct sigaction action {};
-    action.sa_handler = [](int signal) { stop_signal = signal; };
-    action.sa_flags = static_cast<int>(SA_RESETHAND);
-    sigaction(SIGINT, &action, &old_int_);
-    sigaction(SIGTERM, &action, &old_term_);
-  }
-  ~SignalGuard() {
-    sigaction(SIGINT, &old_int_, nullptr);
-    sigaction(SIGTERM, &old_term_, nullptr);
-  }
-
- private:
-  struct sigaction old_int_ {
-  }, old_term_{};
-};
 
 // Records, shows the progress, and ends the run where the user wants it.
 class Watch final : public solve::Observer {
@@ -60,7 +33,7 @@ class Watch final : public solve::Observer {
   bool step(const solve::Progress& progress) override {
     recorder_.step(progress);
     display_.show(progress);
-    if (stop_signal != 0) return false;
+    if (stop_requested()) return false;
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
     rehearsed_ = quick_ && seconds > quick_seconds;
@@ -82,24 +55,6 @@ class Watch final : public solve::Observer {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-io::RunInfo run_info(const Prepared& ready, const std::string& command) {
-  io::RunInfo info;
-  info.title = ready.config.title.empty() ? ready.file.path.stem().string() : ready.config.title;
-  info.time_unit = ready.config.time_unit;
-  info.command = command;
-  info.config = ready.file.text;
-  info.config_expanded = io::toml_text(expanded(ready));
-  info.program_version = SETTLE_VERSION;
-  info.git_revision = SETTLE_GIT_REVISION;
-  info.git_dirty = SETTLE_GIT_DIRTY;
-  info.compiler = SETTLE_COMPILER;
-  info.build_flags = SETTLE_BUILD_FLAGS;
-  info.seed = static_cast<std::uint64_t>(ready.config.seed);
-  if (const std::string version = solve::sundials_version(); !version.empty())
-    info.libraries.emplace_back("SUNDIALS", version);
-  return info;
-}
-
 // How long a cure may be looked for: some times as long as the run took.
 double cure_seconds(const SolveSummary& summary) { return 5 + 3 * summary.wall_time; }
 
@@ -110,6 +65,8 @@ std::filesystem::path result_of(const std::filesystem::path& file, const RunOpti
 
 int run_file(const std::filesystem::path& file, const RunOptions& options, Json& all) {
   const Prepared ready = prepare(file, options.set);
+  if (ready.file.value.find("sweep"))
+    return run_sweep(ready, result_of(file, options), options, all);
   const std::filesystem::path result = result_of(file, options);
   check_is_not_input(result, file);
   SolveSummary summary;
@@ -176,8 +133,8 @@ int run(const RunOptions& options) {
           file.string(),
           "the same result " + other->first.string() + " as that of " + other->second.string(),
           "one command for each, with its own -o");
-  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is then an error of the write
-  stop_signal = 0;
+  survive_file_size_limit();
+  forget_stop_request();
   Json all = Json::array();
   int code = done;
   // A result whose configuration is wrong must not cost those of the others.
@@ -189,7 +146,7 @@ int run(const RunOptions& options) {
       std::cerr << Style(2).red("error: ") << error.what() << '\n';
       code = std::max<int>(code, input_wrong);
     }
-    if (stop_signal != 0) break;
+    if (stop_requested()) break;
   }
   if (options.json) std::cout << (all.size() == 1 ? all[0] : all).dump(2) << '\n';
   return code;

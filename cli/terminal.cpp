@@ -53,17 +53,30 @@ std::string bytes_text(double bytes) {
 ProgressDisplay::ProgressDisplay(bool quiet, std::string name)
     : quiet_(quiet), name_(std::move(name)) {}
 
-void ProgressDisplay::show(const solve::Progress& progress) {
-  if (quiet_) return;
+bool ProgressDisplay::is_due() {
+  if (quiet_) return false;
   const Clock::time_point now = Clock::now();
   const double since = std::chrono::duration<double>(now - last_).count();
-  if (since < (style_.is_terminal() ? bar_interval : line_interval)) return;
+  if (since < (style_.is_terminal() ? bar_interval : line_interval)) return false;
   last_ = now;
-  const double elapsed = std::chrono::duration<double>(now - start_).count();
+  return true;
+}
+
+void ProgressDisplay::show(const solve::Progress& progress) {
+  if (!is_due()) return;
   const double share = progress.t_limit > 0 ? std::min(1.0, progress.t / progress.t_limit) : 0;
-  std::string text = "t = " + core::brief(progress.t) + "/" + core::brief(progress.t_limit) + ", " +
-                     std::to_string(progress.steps) + " steps, ";
-  text += progress.residual > 0 ? "residual " + core::brief(progress.residual) : "settled";
+  draw(share,
+       "t = " + core::brief(progress.t) + "/" + core::brief(progress.t_limit) + ", " +
+           std::to_string(progress.steps) + " steps, " +
+           (progress.residual > 0 ? "residual " + core::brief(progress.residual) : "settled"));
+}
+
+void ProgressDisplay::show(double share, const std::string& text) {
+  if (is_due()) draw(share, text);
+}
+
+void ProgressDisplay::draw(double share, std::string text) {
+  const double elapsed = std::chrono::duration<double>(last_ - start_).count();
   if (share > 0.01) text += ", ≤ " + duration_text(std::ceil(elapsed * (1 - share) / share));
   if (!style_.is_terminal()) {
     std::cerr << name_ << ": " << text << std::endl;

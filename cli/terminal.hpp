@@ -33,11 +33,16 @@ class ProgressDisplay {
   ProgressDisplay(bool quiet, std::string name);
   ~ProgressDisplay() { clear(); }
   void show(const solve::Progress& progress);
+  /// Any share of the work, in [0, 1], and what there is to say of it.
+  void show(double share, const std::string& text);
   /// Takes the bar away.
   void clear();
 
  private:
   using Clock = std::chrono::steady_clock;
+  bool is_due();
+  void draw(double share, std::string text);
+
   bool quiet_;
   std::string name_;
   Style style_{2};

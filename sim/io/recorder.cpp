@@ -8,6 +8,7 @@
 #include "sim/io/circuit_group.hpp"
 #include "sim/io/hdf5.hpp"
 #include "sim/io/layout.hpp"
+#include "sim/io/point_recorder.hpp"
 #include "sim/io/quantities.hpp"
 #include "sim/io/result_path.hpp"
 
@@ -289,19 +290,8 @@ class Recorder::Impl {
   // ---- Rows ----
 
   void append(Track& track, const system::ConstBlock& x, const system::Workspace& workspace) {
-    const auto value = system_.value(track.variable.node, x, workspace);
-    const auto& node = system_.circuit().nodes[static_cast<std::size_t>(track.variable.node)];
-    Eigen::Map<MatrixXd> row(track.buffer.data() + track.width * buffered_, track.units,
-                             value.cols());
-    for (Index k = 0; k < value.cols(); ++k) {
-      const bool has_left = x.rows() > 0 && std::isnan(x(0, k));
-      if (has_left)
-        row.col(k).setConstant(nan);
-      else if (track.variable.rate)
-        node.transfer->value(value.col(k).data(), row.col(k).data(), track.units);
-      else
-        row.col(k) = value.col(k);
-    }
+    Eigen::Map<MatrixXd> row(track.buffer.data() + track.width * buffered_, track.units, x.cols());
+    take_sample(system_, track.variable, x, workspace, row);
   }
 
   // Trajectories only: `time` follows when they have reached the file.

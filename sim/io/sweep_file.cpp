@@ -116,7 +116,8 @@ void SweepWriter::open_maps() {
     const std::vector<std::string> scales = dataset.scales();
     if (dataset.is_scale() || scales.size() < axes_.size()) continue;
     bool is_map = true;
-    for (std::size_t a = 0; a < axes_.size(); ++a) is_map = is_map && last_part(scales[a]) == axes_[a];
+    for (std::size_t a = 0; a < axes_.size(); ++a)
+      is_map = is_map && last_part(scales[a]) == axes_[a];
     if (!is_map) continue;
     std::vector<std::string>& own = axes_of_[name];
     for (std::size_t a = axes_.size(); a < scales.size(); ++a) own.push_back(last_part(scales[a]));
@@ -145,14 +146,15 @@ h5::Dataset& SweepWriter::map(const std::string& name, h5::Type type,
                               const std::vector<std::string>& own, const std::string& units,
                               const std::string& long_name) {
   h5::Shape shape = shape_;
-  for (const std::string& axis : own) shape.push_back(axis == "trial" ? trials_ : own_.at(axis).size);
+  for (const std::string& axis : own)
+    shape.push_back(axis == "trial" ? trials_ : own_.at(axis).size);
   if (const auto found = maps_.find(name); found != maps_.end()) {
     if (found->second.shape() != shape) found->second.resize(shape);
     return found->second;
   }
   h5::DatasetOptions options;
-  const bool grows = std::any_of(own.begin(), own.end(),
-                                 [](const std::string& axis) { return axis != "trial"; });
+  const bool grows =
+      std::any_of(own.begin(), own.end(), [](const std::string& axis) { return axis != "trial"; });
   if (grows) {
     options.max_shape = shape_;
     options.chunk = shape_;
@@ -162,7 +164,8 @@ h5::Dataset& SweepWriter::map(const std::string& name, h5::Type type,
       options.chunk.push_back(std::max<std::uint64_t>(1, shape[shape_.size() + k]));
     }
     // A chunk is a row of points, or less of it where that is large.
-    while (product(options.chunk) > (std::uint64_t{1} << 17) && options.chunk[shape_.size() - 1] > 1)
+    while (product(options.chunk) > (std::uint64_t{1} << 17) &&
+           options.chunk[shape_.size() - 1] > 1)
       options.chunk[shape_.size() - 1] = (options.chunk[shape_.size() - 1] + 1) / 2;
   }
   if (type == h5::Type::float64) options.fill = nan;
@@ -197,9 +200,8 @@ std::vector<Index> SweepWriter::places(const QuantityAxis& axis) {
   }
   if (fresh) {
     const bool is_text = !axis.labels.empty();
-    h5::Dataset scale =
-        file_->create_dataset(axis.name, is_text ? h5::Type::text : h5::Type::int64, {own.size},
-                              {.max_shape = {h5::unlimited}});
+    h5::Dataset scale = file_->create_dataset(axis.name, is_text ? h5::Type::text : h5::Type::int64,
+                                              {own.size}, {.max_shape = {h5::unlimited}});
     scale.set_attribute("units", "1");
     scale.set_attribute("long_name", axis.long_name);
     scale.make_scale(axis.name);
@@ -249,8 +251,7 @@ void SweepWriter::write_quantity(std::size_t point, const Quantity& quantity) {
     std::vector<decltype(nothing)> out(trials_ * cells, nothing);
     for (std::size_t k = 0; k < trials_; ++k)
       for (std::size_t c = 0; c < cell_of.size(); ++c)
-        out[k * cells + cell_of[c]] =
-            value(static_cast<Index>(c), static_cast<Index>(k));
+        out[k * cells + cell_of[c]] = value(static_cast<Index>(c), static_cast<Index>(k));
     return out;
   };
   if (is_text) {
@@ -367,14 +368,55 @@ void SweepWriter::finish(const std::string& status, const std::string& reason) {
   file_.reset();
 }
 
+std::optional<Quantity> SweepWriter::read(const std::string& name) const {
+  if (!maps_.count(name)) return std::nullopt;
+  return read_map(*file_, name, axes_.size());
+}
+
 // ---- Reading ----
+
+Quantity read_map(const h5::Group& group, const std::string& name, std::size_t axes) {
+  const h5::Dataset dataset = group.dataset(name);
+  Quantity out;
+  out.name = name;
+  out.units = text_of(dataset, "units");
+  out.long_name = text_of(dataset, "long_name");
+  const std::vector<std::string> scales = dataset.scales();
+  const h5::Shape shape = dataset.shape();
+  Index points = 1;
+  for (std::size_t a = 0; a < axes; ++a) points *= static_cast<Index>(shape[a]);
+  for (std::size_t a = axes; a < shape.size(); ++a) {
+    const h5::Dataset scale = group.dataset(last_part(scales[a]));
+    QuantityAxis axis;
+    axis.name = last_part(scales[a]);
+    axis.size = static_cast<Index>(shape[a]);
+    axis.long_name = text_of(scale, "long_name");
+    if (scale.is_text()) axis.labels = scale.read_texts();
+    out.axes.push_back(std::move(axis));
+  }
+  if (dataset.is_text()) {
+    out.texts = dataset.read_texts();
+    return out;
+  }
+  const h5::Numbers numbers = dataset.read_numbers();
+  out.values = Eigen::Map<const Eigen::MatrixXd>(numbers.values.data(), out.cells(), points);
+  if (dataset.has_attribute("flag_meanings")) {
+    std::istringstream words(dataset.text_attribute("flag_meanings"));
+    for (std::string word; words >> word;) out.meanings.push_back(word);
+    out.values = (out.values.array() < 0).select(nan, out.values);
+  }
+  return out;
+}
 
 SweepFile::SweepFile(const std::filesystem::path& path)
     : path_(path), file_(open_sweep(path, false)) {
   for (const std::string& name : file_.text_list_attribute("sweep_axes")) {
     const h5::Dataset scale = file_.dataset(name);
-    SweepDimension axis{.name = name, .long_name = text_of(scale, "long_name"), .numbers = {},
-                        .labels = {}, .logarithmic = scale.number_attribute("logarithmic") != 0};
+    SweepDimension axis{.name = name,
+                        .long_name = text_of(scale, "long_name"),
+                        .numbers = {},
+                        .labels = {},
+                        .logarithmic = scale.number_attribute("logarithmic") != 0};
     if (scale.is_text())
       axis.labels = scale.read_texts();
     else
@@ -412,38 +454,5 @@ std::vector<PointStatus> SweepFile::points() const {
 }
 
 std::string SweepFile::config() const { return file_.dataset("sweep_config").read_text(); }
-
-Quantity SweepFile::map(const std::string& name) const {
-  const h5::Dataset dataset = file_.dataset(name);
-  Quantity out;
-  out.name = name;
-  out.units = text_of(dataset, "units");
-  out.long_name = text_of(dataset, "long_name");
-  const std::vector<std::string> scales = dataset.scales();
-  const h5::Shape shape = dataset.shape();
-  Index points = 1;
-  for (std::size_t a = 0; a < axes_.size(); ++a) points *= static_cast<Index>(shape[a]);
-  for (std::size_t a = axes_.size(); a < shape.size(); ++a) {
-    const h5::Dataset scale = file_.dataset(last_part(scales[a]));
-    QuantityAxis axis;
-    axis.name = last_part(scales[a]);
-    axis.size = static_cast<Index>(shape[a]);
-    axis.long_name = text_of(scale, "long_name");
-    if (scale.is_text()) axis.labels = scale.read_texts();
-    out.axes.push_back(std::move(axis));
-  }
-  if (dataset.is_text()) {
-    out.texts = dataset.read_texts();
-    return out;
-  }
-  const h5::Numbers numbers = dataset.read_numbers();
-  out.values = Eigen::Map<const Eigen::MatrixXd>(numbers.values.data(), out.cells(), points);
-  if (dataset.has_attribute("flag_meanings")) {
-    std::istringstream words(dataset.text_attribute("flag_meanings"));
-    for (std::string word; words >> word;) out.meanings.push_back(word);
-    out.values = (out.values.array() < 0).select(nan, out.values);
-  }
-  return out;
-}
 
 }  // namespace settle::io

@@ -53,6 +53,8 @@ class SweepWriter {
   SweepWriter& operator=(const SweepWriter&) = delete;
 
   std::uint64_t trials() const { return trials_; }
+  /// What was added of that name; nothing where there was none.
+  std::optional<core::Quantity> read(const std::string& name) const;
   /// Status of every point, the last axis varying fastest.
   const std::vector<PointStatus>& points() const { return status_; }
 
@@ -103,6 +105,10 @@ class SweepWriter {
   double last_flush_ = 0;
 };
 
+/// A map over the first `axes` dimensions as a quantity whose columns are the points: its cells are
+/// trials × own axes (or texts, point by point).
+core::Quantity read_map(const h5::Group& group, const std::string& name, std::size_t axes);
+
 /// A sweep's file, read: for figures, and to go on with.
 class SweepFile {
  public:
@@ -122,8 +128,7 @@ class SweepFile {
 
   /// Names of the maps: variables over the sweep's axes.
   const std::vector<std::string>& maps() const { return maps_; }
-  /// A map as a quantity whose columns are the points: its cells are trials × own axes.
-  core::Quantity map(const std::string& name) const;
+  core::Quantity map(const std::string& name) const { return read_map(file_, name, axes_.size()); }
 
  private:
   std::filesystem::path path_;
