@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "analysis/loops.hpp"
+#include "analysis/measures.hpp"
 #include "sim/core/random.hpp"
 #include "sim/solve/solve.hpp"
 
@@ -64,5 +65,74 @@ RestStates find_rest_states(const system::OdeSystem& system, const solve::Solver
   if (out.found.empty()) out.why_none = solve::find_equilibrium(problem, starts.front()).reason;
   return out;
 }
+
+namespace {
+
+/// Every state of rest that is found from the initial state and from random ones.
+class Equilibria final : public Measure {
+ public:
+  bool is_standard() const override { return false; }
+
+  std::vector<core::Quantity> quantities(const Run& run) const override {
+    const core::QuantityAxis found =
+        index_axis("equilibrium", "states of rest that were found", run.options.equilibria);
+    std::vector<core::Quantity> out = {
+        declare("equilibria_found", "1", "number of states of rest that were found"),
+        declare("equilibria_pole", "1/time", "real part of the rightmost pole there", {found}),
+        declare("equilibria_pole_angular_frequency", "1/time", "imaginary part of that pole (>= 0)",
+                {found}),
+        declare("equilibria_stability", "1", "stability by that pole", {found}),
+        declare("equilibria_residual", "1", "largest |T dx/dt| there", {found}),
+        declare("equilibria_distance", "1", "distance from the end of the run, over the end's norm",
+                {found})};
+    out[3].meanings = {"stable", "neutral", "unstable", "unknown"};
+    for (const int i : run.system.dynamic_nodes()) {
+      const system::Node& node = run.system.circuit().nodes[static_cast<std::size_t>(i)];
+      out.push_back(declare(
+          "equilibria_" + file_name(node.name), "1", "state of " + node.name + " there",
+          {found,
+           index_axis(file_name(node.name) + "_state_unit", "units of " + node.name, node.size)}));
+    }
+    return out;
+  }
+
+  void measure(const Subject& subject, std::vector<Cells>& out) const override {
+    const RestStates states =
+        find_rest_states(subject.system(), subject.run.config.solver, subject.run.options,
+                         static_cast<std::uint64_t>(subject.run.config.seed));
+    out[0].set(0, static_cast<double>(states.found.size()));
+    if (states.found.empty())
+      for (std::size_t q = 1; q < out.size(); ++q) out[q].missing(states.why_none);
+    const VectorXd end = subject.end();
+    for (std::size_t k = 0; k < states.found.size(); ++k) {
+      const RestState& state = states.found[k];
+      const auto cell = static_cast<Index>(k);
+      if (const auto pole = state.linearisation.rightmost()) {
+        out[1].set(cell, pole->real());
+        out[2].set(cell, std::abs(pole->imag()));
+      }
+      out[3].set(cell, static_cast<double>(state.linearisation.stability()));
+      out[4].set(cell, state.equilibrium.residual);
+      if (end.allFinite()) out[5].set(cell, (end - state.equilibrium.x).norm() / end.norm());
+      std::size_t q = 6;
+      for (const int i : subject.system().dynamic_nodes()) {
+        const Index size = subject.system().circuit().nodes[static_cast<std::size_t>(i)].size;
+        for (Index u = 0; u < size; ++u)
+          out[q].set(cell * size + u, state.equilibrium.x[subject.system().offset(i) + u]);
+        ++q;
+      }
+    }
+  }
+
+ private:
+  static std::string file_name(std::string node) {
+    std::replace(node.begin(), node.end(), '.', '_');
+    return node;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Measure> equilibria() { return std::make_unique<Equilibria>(); }
 
 }  // namespace settle::analysis

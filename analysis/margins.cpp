@@ -136,7 +136,7 @@ ParameterMargin parameter_margin(GainStudy& study, std::size_t controller,
 namespace {
 
 /// How far α and each gain may go before the circuit at rest loses stability, or regains it.
-class StabilityMargins final : public Measure {
+class ParameterMargins final : public Measure {
  public:
   bool is_of_jacobian() const override { return true; }
   bool is_standard() const override { return false; }
@@ -191,6 +191,6 @@ class StabilityMargins final : public Measure {
 
 }  // namespace
 
-std::unique_ptr<Measure> stability_margins() { return std::make_unique<StabilityMargins>(); }
+std::unique_ptr<Measure> parameter_margins() { return std::make_unique<ParameterMargins>(); }
 
 }  // namespace settle::analysis

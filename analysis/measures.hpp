@@ -21,7 +21,17 @@ std::unique_ptr<Measure> poles();
 std::unique_ptr<Measure> loop_stability();
 
 // margins.cpp
-std::unique_ptr<Measure> stability_margins();
+std::unique_ptr<Measure> parameter_margins();
+
+// robustness.cpp
+std::unique_ptr<Measure> loop_margins();
+std::unique_ptr<Measure> return_ratio();
+std::unique_ptr<Measure> nonnormality();
+std::unique_ptr<Measure> pseudospectrum_grid();
+std::unique_ptr<Measure> poles_along();
+
+// equilibria.cpp
+std::unique_ptr<Measure> equilibria();
 
 // prediction.cpp
 std::unique_ptr<Measure> prediction();

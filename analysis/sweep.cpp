@@ -1,8 +1,8 @@
 #include "analysis/sweep.hpp"
 
 #include <algorithm>
-#include <map>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "analysis/prediction.hpp"
