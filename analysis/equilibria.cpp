@@ -86,6 +86,8 @@ class Equilibria final : public Measure {
         declare("equilibria_distance", "1", "distance from the end of the run, over the end's norm",
                 {found})};
     out[3].meanings = {"stable", "neutral", "unstable", "unknown"};
+    for (core::Quantity& quantity : out)
+      if (!quantity.axes.empty()) quantity.reasons.resize(1);
     for (const int i : run.system.dynamic_nodes()) {
       const system::Node& node = run.system.circuit().nodes[static_cast<std::size_t>(i)];
       out.push_back(declare(
@@ -101,8 +103,14 @@ class Equilibria final : public Measure {
         find_rest_states(subject.system(), subject.run.config.solver, subject.run.options,
                          static_cast<std::uint64_t>(subject.run.config.seed));
     out[0].set(0, static_cast<double>(states.found.size()));
-    if (states.found.empty())
-      for (std::size_t q = 1; q < out.size(); ++q) out[q].missing(states.why_none);
+    const std::string no_more =
+        states.found.empty() ? states.why_none
+                             : "only " + std::to_string(states.found.size()) + " found";
+    for (Index k = static_cast<Index>(states.found.size());
+         k < subject.run.options.equilibria; ++k)
+      for (std::size_t q = 1; q < 6; ++q) out[q].missing(k, no_more);
+    if (static_cast<std::int64_t>(states.found.size()) < subject.run.options.equilibria)
+      for (std::size_t q = 6; q < out.size(); ++q) out[q].missing(no_more);
     const VectorXd end = subject.end();
     for (std::size_t k = 0; k < states.found.size(); ++k) {
       const RestState& state = states.found[k];

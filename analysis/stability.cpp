@@ -119,6 +119,7 @@ class Poles final : public Measure {
       out[0].set(k, s.real());
       out[1].set(k, s.imag());
       out[2].set(k, std::abs(s) > 0 ? -s.real() / std::abs(s) : nan);
+      if (std::abs(s) == 0) out[2].missing("a pole at 0 has none");
       if (modes->left.size() == 0) continue;
       const VectorXd share = participation(*linearisation, *modes, k);
       for (std::size_t i = 0; i < nodes.size(); ++i)
