@@ -95,7 +95,7 @@ TEST_CASE(
   auto workspace = s.system.make_workspace();
   s.system.begin({0, 0, 1}, workspace);
   const MatrixXd j = s.system.jacobian(0, s.system.initial_state(), 0, workspace);
-  const Eigen::VectorXcd poles = core::eigenvalues(j), mus = core::eigenvalues(w * b);
+  const Eigen::VectorXcd poles = core::eigenvalues(j), mus = core::eigenvalues(MatrixXd(w * b));
   REQUIRE(poles.size() == 6 + 4 + 4);
   for (const std::complex<double> pole : poles) {
     // −1/τ is the pole of the two directions that W does not see.
