@@ -9,21 +9,6 @@
 #include "sim/solve/solve.hpp"
 
 namespace settle::analysis {
-namespace {
-
-std::vector<double> inversion_errors(const system::OdeSystem& system,
-                                     const solve::RestProblem& problem, const VectorXd& x) {
-  Evaluation at_rest(system, problem.segment, problem.t, x);
-  std::vector<double> out;
-  for (const system::Controller& controller : system.circuit().controllers)
-    out.push_back(controller.measured_edges.empty() ? std::nan("")
-                                                    : at_rest.value(controller.error).norm() /
-                                                          at_rest.setpoint(controller).norm());
-  return out;
-}
-
-}  // namespace
-
 solve::RestProblem rest_problem(const system::OdeSystem& system, const solve::SolverOptions& solver,
                                 const AnalysisOptions& options) {
   const system::Circuit& circuit = system.circuit();
@@ -32,6 +17,16 @@ solve::RestProblem rest_problem(const system::OdeSystem& system, const solve::So
   for (int p = 0; p <= phase; ++p)
     t += solve::longest_duration(circuit.phases[static_cast<std::size_t>(p)], solver);
   return {system, {phase, t, t, true}, t};
+}
+
+std::vector<double> inversion_errors(const solve::RestProblem& problem, const VectorXd& x) {
+  Evaluation at_rest(problem.system, problem.segment, problem.t, x);
+  std::vector<double> out;
+  for (const system::Controller& controller : problem.system.circuit().controllers)
+    out.push_back(controller.measured_edges.empty() ? std::nan("")
+                                                    : at_rest.value(controller.error).norm() /
+                                                          at_rest.setpoint(controller).norm());
+  return out;
 }
 
 RestStates find_rest_states(const system::OdeSystem& system, const solve::SolverOptions& solver,
@@ -59,7 +54,7 @@ RestStates find_rest_states(const system::OdeSystem& system, const solve::Solver
   for (solve::Equilibrium& equilibrium :
        solve::find_equilibria(problem, starts, static_cast<std::size_t>(options.equilibria))) {
     Linearisation linearisation(problem, equilibrium.x, options.dense_limit);
-    std::vector<double> errors = inversion_errors(system, problem, equilibrium.x);
+    std::vector<double> errors = inversion_errors(problem, equilibrium.x);
     out.found.push_back({std::move(equilibrium), std::move(linearisation), std::move(errors)});
   }
   if (out.found.empty()) out.why_none = solve::find_equilibrium(problem, starts.front()).reason;
@@ -103,11 +98,10 @@ class Equilibria final : public Measure {
         find_rest_states(subject.system(), subject.run.config.solver, subject.run.options,
                          static_cast<std::uint64_t>(subject.run.config.seed));
     out[0].set(0, static_cast<double>(states.found.size()));
-    const std::string no_more =
-        states.found.empty() ? states.why_none
-                             : "only " + std::to_string(states.found.size()) + " found";
-    for (Index k = static_cast<Index>(states.found.size());
-         k < subject.run.options.equilibria; ++k)
+    const std::string no_more = states.found.empty()
+                                    ? states.why_none
+                                    : "only " + std::to_string(states.found.size()) + " found";
+    for (Index k = static_cast<Index>(states.found.size()); k < subject.run.options.equilibria; ++k)
       for (std::size_t q = 1; q < 6; ++q) out[q].missing(k, no_more);
     if (static_cast<std::int64_t>(states.found.size()) < subject.run.options.equilibria)
       for (std::size_t q = 6; q < out.size(); ++q) out[q].missing(no_more);

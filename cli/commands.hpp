@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "analysis/options.hpp"
+#include "analysis/tune.hpp"
 #include "models/build.hpp"
 #include "sim/io/toml.hpp"
 #include "sim/system/ode_system.hpp"
@@ -31,6 +32,10 @@ struct RunOptions : CommonOptions {
   std::string command;  ///< the command line, for the result's history
 };
 
+struct AnalyzeOptions : RunOptions {
+  std::vector<std::string> measures;  ///< in place of those of [analysis]
+};
+
 struct PlotOptions : CommonOptions {
   std::vector<std::string> variables;
   std::int64_t trial = 0;
@@ -42,6 +47,8 @@ constexpr double quick_seconds = 5;
 
 int run(const RunOptions& options);
 int resume(const RunOptions& options);
+int analyze(const AnalyzeOptions& options);
+int tune(const RunOptions& options);
 int check(const CommonOptions& options);
 int show(const CommonOptions& options);
 int list(const std::vector<std::string>& names, bool json);
@@ -60,6 +67,7 @@ struct Prepared {
   io::LoadedFile file;
   models::Config config;
   analysis::AnalysisOptions analysis;
+  analysis::TuneSpec tune;
   std::unique_ptr<const system::OdeSystem> system;
   std::vector<std::string> warnings;
 };
@@ -69,6 +77,8 @@ io::RunInfo run_info(const Prepared& ready, const std::string& command);
 core::Value expanded(const Prepared& ready);
 /// @throws InputError
 Prepared prepare(const std::filesystem::path& file, const std::vector<std::string>& set);
+/// @param base  folder that relative paths are relative to
+Prepared prepare(io::LoadedFile file, const std::filesystem::path& base);
 
 /// @throws InputError  where an output would replace the configuration that it is made of
 void check_is_not_input(const std::filesystem::path& output, const std::filesystem::path& input);

@@ -65,13 +65,21 @@ void check_analysis(const Prepared& ready) {
 }  // namespace
 
 Prepared prepare(const std::filesystem::path& file, const std::vector<std::string>& set) {
+  return prepare(io::load(file, set), std::filesystem::absolute(file).parent_path());
+}
+
+Prepared prepare(io::LoadedFile file, const std::filesystem::path& base) {
   Prepared out;
-  out.file = io::load(file, set);
-  out.config = models::read_config(out.file.value, std::filesystem::absolute(file).parent_path());
+  out.file = std::move(file);
+  out.config = models::read_config(out.file.value, base);
   if (const core::Value* table = out.file.value.find("analysis"))
     out.analysis = core::read<analysis::AnalysisOptions>(*table, "analysis");
   out.system =
       std::make_unique<system::OdeSystem>(system::compile(models::build_circuit(out.config)));
+  if (const core::Value* table = out.file.value.find("tune")) {
+    out.tune = core::read<analysis::TuneSpec>(*table, "tune");
+    out.tune.check(*table, out.system->circuit());
+  }
   check_record(out);
   check_analysis(out);
   out.warnings = out.config.solver.warnings();

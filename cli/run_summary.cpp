@@ -176,45 +176,32 @@ void print_disagreement(const RunReport& report, const Style& style) {
 void print_trials(const RunReport& report) {
   const auto& trials = report.summary.trials;
   if (trials.size() < 2 || trials.size() > most_trials) return;
-  const auto cell = [](const std::string& text, std::size_t width) {
-    std::cout << std::string(text.size() < width ? width - text.size() : 1, ' ') << text;
-  };
   const auto number = [](double x) { return std::isfinite(x) ? core::brief(x) : std::string("-"); };
-  std::cout << "\n";
-  cell("trial", 8);
-  cell("verdict", 18);
-  cell("settled at", 12);
+  std::vector<std::string> heading = {"trial", "verdict", "settled at"};
   std::vector<const core::Quantity*> errors;
   for (const auto& quantity : report.quantities)
     if (quantity.name.rfind("inversion_error", 0) == 0) {
       errors.push_back(&quantity);
-      cell(quantity.name, std::max<std::size_t>(18, quantity.name.size() + 2));
+      heading.push_back(quantity.name);
     }
-  std::cout << '\n';
+  Table table(std::move(heading));
   const core::Quantity& kinds = *find(report, "verdict");
   for (std::size_t k = 0; k < trials.size(); ++k) {
     const auto column = static_cast<Index>(k);
-    cell(std::to_string(k), 8);
-    cell(kinds.meanings[static_cast<std::size_t>(kinds.values(0, column))], 18);
-    cell(number(trials[k].settled_at), 12);
-    for (const auto* error : errors)
-      cell(number(error->values(0, column)), std::max<std::size_t>(18, error->name.size() + 2));
-    std::cout << '\n';
+    std::vector<std::string> row = {
+        std::to_string(k), kinds.meanings[static_cast<std::size_t>(kinds.values(0, column))],
+        number(trials[k].settled_at)};
+    for (const auto* error : errors) row.push_back(number(error->values(0, column)));
+    table.add(std::move(row));
   }
+  std::cout << "\n";
+  table.print();
 }
 
 }  // namespace
 
 void print_line(const std::string& label, const std::string& text) {
-  // Marks of colour take no column.
-  std::size_t width = 0;
-  for (std::size_t i = 0; i < label.size(); ++i) {
-    if (label[i] == '\033') {
-      while (i < label.size() && label[i] != 'm') ++i;
-      continue;
-    }
-    width += (label[i] & 0xC0) != 0x80;
-  }
+  const std::size_t width = display_width(label);
   std::cout << "  " << label << std::string(width < 18 ? 18 - width : 1, ' ') << text << '\n';
 }
 
