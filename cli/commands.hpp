@@ -5,10 +5,12 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "analysis/options.hpp"
+#include "analysis/sweep_spec.hpp"
 #include "models/build.hpp"
 #include "sim/io/toml.hpp"
 #include "sim/system/ode_system.hpp"
@@ -55,9 +57,10 @@ int run_sweep(const Prepared& ready, const std::filesystem::path& result, const 
 /// The whole program: parses the command line, calls a command, and turns exceptions into messages.
 int program(int argc, const char* const* argv);
 
-/// A configuration made ready.
+/// A configuration made ready; of one with [sweep], its first point.
 struct Prepared {
   io::LoadedFile file;
+  std::optional<analysis::SweepSpec> sweep;
   models::Config config;
   analysis::AnalysisOptions analysis;
   std::unique_ptr<const system::OdeSystem> system;

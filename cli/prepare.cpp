@@ -67,8 +67,13 @@ void check_analysis(const Prepared& ready) {
 Prepared prepare(const std::filesystem::path& file, const std::vector<std::string>& set) {
   Prepared out;
   out.file = io::load(file, set);
-  out.config = models::read_config(out.file.value, std::filesystem::absolute(file).parent_path());
-  if (const core::Value* table = out.file.value.find("analysis"))
+  core::Value value = out.file.value;
+  if (const core::Value* table = value.find("sweep")) {
+    out.sweep = analysis::read_sweep(*table);
+    value = analysis::with_point(value, *out.sweep, 0);
+  }
+  out.config = models::read_config(value, std::filesystem::absolute(file).parent_path());
+  if (const core::Value* table = value.find("analysis"))
     out.analysis = core::read<analysis::AnalysisOptions>(*table, "analysis");
   out.system =
       std::make_unique<system::OdeSystem>(system::compile(models::build_circuit(out.config)));
