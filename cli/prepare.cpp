@@ -62,6 +62,18 @@ void check_analysis(const Prepared& ready) {
     check("analysis.break_at", name, projections);
 }
 
+// What the sweep would set again at every point.
+void check_set(const analysis::SweepSpec& sweep, const std::vector<std::string>& set) {
+  for (const std::string& one : set) {
+    const std::string key = one.substr(0, one.find('='));
+    for (const analysis::SweepAxis& axis : sweep.axes)
+      if (std::find(axis.parameters.begin(), axis.parameters.end(), key) != axis.parameters.end())
+        throw core::InputError("--set " + key,
+                               "a key that the sweep varies (its axis \"" + axis.name + "\")",
+                               "another key, or other axes: --set 'sweep.axes=[…]'");
+  }
+}
+
 }  // namespace
 
 Prepared prepare(const std::filesystem::path& file, const std::vector<std::string>& set) {
@@ -70,6 +82,7 @@ Prepared prepare(const std::filesystem::path& file, const std::vector<std::strin
   core::Value value = out.file.value;
   if (const core::Value* table = value.find("sweep")) {
     out.sweep = analysis::read_sweep(*table);
+    check_set(*out.sweep, set);
     value = analysis::with_point(value, *out.sweep, 0);
   }
   out.config = models::read_config(value, std::filesystem::absolute(file).parent_path());

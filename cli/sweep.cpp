@@ -99,17 +99,17 @@ void write_boundary(io::SweepWriter& writer, const analysis::SweepStudy& study,
 // What there is to say of a sweep that is over.
 struct SweepReport {
   const analysis::SweepStudy& study;
-  std::string title, time_unit;
-  std::filesystem::path result;
+  std::string title{}, time_unit{};
+  std::filesystem::path result{};
   double seconds = 0;
   std::size_t points = 0, failed = 0, pending = 0;
-  std::size_t before = 0;                                     // done by an earlier session
-  std::vector<std::pair<std::size_t, std::string>> failures;  // some of them
-  std::map<std::string, std::size_t> verdicts;                // of trials
-  analysis::Agreement agreement;
-  analysis::SweepBoundary boundary;
-  Table table;
-  std::vector<std::string> warnings;
+  std::size_t before = 0;                                       // done by an earlier session
+  std::vector<std::pair<std::size_t, std::string>> failures{};  // some of them
+  std::map<std::string, std::size_t> verdicts{};                // of trials
+  analysis::Agreement agreement{};
+  analysis::SweepBoundary boundary{};
+  Table table{};
+  std::vector<std::string> warnings{};
 };
 
 SweepReport collect(const analysis::SweepStudy& study, const io::SweepWriter& writer) {
@@ -317,7 +317,7 @@ int resume(const RunOptions& options) {
   for (const auto& path : options.files) {
     std::optional<analysis::SweepStudy> study;
     RunOptions same = options;
-    SweepReport report{.study = *study};
+    std::string title, time_unit;
     {
       if (!io::SweepFile::is_sweep(path)) io::ResultFile{path};  // says what is wrong with the file
       if (!io::SweepFile::is_sweep(path))
@@ -329,9 +329,8 @@ int resume(const RunOptions& options) {
       same.quick = std::find(flags.begin(), flags.end(), "--quick") != flags.end();
       study.emplace(io::parse_toml(file.config(), path.string() + ": sweep_config"), file.base(),
                     same.quick);
-      report.title = file.attribute("title");
-      report.time_unit = file.attribute("time_unit");
-      report.result = path;
+      title = file.attribute("title");
+      time_unit = file.attribute("time_unit");
       if (file.attribute("status") == "done") {
         if (!options.quiet && !options.json) std::cout << path.string() << " is complete\n";
         continue;
@@ -342,6 +341,7 @@ int resume(const RunOptions& options) {
       throw core::InputError(path.string(),
                              "a sweep of another number of points than its configuration's",
                              "the file as settle run wrote it");
+    SweepReport report{.study = *study, .title = title, .time_unit = time_unit, .result = path};
     code = std::max(code, complete(*study, writer, report, same, all));
     if (stop_requested()) break;
   }

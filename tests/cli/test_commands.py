@@ -133,7 +133,7 @@ class ExitCodes(CommandTest):
         self.write("x.toml", DIVERGING)
         done = self.settle("run", "x.toml", code=1)
         self.assertIn("diverged", done.stderr)
-        self.assertRegex(done.stdout, "outcome +diverged: .*x")
+        self.assertRegex(done.stdout, "verdict +diverged: .*x")
         with h5py.File(self.folder / "x.h5") as file:
             self.assertEqual(file.attrs["outcome"], "diverged")
 

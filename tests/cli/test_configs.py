@@ -121,6 +121,12 @@ class Sweeps(CommandTest):
                                                "values = [0.01, -1.0]"))
         self.assertIn("model.controller.leak", self.settle("check", "wrong.toml", code=2).stderr)
 
+    def test_a_key_that_is_varied_cannot_be_set(self):
+        self.write("sweep.toml", SWEEP)
+        said = self.settle("run", "sweep.toml", "--set", "model.controller.leak=0.5", code=2).stderr
+        self.assertIn("a key that the sweep varies", said)
+        self.settle("check", "sweep.toml", "--set", "model.controller.gains.i=0.5")
+
     def test_what_show_prints_of_a_sweep_runs_as_its_first_point(self):
         self.write("sweep.toml", SWEEP)
         self.settle("run", "sweep.toml", "-q")
