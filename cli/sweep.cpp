@@ -99,17 +99,17 @@ void write_boundary(io::SweepWriter& writer, const analysis::SweepStudy& study,
 // What there is to say of a sweep that is over.
 struct SweepReport {
   const analysis::SweepStudy& study;
-  std::string title{}, time_unit{};
-  std::filesystem::path result{};
+  std::string title, time_unit;
+  std::filesystem::path result;
   double seconds = 0;
   std::size_t points = 0, failed = 0, pending = 0;
-  std::size_t before = 0;                                       // done by an earlier session
-  std::vector<std::pair<std::size_t, std::string>> failures{};  // some of them
-  std::map<std::string, std::size_t> verdicts{};                // of trials
-  analysis::Agreement agreement{};
-  analysis::SweepBoundary boundary{};
-  Table table{};
-  std::vector<std::string> warnings{};
+  std::size_t before = 0;                                     // done by an earlier session
+  std::vector<std::pair<std::size_t, std::string>> failures;  // some of them
+  std::map<std::string, std::size_t> verdicts;                // of trials
+  analysis::Agreement agreement;
+  analysis::SweepBoundary boundary;
+  Table table;
+  std::vector<std::string> warnings;
 };
 
 SweepReport collect(const analysis::SweepStudy& study, const io::SweepWriter& writer) {
