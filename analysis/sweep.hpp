@@ -69,6 +69,9 @@ struct Agreement {
 };
 Agreement agreement(const io::SweepWriter& file);
 
+/// The narrowest of the shares that settling times are of, "1 %"; "" where there is none.
+std::string narrowest_share(const core::Quantity& settling_times);
+
 /// The boundary of stability over the continuous axes, for every combination of the others: traced on the
 /// grid of the points, divided further where the circuit is small enough.
 struct SweepBoundary {

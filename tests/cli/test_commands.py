@@ -133,7 +133,7 @@ class ExitCodes(CommandTest):
         self.write("x.toml", DIVERGING)
         done = self.settle("run", "x.toml", code=1)
         self.assertIn("diverged", done.stderr)
-        self.assertRegex(done.stdout, "outcome +diverged: .*x")
+        self.assertRegex(done.stdout, "verdict +diverged: .*x")
         with h5py.File(self.folder / "x.h5") as file:
             self.assertEqual(file.attrs["outcome"], "diverged")
 
@@ -394,6 +394,8 @@ class SameBits(CommandTest):
                                          env=self.environment(), capture_output=True, text=True)
                 if "environment variable" in checked.stderr or "no such file" in checked.stderr:
                     self.skipTest("its data is not here")
+                if "[[sweep.axes]]" in config.read_text() or "[sweep]" in config.read_text():
+                    continue  # many runs, of which show prints the first: test_configs.py
                 self.settle("run", config, "-q", "-o", "a.h5", *short)
                 shown = self.settle("show", config, *short).stdout
                 self.write("b.toml", shown)
