@@ -108,7 +108,7 @@ struct SweepReport {
   std::map<std::string, std::size_t> verdicts;                // of trials
   analysis::Agreement agreement;
   analysis::SweepBoundary boundary;
-  Table table;
+  Table table{{}};
   std::vector<std::string> warnings;
 };
 
@@ -206,7 +206,10 @@ void print(const SweepReport& report, const Style& style) {
   }
   print_line("result", report.result.string());
   for (const std::string& warning : report.warnings) print_line(style.yellow("warning"), warning);
-  print_table(report.table, style);
+  if (!report.table.empty()) {
+    std::cout << '\n';
+    report.table.print();
+  }
   std::cout.flush();
 }
 

@@ -116,11 +116,6 @@ std::vector<std::vector<std::size_t>> shown_places(const analysis::SweepSpec& sp
   return out;
 }
 
-std::size_t width(const std::string& text) {
-  return static_cast<std::size_t>(
-      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
-}
-
 }  // namespace
 
 nlohmann::ordered_json axes_json(const analysis::SweepSpec& spec) {
@@ -134,10 +129,9 @@ nlohmann::ordered_json axes_json(const analysis::SweepSpec& spec) {
 Table table_of(const analysis::SweepSpec& spec, const io::SweepWriter& writer) {
   const std::vector<Column> columns = columns_of(writer);
   const auto verdicts = writer.read("verdict");
-  Table table;
-  if (columns.empty() || !verdicts) return table;
+  if (columns.empty() || !verdicts) return Table({});
   const std::vector<std::vector<std::size_t>> places = shown_places(spec);
-  Row& head = table.head;
+  Row head;
   std::vector<std::size_t> own;  // axes that have a column
   bool is_median = writer.trials() > 1;
   for (std::size_t a = 0; a < places.size(); ++a) {
@@ -151,6 +145,8 @@ Table table_of(const analysis::SweepSpec& spec, const io::SweepWriter& writer) {
   }
   for (const Column& column : columns) head.push_back(column.heading);
   head.push_back(is_median ? "verdict (numbers are medians)" : "verdict");
+  const std::string numbers(head.size() - 1, 'r');
+  Table table(std::move(head), numbers + "l");
 
   // Points with the same shown places make one row; std::map keeps the order of the axes.
   std::map<std::vector<std::size_t>, std::vector<std::size_t>> members;
@@ -184,28 +180,9 @@ Table table_of(const analysis::SweepSpec& spec, const io::SweepWriter& writer) {
         ++counts[verdicts->meanings[static_cast<std::size_t>(kind)]];
     }
     row.push_back(counts_text(counts));
-    table.rows.push_back(std::move(row));
+    table.add(std::move(row));
   }
   return table;
-}
-
-void print_table(const Table& table, const Style& style) {
-  if (table.rows.empty()) return;
-  std::vector<std::size_t> widths;
-  for (std::size_t c = 0; c < table.head.size(); ++c) {
-    widths.push_back(width(table.head[c]));
-    for (const Row& row : table.rows) widths[c] = std::max(widths[c], width(row[c]));
-  }
-  const auto line = [&](const Row& row) {
-    std::string text;
-    for (std::size_t c = 0; c < row.size(); ++c) {
-      const std::string space(widths[c] - width(row[c]), ' ');
-      text += "  " + (c + 1 == row.size() ? row[c] : space + row[c]);  // words last, to the left
-    }
-    return text;
-  };
-  std::cout << '\n' << style.dim(line(table.head)) << '\n';
-  for (const Row& row : table.rows) std::cout << line(row) << '\n';
 }
 
 }  // namespace settle::cli

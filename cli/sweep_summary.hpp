@@ -14,16 +14,9 @@ namespace settle::cli {
 /// Name, parameters and values of every axis.
 nlohmann::ordered_json axes_json(const analysis::SweepSpec& spec);
 
-/// Words in columns.
-struct Table {
-  std::vector<std::string> head;
-  std::vector<std::vector<std::string>> rows;
-};
-
 /// Inversion error, settling time and verdict against the axes, medians over trials and seeds: all
 /// combinations of their values, or some of them where there are many. Empty where nothing of it was
 /// measured.
 Table table_of(const analysis::SweepSpec& spec, const io::SweepWriter& writer);
-void print_table(const Table& table, const Style& style);
 
 }  // namespace settle::cli
