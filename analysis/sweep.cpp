@@ -195,7 +195,10 @@ double SweepStudy::abscissa(std::size_t point, const std::vector<double>& number
   }
 }
 
-Agreement agreement(const io::SweepWriter& file) {
+namespace {
+
+template <typename File>
+Agreement compared(const File& file) {
   Agreement out;
   const auto outcome = file.read("outcome"), predicted = file.read("predicted_stability");
   if (!outcome || !predicted) return out;
@@ -245,6 +248,11 @@ Agreement agreement(const io::SweepWriter& file) {
   out.median_ratio = ratios[ratios.size() / 2];
   return out;
 }
+
+}  // namespace
+
+Agreement agreement(const io::SweepWriter& file) { return compared(file); }
+Agreement agreement(const io::SweepFile& file) { return compared(file); }
 
 SweepBoundary trace_boundary(const SweepStudy& study, const io::SweepWriter& file) {
   SweepBoundary out;

@@ -68,6 +68,7 @@ struct Agreement {
   double median_ratio = std::numeric_limits<double>::quiet_NaN();  ///< simulated over predicted
 };
 Agreement agreement(const io::SweepWriter& file);
+Agreement agreement(const io::SweepFile& file);
 
 /// The boundary of stability over the continuous axes, for every combination of the others: traced on the
 /// grid of the points, divided further where the circuit is small enough.
