@@ -102,6 +102,7 @@ std::string root_text(const Tag& tag, const std::string& label) {
   for (const auto& [name, value] : tag.attributes) {
     if (name == "viewBox") out += " viewBox=\"" + value + "\"";
     if (name == "width" || name == "height") out += " " + name + "=\"" + number_of(value) + "\"";
+    if (name == "width") out += " style=\"--own-width:" + number_of(value) + "px\"";
   }
   return out + ">";
 }

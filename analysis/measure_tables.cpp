@@ -1,6 +1,7 @@
 #include "analysis/measure_tables.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <map>
 
@@ -90,8 +91,8 @@ PageCell summary_cell(const Quantity& quantity, Index cell) {
   const std::vector<double> values = sorted(quantity, cell);
   if (values.empty()) return {.text = "–"};
   PageCell out{.text = core::brief(median(values))};
-  if (values.back() > values.front())
-    out.note = core::brief(values.front()) + " to " + core::brief(values.back());
+  const std::string smallest = core::brief(values.front()), largest = core::brief(values.back());
+  if (smallest != largest) out.note = smallest + "\nto " + largest;
   return out;
 }
 
@@ -116,32 +117,38 @@ std::string place_text(const Quantity& quantity, const OwnAxes& own, Index cell,
 std::string reasons_text(const Quantity& quantity) {
   if (quantity.reasons.empty() || quantity.values.size() == 0) return "";
   const OwnAxes own = own_axes(quantity);
-  std::vector<std::pair<std::string, std::vector<std::pair<Index, Index>>>> found;
+  struct Group {
+    std::string pattern, reason;
+    std::vector<std::pair<Index, Index>> places;
+    bool differs = false;  // in its numbers
+  };
+  std::vector<Group> groups;
   for (Index k = 0; k < quantity.trials(); ++k)
     for (Index c = 0; c < quantity.cells(); ++c) {
       const std::string& reason = quantity.reason(c, k);
       if (std::isfinite(quantity.values(c, k)) || reason.empty()) continue;
-      auto same = std::find_if(found.begin(), found.end(),
-                               [&](const auto& entry) { return entry.first == reason; });
-      if (same == found.end()) same = found.insert(found.end(), {reason, {}});
-      same->second.emplace_back(c, k);
+      const std::string pattern = without_numbers(reason);
+      auto same = std::find_if(groups.begin(), groups.end(),
+                               [&](const Group& group) { return group.pattern == pattern; });
+      if (same == groups.end()) same = groups.insert(groups.end(), {pattern, reason, {}, false});
+      same->places.emplace_back(c, k);
+      same->differs |= same->reason != reason;
     }
   std::string text;
-  for (std::size_t i = 0; i < found.size(); ++i) {
-    if (i >= most_reasons)
-      return text + "; and for " + std::to_string(found.size() - i) + " more reasons";
-    const auto& [reason, places] = found[i];
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    if (i >= most_reasons) return text + "; and elsewhere for other reasons";
+    const Group& group = groups[i];
     text += text.empty() ? "missing" : "; missing";
     const auto all = static_cast<std::size_t>(quantity.values.size());
-    if (places.size() < all) {
+    if (group.places.size() < all) {
       std::vector<std::string> words;
-      for (const auto& [c, k] : places) words.push_back(place_text(quantity, own, c, k));
+      for (const auto& [c, k] : group.places) words.push_back(place_text(quantity, own, c, k));
       if (words.size() <= most_places)
         text += " at " + core::join(words);
       else
         text += " at " + std::to_string(words.size()) + " of " + std::to_string(all);
     }
-    text += ": " + reason;
+    text += ": " + group.reason + (group.differs ? ", say" : "");
   }
   return text;
 }
@@ -165,11 +172,11 @@ PageCell text_cell(const Quantity& quantity) {
   for (const std::string& text : quantity.texts)
     if (!text.empty() && std::find(texts.begin(), texts.end(), text) == texts.end())
       texts.push_back(text);
-  if (texts.empty()) return {.text = "–"};
-  if (texts.size() == 1) return {.text = texts.front()};
-  return {.text = texts.front(),
-          .note = "and " + std::to_string(texts.size() - 1) + " other texts over " +
-                  std::to_string(quantity.texts.size()) + " trials"};
+  PageCell out{.text = texts.empty() ? "–" : texts.front(), .is_sentence = true};
+  if (texts.size() > 1)
+    out.note = "and " + std::to_string(texts.size() - 1) + " other texts over " +
+               std::to_string(quantity.texts.size()) + " trials";
+  return out;
 }
 
 // One number (or text) a trial.
@@ -197,7 +204,7 @@ PageTable scalar_table(const std::vector<const Quantity*>& quantities) {
     } else if (trials <= most_trials) {
       for (Index k = 0; k < quantity->trials(); ++k) row.push_back(value_cell(*quantity, 0, k));
     } else if (!quantity->meanings.empty()) {
-      row.push_back({.text = counts_text(*quantity, 0), .columns = columns});
+      row.push_back({.text = counts_text(*quantity, 0), .columns = columns, .is_sentence = true});
     } else {
       const std::vector<double> values = sorted(*quantity);
       if (values.empty())
@@ -231,7 +238,12 @@ std::string over_trials(const Quantity& quantity) {
 PageTable axis_table(const std::vector<const Quantity*>& quantities) {
   const Quantity& first = *quantities.front();
   const QuantityAxis& axis = first.axes[own_axes(first).longer.front()];
-  const Index shown = std::min(axis.size, most_entries);
+  const auto is_told = [&](Index k) {
+    return std::any_of(quantities.begin(), quantities.end(),
+                       [&](const Quantity* quantity) { return !sorted(*quantity, k).empty(); });
+  };
+  Index shown = std::min(axis.size, most_entries);
+  while (shown > 1 && !is_told(shown - 1)) --shown;
   PageTable out;
   out.about = over_trials(first);
   out.alignment = "l";
@@ -263,10 +275,11 @@ PageTable matrix_table(const Quantity& quantity) {
   const QuantityAxis &down = quantity.axes[own.longer[0]], &across = quantity.axes[own.longer[1]];
   PageTable out;
   out.title = quantity.long_name.empty() ? words_of(quantity.name) : quantity.long_name;
-  out.title[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(out.title[0])));
+  out.title = capitalised(out.title);
   if (!own.only.empty()) out.title += ", " + own.only;
-  out.about = quantity.name + (unit_text(quantity).empty() ? "" : ", in " + quantity.units) + ". " +
-              over_trials(quantity);
+  out.about =
+      (unit_text(quantity).empty() ? "" : "In " + quantity.units + ". ") + over_trials(quantity);
+  out.code = quantity.name;
   out.alignment = "l";
   out.heading = {words_of(down.name)};
   for (Index c = 0; c < across.size; ++c) out.heading.push_back(entry_text(across, c));
@@ -278,7 +291,7 @@ PageTable matrix_table(const Quantity& quantity) {
   }
   out.notes = cut_note(down.size, "along the axis " + down.name);
   if (const std::string reasons = reasons_text(quantity); !reasons.empty())
-    out.notes.push_back("– is " + reasons + ".");
+    out.notes.push_back(capitalised(reasons) + ".");
   return out;
 }
 
@@ -352,6 +365,25 @@ std::string words_of(const std::string& name) {
   return out;
 }
 
+std::string capitalised(std::string text) {
+  if (!text.empty()) text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
+  return text;
+}
+
+std::string without_numbers(const std::string& text) {
+  std::string out;
+  const auto is_digit = [&](std::size_t k) {
+    return k < text.size() && std::isdigit(static_cast<unsigned char>(text[k])) != 0;
+  };
+  for (std::size_t k = 0; k < text.size(); ++k) {
+    const bool is_exponent =
+        k > 0 && is_digit(k - 1) && text[k] == 'e' && (is_digit(k + 1) || is_digit(k + 2));
+    if (is_exponent) ++k;  // and its sign
+    if (!is_exponent && !is_digit(k) && !(text[k] == '.' && is_digit(k + 1))) out += text[k];
+  }
+  return out;
+}
+
 std::string number_text(double value) {
   if (std::isnan(value)) return "–";
   if (std::isinf(value)) return value > 0 ? "∞" : "-∞";
@@ -410,6 +442,8 @@ std::vector<PageBlock> measure_tables(const std::vector<Quantity>& quantities) {
       if (same == tables.end()) same = tables.insert(tables.end(), {key, {}});
       same->second.push_back(&quantity);
     }
+    std::stable_partition(tables.begin(), tables.end(),
+                          [](const auto& entry) { return entry.first.empty(); });
     for (const auto& [key, members] : tables) {
       PageTable table = key.empty()                    ? scalar_table(members)
                         : key == "arrays"              ? array_table(members)

@@ -12,6 +12,9 @@ Tone tone_of(const std::string& word);
 /// "limit cycle" of "limit_cycle".
 std::string words_of(const std::string& name);
 
+/// With a capital letter, where it begins with a word.
+std::string capitalised(std::string text);
+
 /// A number to four digits, "∞", or "–" where there is none.
 std::string number_text(double value);
 
@@ -25,6 +28,9 @@ struct OwnAxes {
   std::string only;
 };
 OwnAxes own_axes(const core::Quantity& quantity);
+
+/// The text with every number in it left out: what reasons have in common that differ in numbers alone.
+std::string without_numbers(const std::string& text);
 
 /// The themes that quantities are told by, in order: "Accuracy" …; the last one takes what has no other.
 const std::vector<std::string>& themes();

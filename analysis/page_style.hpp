@@ -21,6 +21,7 @@ h3 { margin: 1.6rem 0 .35rem; font-size: 1.02rem; line-height: 1.3; }
 p { margin: .35rem 0 .75rem; max-width: 44rem; overflow-wrap: anywhere; }
 .origin, .about, figcaption, .notes { color: var(--soft); font-size: .9rem; }
 .about { margin-bottom: .5rem; }
+.notes { margin: .4rem 0; }
 .verdict { margin: .75rem 0; padding: .7rem 1rem; border-left: .35rem solid var(--soft);
   background: var(--pale); }
 .verdict p { margin: .15rem 0 0; max-width: none; }
@@ -54,21 +55,25 @@ th, td { padding: .32rem .7rem; border-bottom: 1px solid var(--line); text-align
   vertical-align: top; }
 th:first-child, td:first-child { padding-left: 0; }
 thead th { border-bottom: 2px solid #b9c1c9; vertical-align: bottom; font-weight: 600; }
-tbody th { min-width: 11rem; max-width: 24rem; font-weight: 400; }
+tbody th { max-width: 30rem; font-weight: 400; }
+tbody th.left { min-width: 11rem; }
+th.part { padding-left: 1.2rem !important; }
 tbody td { white-space: nowrap; }
-td.wide, td.left { white-space: normal; min-width: 7rem; }
+td.left { white-space: normal; min-width: 6rem; overflow-wrap: anywhere; }
+td.wide { min-width: 14rem; }
 .left { text-align: left; }
 tbody tr:hover { background: var(--pale); }
 code, pre { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
-th code, td code { display: block; color: var(--soft); font-size: .78rem; overflow-wrap: anywhere; }
+th code, td code { display: block; }
+th code, td code, .about code { color: var(--soft); font-size: .78rem; }
 td small, th small { display: block; color: var(--soft); font-size: .8rem; font-weight: 400; }
 td small { white-space: normal; }
+td small.lines { white-space: pre; }
 .bar { display: block; width: 8rem; height: .55rem; margin-top: .25rem; background: var(--pale); }
 .bar i { display: block; height: 100%; min-width: 1px; background: #7f9db5; }
 .bar .tone-good { background: #3f9a59; }
 .bar .tone-caution { background: #d99a2b; }
 .bar .tone-bad { background: #c64a44; }
-ul.notes { margin: .4rem 0 .9rem; padding-left: 1.2rem; }
 details { margin: .6rem 0; }
 summary { cursor: pointer; color: var(--accent); font-weight: 600; }
 pre { margin: .5rem 0; padding: .7rem .9rem; overflow-x: auto; background: var(--pale);
@@ -79,8 +84,8 @@ footer p { padding-top: .7rem; border-top: 1px solid var(--line); max-width: non
   header, main, footer { padding-left: .9rem; padding-right: .9rem; }
   h1 { font-size: 1.4rem; }
   .facts { grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); }
-  .drawing svg { max-width: none; min-width: 34rem; width: 34rem; }
-  tbody th { min-width: 9.5rem; }
+  .drawing svg { max-width: none; width: min(34rem, var(--own-width)); }
+  tbody th.left { min-width: 9.5rem; }
 }
 @media print {
   body { font-size: 10pt; }

@@ -1,7 +1,5 @@
 #include "analysis/report.hpp"
 
-#include <cctype>
-
 #include "analysis/report_parts.hpp"
 #include "sim/core/value.hpp"
 
@@ -64,11 +62,6 @@ std::string attribute_text(const io::h5::File& file, const std::string& name) {
 
 std::string counted(std::size_t n, const std::string& what) {
   return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
-}
-
-std::string capitalised(std::string text) {
-  if (!text.empty()) text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
-  return text;
 }
 
 Page titled_page(const std::string& kind, const io::h5::File& file,

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -43,12 +44,7 @@ struct Words {
 
 const Words& words_about(const std::string& figure) {
   static const std::map<std::string, Words> words = {
-      {"trajectories",
-       {"What happened over time",
-        "Each line is one unit. At the bottom, on a logarithmic axis, how far the output stays "
-        "from "
-        "the setpoint; a straight fall there is exponential decay. A dotted vertical line marks "
-        "when the circuit had settled."}},
+      {"trajectories", {"What happened over time", ""}},
       {"poles",
        {"Poles",
         "Eigenvalues of the circuit's Jacobian at rest. Left of the imaginary axis a mode decays, "
@@ -87,6 +83,22 @@ const Words& words_about(const std::string& figure) {
   static const Words none;
   const auto found = words.find(figure);
   return found == words.end() ? none : found->second;
+}
+
+// Of trajectories: what the figure shows of this run.
+std::string trajectories_caption(const io::ResultFile& run) {
+  std::string out = "Each line is one unit.";
+  const auto& variables = run.trajectories();
+  if (std::any_of(variables.begin(), variables.end(),
+                  [](const auto& variable) { return variable.name.ends_with("_error"); }))
+    out +=
+        " At the bottom, on a logarithmic axis, how far the output stays from the setpoint; a "
+        "straight fall there is exponential decay.";
+  if (run.phases().size() > 1) out += " Shades tell the phases apart.";
+  const auto& outcomes = run.outcomes();
+  if (std::find(outcomes.begin(), outcomes.end(), "settled") != outcomes.end())
+    out += " A dotted vertical line marks when the circuit had settled.";
+  return out;
 }
 
 std::string read_bytes(const std::filesystem::path& path) {
@@ -130,7 +142,8 @@ std::vector<PageBlock> report_figures(const std::filesystem::path& path,
     const Words& words = words_about(name);
     PageFigure figure;
     figure.title = words.title.empty() ? capitalised(name) : words.title;
-    figure.caption = words.caption;
+    figure.caption =
+        name == "trajectories" ? trajectories_caption(io::ResultFile(path)) : words.caption;
     figure.label = figure.title + ". " + figure.caption;
     draw_into(figure, name,
               [&](const std::filesystem::path& to) { draw_figure(path, options, name, to); });

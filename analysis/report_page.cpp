@@ -24,18 +24,14 @@ const char* class_of(Tone tone) {
   return "plain";
 }
 
-const char* mark_of(Tone tone) {
-  switch (tone) {
-    case Tone::good:
-      return "✓";
-    case Tone::caution:
-      return "!";
-    case Tone::bad:
-      return "✕";
-    case Tone::plain:
-      break;
-  }
-  return "·";
+// A sign beside the colour.
+std::string mark_of(Tone tone) {
+  const std::string sign = tone == Tone::good      ? "✓"
+                           : tone == Tone::caution ? "!"
+                           : tone == Tone::bad     ? "✕"
+                                                   : "";
+  if (sign.empty()) return "";
+  return "<span class=\"mark\" aria-hidden=\"true\">" + sign + "</span>";
 }
 
 // Bytes of the UTF-8 character that begins at `k`; 0 where there is none.
@@ -110,8 +106,7 @@ class Writer {
 
   void write(const PageVerdict& verdict) {
     line(std::string("<div class=\"verdict ") + class_of(verdict.tone) + "\">");
-    line(std::string("<p class=\"word\"><span class=\"mark\" aria-hidden=\"true\">") +
-         mark_of(verdict.tone) + "</span>" + escaped_html(verdict.word) + "</p>");
+    line("<p class=\"word\">" + mark_of(verdict.tone) + escaped_html(verdict.word) + "</p>");
     line(element("p", "", verdict.text));
     line("</div>");
   }
@@ -157,7 +152,10 @@ class Writer {
   void write(const PageTable& table) {
     line(table.folded ? "<details>" : "");
     line(element(table.folded ? "summary" : "h3", "", table.title));
-    line(element("p", "about", table.about));
+    if (!table.about.empty() || !table.code.empty())
+      line("<p class=\"about\">" + escaped_html(table.about) +
+           (table.about.empty() || table.code.empty() ? "" : " ") +
+           element("code", "", table.code) + "</p>");
     scrolled("table", table.title.empty() ? "Table" : table.title);
     line("<table>");
     if (!table.heading.empty()) {
@@ -172,7 +170,7 @@ class Writer {
       out_ += "<tr>";
       std::size_t column = 0;
       for (const PageCell& cell : row) {
-        write(cell, column == 0, is_left(table, column) || cell.columns > 1);
+        write(cell, column == 0, is_left(table, column) || cell.is_sentence);
         column += static_cast<std::size_t>(cell.columns);
       }
       line("</tr>");
@@ -180,11 +178,7 @@ class Writer {
     line("</tbody>");
     line("</table>");
     line("</div>");
-    if (!table.notes.empty()) {
-      out_ += "<ul class=\"notes\">";
-      for (const std::string& note : table.notes) out_ += element("li", "", note);
-      line("</ul>");
-    }
+    for (const std::string& note : table.notes) line(element("p", "notes", note));
     line(table.folded ? "</details>" : "");
   }
 
@@ -196,12 +190,16 @@ class Writer {
     const std::string tag = is_name ? "th" : "td";
     std::string open = '<' + tag + (is_name ? " scope=\"row\"" : "");
     if (cell.columns > 1) open += " colspan=\"" + std::to_string(cell.columns) + "\"";
-    const std::string classes = is_left ? (cell.columns > 1 ? "left wide" : "left") : "";
+    const std::string classes = cell.is_part       ? "left part"
+                                : cell.is_sentence ? "left wide"
+                                : is_left          ? "left"
+                                                   : "";
     if (!classes.empty()) open += " class=\"" + classes + "\"";
     out_ += open + '>';
     const std::string tone = std::string("tone-") + class_of(cell.tone);
     out_ += cell.tone == Tone::plain ? escaped_html(cell.text) : element("span", tone, cell.text);
-    out_ += element("code", "", cell.code) + element("small", "", cell.note);
+    out_ += element("code", "", cell.code) +
+            element("small", cell.note.find('\n') == std::string::npos ? "" : "lines", cell.note);
     if (cell.share > 0)
       out_ += "<span class=\"bar\" aria-hidden=\"true\"><i class=\"" + tone + "\" style=\"width:" +
               std::to_string(static_cast<int>(std::lround(100 * std::min(cell.share, 1.0)))) +

@@ -25,16 +25,19 @@ using PageFacts = std::vector<PageFact>;
 
 struct PageCell {
   std::string text;
-  std::string code = {};    ///< a name in the file, below the text
-  std::string note = {};    ///< small print below it
-  Tone tone = Tone::plain;  ///< of the text
-  double share = 0;         ///< in (0, 1]: a bar of that length
-  int columns = 1;          ///< that it spans
+  std::string code = {};     ///< a name in the file, below the text
+  std::string note = {};     ///< small print below it; its own lines where it has several
+  Tone tone = Tone::plain;   ///< of the text
+  double share = 0;          ///< in (0, 1]: a bar of that length
+  int columns = 1;           ///< that it spans
+  bool is_sentence = false;  ///< broken into lines, from the left
+  bool is_part = false;      ///< a name that goes on from the row above
 };
 
 struct PageTable {
   std::string title;
   std::string about;                        ///< below the title
+  std::string code = {};                    ///< a name in the file, beside that
   std::vector<std::string> heading;         ///< of every column; the first one names the rows
   std::string alignment;                    ///< 'l' or 'r' a column; further ones are 'r'
   std::vector<std::vector<PageCell>> rows;  ///< the first cell of each is its name

@@ -1,6 +1,7 @@
 // Parts that reports of every kind have, and the reports of each kind.
 #pragma once
 
+#include "analysis/measure_tables.hpp"
 #include "analysis/report.hpp"
 #include "sim/io/analysis_file.hpp"
 #include "sim/io/result_reader.hpp"
@@ -25,8 +26,6 @@ std::string attribute_text(const io::h5::File& file, const std::string& name);
 PageSection making_section(const io::h5::File& file);
 /// "3 trials", "1 trial".
 std::string counted(std::size_t n, const std::string& what);
-/// With a capital letter.
-std::string capitalised(std::string text);
 
 // report_figures.cpp
 

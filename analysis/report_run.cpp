@@ -3,7 +3,6 @@
 #include <map>
 
 #include "analysis/measure.hpp"
-#include "analysis/measure_tables.hpp"
 #include "analysis/report_parts.hpp"
 #include "analysis/summary.hpp"
 
@@ -217,6 +216,21 @@ PageSection measures_section(const std::vector<Quantity>& quantities) {
   return out;
 }
 
+// Why there is no time of settling, which a run's file tells in the outcome alone.
+std::vector<Quantity> with_reasons(std::vector<Quantity> quantities) {
+  const Quantity* outcome = find(quantities, "outcome");
+  for (Quantity& quantity : quantities) {
+    if (!outcome || (quantity.name != "settled_at" && quantity.name != "final_residual")) continue;
+    for (std::size_t k = 0; k < at(quantity.trials()) && k < quantity.reasons.size(); ++k) {
+      const double flag = outcome->values(0, static_cast<Index>(k));
+      if (quantity.reasons[k].empty() && !std::isnan(flag))
+        quantity.reasons[k] =
+            "the outcome is " + words_of(outcome->meanings.at(static_cast<std::size_t>(flag)));
+    }
+  }
+  return quantities;
+}
+
 void check_trial(const std::filesystem::path& path, std::int64_t trial, std::size_t trials) {
   if (trial < 0 || static_cast<std::uint64_t>(trial) >= std::max<std::size_t>(trials, 1))
     throw core::InputError(
@@ -224,11 +238,13 @@ void check_trial(const std::filesystem::path& path, std::int64_t trial, std::siz
         trials > 1 ? "a trial from 0 to " + std::to_string(trials - 1) : "trial 0, the only one");
 }
 
-// The main figure, the others, and what is told of every file's quantities.
+// The main figure, which gives its section the title, and a section of the others.
 void add_figures(Page& page, const std::string& heading, std::vector<PageBlock> figures) {
   PageSection main{heading, {}}, further{"Further figures", {}};
   for (std::size_t k = 0; k < figures.size(); ++k)
     (k == 0 ? main : further).blocks.push_back(std::move(figures[k]));
+  if (!main.blocks.empty())
+    main.heading = std::exchange(std::get<PageFigure>(main.blocks.front()).title, "");
   page.sections.push_back(std::move(main));
   page.sections.push_back(std::move(further));
 }
@@ -239,7 +255,7 @@ Page run_report(const io::ResultFile& run, const ReportOptions& options) {
   check_trial(run.path(), options.trial, run.trials());
   Page out = titled_page("Run", run.file(), run.path(), options);
   const std::string unit = run.time_unit();
-  const std::vector<Quantity>& quantities = run.measures();
+  const std::vector<Quantity> quantities = with_reasons(run.measures());
   const bool inverts = std::any_of(quantities.begin(), quantities.end(), [](const Quantity& q) {
     return q.name.rfind("inversion_error", 0) == 0;
   });

@@ -3,7 +3,6 @@
 #include <map>
 #include <set>
 
-#include "analysis/measure_tables.hpp"
 #include "analysis/report_parts.hpp"
 #include "analysis/summary.hpp"
 #include "analysis/sweep.hpp"
@@ -18,7 +17,8 @@ constexpr std::size_t most_failures = 20;  // told one by one
 constexpr std::size_t most_told = 5;       // points named in a sentence
 constexpr std::size_t most_points = 150;   // that have a line each
 constexpr std::size_t open_points = 16;    // whose table stands open
-constexpr Index most_rows = 6;             // of one map's own entries
+constexpr std::size_t most_reasons = 3;
+constexpr Index most_rows = 6;  // of one map's own entries
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
@@ -149,7 +149,7 @@ class SweepPage {
             .share = static_cast<double>(members.size()) / static_cast<double>(runs)},
            {.text = std::to_string(members.size())},
            {.text = place_text(point)},
-           {.text = why}});
+           {.text = why, .is_sentence = true}});
     }
     return out;
   }
@@ -162,8 +162,8 @@ class SweepPage {
     const auto reasons = sweep_.read("point_reason");
     for (std::size_t p = 0; reasons && p < points(); ++p)
       if (status_[p] == PointStatus::failed && out.rows.size() < most_failures)
-        out.rows.push_back(
-            {{.text = place_text(static_cast<Index>(p))}, {.text = reasons->texts.at(p)}});
+        out.rows.push_back({{.text = place_text(static_cast<Index>(p))},
+                            {.text = reasons->texts.at(p), .is_sentence = true}});
     if (const std::size_t failed = count(PointStatus::failed); failed > out.rows.size())
       out.notes.push_back("And " + counted(failed - out.rows.size(), "more point") +
                           "; see point_reason in the file.");
@@ -276,26 +276,33 @@ class SweepPage {
       out.push_back({label, core::brief(least, unit), "with " + place_text(where)});
   }
 
-  // What is most often the reason for a missing number: "missing at 135: it did not settle (90), …".
-  std::string reasons_text(const std::string& name) const {
-    const auto reasons = sweep_.read(name + "_reason");
-    if (!reasons) return "";
-    std::map<std::string, std::size_t> counts;
+  // "missing at 135 of 256: it did not settle, …", the most frequent reasons first.
+  std::string reasons_text(const Quantity& map) const {
+    const auto reasons = sweep_.read(map.name + "_reason");
+    const auto missing = (map.values.array().isFinite() == false).count();
+    if (!reasons || missing == 0) return "";
+    std::map<std::string, std::pair<std::size_t, std::string>>
+        found;  // by what they have in common
     for (const std::string& text : reasons->texts)
-      if (!text.empty()) ++counts[text];
-    std::vector<std::pair<std::size_t, std::string>> sorted_counts;
-    for (const auto& [text, count] : counts) sorted_counts.emplace_back(count, text);
-    std::stable_sort(sorted_counts.begin(), sorted_counts.end(),
+      if (!text.empty()) {
+        auto& [count, first] = found[without_numbers(text)];
+        if (count++ == 0) first = text;
+      }
+    std::vector<std::pair<std::size_t, std::string>> in_order;
+    for (const auto& [pattern, entry] : found) in_order.push_back(entry);
+    std::stable_sort(in_order.begin(), in_order.end(),
                      [](const auto& a, const auto& b) { return a.first > b.first; });
     std::vector<std::string> words;
-    for (const auto& [count, text] : sorted_counts) {
-      if (words.size() == 2) {
-        words.push_back("and for " + std::to_string(counts.size() - 2) + " more reasons");
+    for (const auto& [count, text] : in_order) {
+      if (words.size() == most_reasons) {
+        words.emplace_back("…");
         break;
       }
-      words.push_back(text + " (" + std::to_string(count) + ")");
+      words.push_back(text);
     }
-    return words.empty() ? "" : "missing where: " + core::join(words, "; ");
+    if (words.empty()) return "";
+    return "missing at " + std::to_string(missing) + " of " + std::to_string(map.values.size()) +
+           ": " + core::join(words, "; ");
   }
 
   // The numbers of one entry of a map's own axes, over points and trials.
@@ -314,9 +321,10 @@ class SweepPage {
     const std::string text = map.long_name.empty() ? words_of(map.name) : map.long_name;
     if (!map.texts.empty()) {
       const std::set<std::string> different(map.texts.begin(), map.texts.end());
-      table.rows.push_back(
-          {{.text = text, .code = map.name},
-           {.text = std::to_string(different.size()) + " different texts", .columns = 4}});
+      table.rows.push_back({{.text = text, .code = map.name},
+                            {.text = counted(different.size(), "different text"),
+                             .columns = 4,
+                             .is_sentence = true}});
       return;
     }
     Quantity own = map;
@@ -324,16 +332,20 @@ class SweepPage {
     const Index entries = own.cells();
     for (Index e = 0; e < entries; ++e) {
       if (e == most_rows && entries > most_rows + 1) {
-        table.rows.push_back({{.text = "… and " + std::to_string(entries - e) + " more entries"},
-                              {.text = "", .columns = 4}});
+        table.rows.push_back(
+            {{.text = "… and " + std::to_string(entries - e) + " more", .is_part = true},
+             {.text = "", .columns = 4}});
         break;
       }
       const std::string place = place_of(own, e);
       const Quantity numbers = entry_of(map, e, entries);
-      PageCell name{.text = place.empty() ? text : e == 0 ? text + ": " + place : place};
+      PageCell name{.text = place.empty() ? text
+                            : e == 0      ? text + ": " + place
+                                          : place,
+                    .is_part = e > 0};
       if (e == 0) {
         name.code = map.name;
-        name.note = reasons_text(map.name);
+        name.note = reasons_text(map);
       }
       table.rows.push_back(row_of(std::move(name), numbers));
     }
@@ -359,7 +371,8 @@ class SweepPage {
       std::vector<std::string> words;
       for (const auto& [flag, count] : counts)
         words.push_back(std::to_string(count) + " " + words_of(numbers.meanings.at(flag)));
-      row.push_back({.text = words.empty() ? "–" : core::join(words), .columns = 3});
+      row.push_back(
+          {.text = words.empty() ? "–" : core::join(words), .columns = 3, .is_sentence = true});
     } else {
       const std::string unit = numbers.units == "1" ? "" : numbers.units;
       for (const double value : values.empty()

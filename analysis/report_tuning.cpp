@@ -1,7 +1,6 @@
 #include <cmath>
 
 #include "analysis/measure.hpp"
-#include "analysis/measure_tables.hpp"
 #include "analysis/report_parts.hpp"
 
 namespace settle::analysis {
@@ -28,7 +27,8 @@ class TuningPage {
 
   PageVerdict verdict() const {
     const Quantity* text = file_.find("infeasible_text");
-    const bool is_feasible = number("feasible") == 1;
+    const bool is_feasible = file_.find("feasible") ? number("feasible") == 1
+                                                    : std::isfinite(number("settling_time_after"));
     if (!is_feasible)
       return {Tone::caution, "Not tuned: no gains keep the bounds",
               text && !text->texts.empty() ? capitalised(text->texts.front()) : ""};
@@ -84,7 +84,7 @@ class TuningPage {
         {"front_inversion_error", "inversion error"},
         {"front_settling_time", "settling time"}};
     for (const auto& [name, heading] : columns) out.heading.emplace_back(heading);
-    out.heading.emplace_back("");
+    out.heading.emplace_back("remark");
     const Quantity* leak = file_.find("front_leak");
     for (Index k = 0; leak && k < leak->cells(); ++k) {
       std::vector<PageCell> row;
