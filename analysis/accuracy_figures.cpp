@@ -51,6 +51,7 @@ Figure directions_figure(const FigureSource& source, const PlotOptions& options)
     trials = sigma.trials();
     const std::string hue = named_colour(c);
     const std::string name = all[c].empty() ? "measured" : all[c].substr(1);
+    const std::string of = all[c].empty() ? "" : name + ", ";
     const double least = smallest_share * sigma.values.col(trial).maxCoeff();
     const auto points = [&](const Quantity& y, Index k) {
       std::vector<PlotPoint> out;
@@ -69,9 +70,10 @@ Figure directions_figure(const FigureSource& source, const PlotOptions& options)
     }
     if (!others.points.empty()) panel.curves.push_back(std::move(others));
     panel.curves.push_back({.points = points(linear, trial),
-                            .style = "lc rgb '" + hue + "' lw 1.4 dt (6,4)",
+                            .style = "pt 6 ps 0.5 lc rgb '" + hue + "' lw 1.4 dt (6,4)",
                             .key = c > 0 ? "" : "1/(1 + Gσ²)",
-                            .series = name + ", 1/(1 + Gσ²)"});
+                            .series = of + "1/(1 + Gσ²)",
+                            .with = "linespoints"});
     Curve own{
         .points = points(error, trial), .style = "pt 7 ps 0.8 lc rgb '" + hue + "'", .key = name};
     own.with = "points";

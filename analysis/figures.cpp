@@ -22,24 +22,30 @@ struct Kind {
 
 constexpr std::array<Kind, 6> kinds = {{
     {"poles", "poles", "pole_real", true, &poles_figure},
-    {"directions", "directions", "direction_error_linear", true, &directions_figure},
+    {"directions", "directions", "direction_error", true, &directions_figure},
     {"bode", "return_ratio", "response_frequency", false, &bode_figure},
     {"nyquist", "return_ratio", "response_frequency", false, &nyquist_figure},
     {"pseudospectrum", "pseudospectrum", "pseudospectrum", false, &pseudospectrum_figure},
     {"poles_along", "poles_along", "pole_along", false, &poles_along_figure},
 }};
 
+// Whether it is the quantity, of one controller where there are several.
+bool is_of(const Quantity& quantity, const std::string& stem) {
+  return quantity.name == stem ||
+         (quantity.name.starts_with(stem + "_") && !quantity.name.starts_with(stem + "_linear"));
+}
+
 // Why the file cannot be drawn so; "" where it can.
 std::string why_not(const FigureSource& source, const Kind& kind) {
-  const Quantity* found = source.find(kind.quantity);
-  if (!found)
-    for (const Quantity& quantity : source.quantities())
-      if (quantity.name.starts_with(std::string(kind.quantity) + "_") && !found) found = &quantity;
-  if (!found) return std::string("the measure ") + kind.measure + " was not taken";
-  if (found->values.array().isFinite().any()) return "";
-  const auto reason = std::find_if(found->reasons.begin(), found->reasons.end(),
+  std::string reason = std::string("the measure ") + kind.measure + " was not taken";
+  for (const Quantity& quantity : source.quantities()) {
+    if (!is_of(quantity, kind.quantity)) continue;
+    if (quantity.values.array().isFinite().any()) return "";
+    const auto told = std::find_if(quantity.reasons.begin(), quantity.reasons.end(),
                                    [](const std::string& text) { return !text.empty(); });
-  return reason == found->reasons.end() ? "it is missing in every trial" : *reason;
+    reason = told == quantity.reasons.end() ? "it is missing in every trial" : *told;
+  }
+  return reason;
 }
 
 std::vector<std::string> names_of(const FigureSource& source) {

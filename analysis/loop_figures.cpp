@@ -224,8 +224,8 @@ Panel magnitude_panel(const Loop& loop) {
   panel.y = AxisRange{low, high};
   panel.curves.push_back(line(loop.omega, largest, "lc rgb '" + named_colour(0) + "' lw 2",
                               single ? "magnitude" : "largest singular value"));
-  if (!single) {
-    panel.curves.back().key = "largest";
+  if (!single) panel.curves.back().key = "largest";
+  if (!single && (smallest.array() > low).any()) {
     panel.curves.push_back(line(loop.omega, smallest, "lc rgb '" + named_colour(5) + "' lw 1.4",
                                 "smallest singular value"));
     panel.curves.back().key = "smallest";

@@ -18,7 +18,7 @@ double round_step(double step) {
 }
 
 // Where less than two powers of ten stand at a logarithmic axis: 1, 2 and 5 times them, and the
-// shorter the axis, the more of their multiples.
+// shorter the axis, the more of their multiples; where hardly any falls on it, equal steps.
 std::string short_log_ticks(char which, double bottom, double top) {
   std::string ticks;
   for (double power = std::floor(bottom); power <= top; ++power)
@@ -30,6 +30,13 @@ std::string short_log_ticks(char which, double bottom, double top) {
       if (shown && at >= bottom && at <= top)
         ticks += (ticks.empty() ? "" : ", ") + script_number(std::pow(10, at));
     }
+  const double low = std::pow(10, bottom), high = std::pow(10, top);
+  if (std::count(ticks.begin(), ticks.end(), ',') < 2 && top - bottom < 0.8) {
+    const double step = round_step((high - low) / 5);
+    ticks.clear();
+    for (double at = step * std::ceil(low / step); at <= high; at += step)
+      ticks += (ticks.empty() ? "" : ", ") + script_number(at);
+  }
   const std::string a(1, which);
   return "set " + a + "tics (" + ticks + ")\nset m" + a + "tics 1\nset format " + a + " '%.3g'\n";
 }

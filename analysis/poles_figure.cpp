@@ -150,8 +150,9 @@ class Poles {
     ring.with = "points";
     ring.style = "pt 6 ps 1.5 lw 1.3 lc rgb '#202020'";
     ring.series = "rightmost";
-    for (const Pole& pole : own_)
-      if (pole.re >= own_.front().re - zero_) ring.points.push_back({pole.re, pole.im});
+    const Pole& rightmost = own_.front();
+    ring.points = {{rightmost.re, rightmost.im}};
+    if (std::abs(rightmost.im) > zero_) ring.points.push_back({rightmost.re, -rightmost.im});
     panel.curves.push_back(std::move(ring));
   }
 

@@ -98,6 +98,13 @@ class PseudospectrumPlane {
     for (const double level : contour_levels(sigma_))
       if (auto lines = contour_lines(x_, y_, logarithm, std::log10(level)); !lines.empty())
         contours_.push_back({level, std::move(lines)});
+    // The outermost, of which only pieces are on the grid.
+    const auto is_closed = [](const std::vector<PlotPoint>& line) {
+      return line.front().x == line.back().x && line.front().y == line.back().y;
+    };
+    while (contours_.size() > 3 &&
+           std::none_of(contours_.back().lines.begin(), contours_.back().lines.end(), is_closed))
+      contours_.pop_back();
   }
 
   // As much of the grid as the lines, the poles and the axis take.

@@ -39,6 +39,12 @@ double RestApproach::distance_at(double t) const {
   return distance[after - 1] * std::pow(distance[after] / distance[after - 1], share);
 }
 
+double RestApproach::last_shown() const {
+  Index row = time.size() - 1;
+  while (row > 0 && std::isnan(distance[row])) --row;
+  return time[row];
+}
+
 std::optional<RestApproach> rest_approach(const io::ResultFile& result, const ErrorSeries& series,
                                           std::size_t k) {
   const std::size_t trial = series.trials.at(k);
@@ -86,6 +92,9 @@ std::optional<RestApproach> rest_approach(const io::ResultFile& result, const Er
       c = std::max(c, out.distance[r] * std::exp(-pole * (out.time[r] - t0)));
   if (!(c > 0)) return std::nullopt;
   out.predicted = c * (pole * (out.time.array() - t0)).exp();
+  const double least =
+      t0 - out.time[0] >= decade ? 0.1 * c : std::numeric_limits<double>::infinity();
+  out.predicted = (out.predicted.array() >= least).select(out.predicted, nan);
   return out;
 }
 

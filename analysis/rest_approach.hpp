@@ -15,14 +15,17 @@ namespace settle::analysis {
 struct RestApproach {
   VectorXd time;      ///< the phase's recorded times
   VectorXd distance;  ///< ‖e(t) − e*‖ in the units of the error series; NaN where it is not shown
-  /// c exp(Re s (t − t₀)) at these times; c is such that it touches the distance from above over the
-  /// last decade that is shown.
+  /// c exp(Re s (t − t₀)) at these times, down to a tenth of its value where the distance is shown
+  /// last; c is such that it touches the distance from above over the last decade that is shown. All
+  /// NaN where the error is at rest before that pole has decayed tenfold: it does not feel it.
   VectorXd predicted;
   double pole = 0;  ///< Re s < 0
 
   /// The distance at a time, its logarithm taken as linear between the recorded ones; NaN where it is
   /// not shown.
   double distance_at(double t) const;
+  /// When the distance is shown last.
+  double last_shown() const;
 };
 
 /// Of trial number `k` of the series; nullopt where it can't be told.

@@ -219,10 +219,7 @@ class Trajectories {
     std::size_t c = 0;
     for (std::size_t k = 0; k < all.size(); ++k) {
       auto own = rest_approach(result_, *all[k], all[k]->trials.size() - 1);
-      const auto end = [](const RestApproach& one) {
-        return one.predicted[one.predicted.size() - 1];
-      };
-      if (!own || (approach && end(*own) <= end(*approach))) continue;
+      if (!own || (approach && own->last_shown() <= approach->last_shown())) continue;
       approach = std::move(own);
       c = k;
     }
@@ -250,6 +247,7 @@ class Trajectories {
                             .key = "distance" + of + " from rest",
                             .series = all[c]->controller + ", distance from rest"});
     add_settling_marks(panel, *all[c], *approach, hue);
+    if (predicted.array().isNaN().all()) return;
     panel.curves.push_back({.points = line(predicted),
                             .style = "lc rgb '#222222' lw 1.4 dt (9,6)",
                             .key = "predicted by the slowest pole",
