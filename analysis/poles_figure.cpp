@@ -100,8 +100,8 @@ class Poles {
         std::count_if(own_.begin(), own_.end(), [&](const Pole& pole) { return pole.re >= from; });
     // Without the nodes' shares only some were looked for.
     const bool all = is_first && !names_.empty() && own_.front().node >= 0;
-    panel.title = (all ? "the " : "the rightmost ") + std::to_string(count) +
-                  (count == 1 ? " pole" : " poles") +
+    panel.title = std::string(all ? "the " : "the rightmost ") +
+                  (count == 1 ? "pole" : std::to_string(count) + " poles") +
                   (is_first ? " of the circuit" + where_linearised(source_, trial_) : "");
     if (is_first && !others_.empty()) panel.title += "; other trials' pale";
     figure_.panels.push_back(std::move(panel));

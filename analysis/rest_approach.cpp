@@ -95,6 +95,7 @@ std::optional<RestApproach> rest_approach(const io::ResultFile& result, const Er
   const double least =
       t0 - out.time[0] >= decade ? 0.1 * c : std::numeric_limits<double>::infinity();
   out.predicted = (out.predicted.array() >= least).select(out.predicted, nan);
+  for (Index r = 0; r < rows && std::isnan(out.distance[r]); ++r) out.predicted[r] = nan;
   return out;
 }
 
