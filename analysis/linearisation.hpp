@@ -56,6 +56,8 @@ class Linearisation {
   MatrixXd edge(int edge) const;
 
  private:
+  std::complex<double> rightmost_of_blocks() const;
+
   solve::RestProblem problem_;
   VectorXd x_;
   Index dense_limit_;

@@ -121,32 +121,31 @@ void draw_into(PageFigure& figure, const std::string& name, const Draw& draw) {
   }
 }
 
-std::vector<std::string> names_of_figures(const std::filesystem::path& path) {
-  if (io::SweepFile::is_sweep(path) || !io::AnalysisFile::kind_of(path).empty()) return {};
-  return {"trajectories"};
-}
-
-void draw_figure(const std::filesystem::path& path, const ReportOptions& options,
-                 const std::string&, const std::filesystem::path& out) {
-  PlotOptions plot;
-  plot.trial = options.trial;
-  plot_result(io::ResultFile(path), plot, out);
-}
-
 }  // namespace
 
 std::vector<PageBlock> report_figures(const std::filesystem::path& path,
                                       const ReportOptions& options) {
   std::vector<PageBlock> out;
-  for (const std::string& name : names_of_figures(path)) {
+  std::vector<std::string> names;
+  try {
+    names = figure_names(path);
+  } catch (const core::InputError& error) {
+    PageFigure none;
+    none.title = "Figure";
+    none.why_missing = error.what();
+    return {none};
+  }
+  for (const std::string& name : names) {
     const Words& words = words_about(name);
     PageFigure figure;
     figure.title = words.title.empty() ? capitalised(name) : words.title;
     figure.caption =
         name == "trajectories" ? trajectories_caption(io::ResultFile(path)) : words.caption;
     figure.label = figure.title + ". " + figure.caption;
+    PlotOptions plot;
+    plot.trial = options.trial;
     draw_into(figure, name,
-              [&](const std::filesystem::path& to) { draw_figure(path, options, name, to); });
+              [&](const std::filesystem::path& to) { draw_figure(path, plot, name, to); });
     out.emplace_back(std::move(figure));
   }
   return out;

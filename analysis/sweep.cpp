@@ -223,11 +223,10 @@ Agreement compared(const File& file) {
   const auto simulated = file.read("settling_time"),
              expected = file.read("predicted_settling_time");
   if (!simulated || !expected) return out;
-  // The narrowest of the shares; the last band is the solver's tolerance.
-  const Index bands = expected->axes.back().size;
-  if (bands < 2 || simulated->axes.size() != 3) return out;
-  const Index band = bands - 2, signals = simulated->axes[1].size;
-  out.band = expected->axes.back().labels[at(band)];
+  out.band = narrowest_share(*expected);
+  if (out.band.empty() || simulated->axes.size() != 3) return out;
+  const Index bands = expected->axes.back().size, band = bands - 2,
+              signals = simulated->axes[1].size;
   const auto& names = simulated->axes[1].labels;
   const auto state = std::find(names.begin(), names.end(), "state") - names.begin();
   if (state == signals) return out;
@@ -253,6 +252,12 @@ Agreement compared(const File& file) {
 
 Agreement agreement(const io::SweepWriter& file) { return compared(file); }
 Agreement agreement(const io::SweepFile& file) { return compared(file); }
+
+std::string narrowest_share(const core::Quantity& settling_times) {
+  // The last band is the solver's tolerance.
+  const std::vector<std::string>& bands = settling_times.axes.back().labels;
+  return bands.size() < 2 ? "" : bands[bands.size() - 2];
+}
 
 SweepBoundary trace_boundary(const SweepStudy& study, const io::SweepWriter& file) {
   SweepBoundary out;

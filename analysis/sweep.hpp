@@ -70,6 +70,9 @@ struct Agreement {
 Agreement agreement(const io::SweepWriter& file);
 Agreement agreement(const io::SweepFile& file);
 
+/// The narrowest of the shares that settling times are of, "1 %"; "" where there is none.
+std::string narrowest_share(const core::Quantity& settling_times);
+
 /// The boundary of stability over the continuous axes, for every combination of the others: traced on the
 /// grid of the points, divided further where the circuit is small enough.
 struct SweepBoundary {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <numeric>
 #include <optional>
 #include <set>
@@ -70,6 +71,12 @@ struct AxisForm {
   }
 };
 
+std::string fifteen_digits(double x) {
+  char buffer[32];
+  std::snprintf(buffer, sizeof buffer, "%.15g", x);
+  return buffer;
+}
+
 std::vector<Value> spaced(const std::vector<double>& ends, std::int64_t points, bool logarithmic,
                           bool whole) {
   std::vector<Value> out;
@@ -80,6 +87,8 @@ std::vector<Value> spaced(const std::vector<double>& ends, std::int64_t points, 
     const double s = points == 1 ? 0 : static_cast<double>(k) / static_cast<double>(points - 1);
     double x =
         logarithmic ? std::exp(std::log(a) + s * (std::log(b) - std::log(a))) : a + s * (b - a);
+    // 0.01, not 0.010000000000000004: one wants to find it by its coordinate.
+    if (std::isfinite(x)) x = std::stod(fifteen_digits(x));
     if (k == 0) x = a;
     if (k == points - 1 && points > 1) x = b;
     numbers.push_back(x);
@@ -278,9 +287,16 @@ Value with_numbers(Value file, const SweepSpec& sweep, const std::vector<std::si
 }
 
 std::string point_text(const SweepSpec& sweep, std::size_t point) {
+  std::vector<std::size_t> all(sweep.axes.size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  return point_text(sweep, point, all);
+}
+
+std::string point_text(const SweepSpec& sweep, std::size_t point,
+                       const std::vector<std::size_t>& axes) {
   const std::vector<std::size_t> place = sweep.place(point);
   std::vector<std::string> words;
-  for (std::size_t a = 0; a < sweep.axes.size(); ++a) {
+  for (const std::size_t a : axes) {
     const SweepAxis& axis = sweep.axes[a];
     words.push_back(axis.name + " = " +
                     (axis.is_numeric() ? core::brief(axis.values[place[a]].number())
@@ -288,5 +304,22 @@ std::string point_text(const SweepSpec& sweep, std::size_t point) {
   }
   return core::join(words);
 }
+
+std::string axes_text(const SweepSpec& sweep) {
+  std::string text;
+  for (const SweepAxis& axis : sweep.axes) {
+    const std::vector<std::string> labels = axis.labels();
+    text += (text.empty() ? "" : " × ") + axis.name + " (" + std::to_string(labels.size());
+    if (axis.is_numeric() && labels.size() > 1)
+      text += ": " + core::brief(axis.values.front().number()) + " to " +
+              core::brief(axis.values.back().number());
+    else if (labels.size() <= 4)
+      text += ": " + core::join(labels);
+    text += ")";
+  }
+  return text;
+}
+
+std::vector<core::ParameterDoc> document_axis() { return core::document(AxisForm{}); }
 
 }  // namespace settle::analysis

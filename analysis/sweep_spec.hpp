@@ -49,5 +49,13 @@ core::Value with_numbers(core::Value file, const SweepSpec& sweep,
 
 /// "leak = 0.01, gains_i = 2": where a point is.
 std::string point_text(const SweepSpec& sweep, std::size_t point);
+/// The same of some of its axes.
+std::string point_text(const SweepSpec& sweep, std::size_t point,
+                       const std::vector<std::size_t>& axes);
+/// "leak (32: 0.0001 to 1) × gains_i (32: 0.1 to 10)": what is varied.
+std::string axes_text(const SweepSpec& sweep);
+
+/// The keys of one entry of sweep.axes.
+std::vector<core::ParameterDoc> document_axis();
 
 }  // namespace settle::analysis

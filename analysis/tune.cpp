@@ -92,7 +92,8 @@ class Tuner {
     add_weakest(out.before);
     simulate(out.before);
     out.after = optimum({given}, free_parameters(false), true, spec_.evaluations, spec_.runs);
-    if (simulated_cost(out.before, true) <= simulated_cost(out.after, true)) out.after = out.before;
+    if (is_within(given) && simulated_cost(out.before, true) <= simulated_cost(out.after, true))
+      out.after = out.before;
     out.feasible = violation(out.after, true) <= 0 && std::isfinite(out.after.settling_time);
     if (!out.feasible) out.why_not = what_is_violated(out.after);
     find_front(out);
@@ -159,7 +160,10 @@ class Tuner {
       return cost;
     };
     for (const models::Gains& start : starts) simulated(within(start));
-    searched(best.gains, parameters, Search::local, static_cast<int>(runs), simulated);
+    // A settling time has many minima where the error rings: each swing that leaves the band is a step.
+    const int half_runs = static_cast<int>(runs / 2);
+    searched(best.gains, parameters, Search::global, half_runs, simulated);
+    searched(best.gains, parameters, Search::local, half_runs, simulated);
     return best;
   }
 
@@ -191,6 +195,11 @@ class Tuner {
         gains = with(gains, p, std::clamp(v, range.low, range.high));
     }
     return gains;
+  }
+
+  bool is_within(const models::Gains& gains) const {
+    return std::all_of(std::begin(all_parameters), std::end(all_parameters),
+                       [&](Parameter p) { return value(within(gains), p) == value(gains, p); });
   }
 
   // As it is told: what a reader runs is what was run here.

@@ -24,7 +24,7 @@ struct TuneSpec {
   double band = 0.02;           ///< of the settling time
   std::int64_t front = 16;      ///< values of α of the Pareto front
   std::int64_t evaluations = 400;  ///< of the poles, in the search
-  std::int64_t runs = 80;          ///< of the circuit, to polish what the poles suggest
+  std::int64_t runs = 200;         ///< of the circuit, to polish what the poles suggest
   std::int64_t trials = 8;         ///< at most, evenly chosen, that are looked at
 
   void fields(core::Fields& f);
@@ -59,8 +59,8 @@ struct Tuning {
 /// Minimises the settling time of the controllers' error (to `band`, the worst of the trials) over leak and
 /// gains, subject to the inversion error at rest and to stability with each parameter alone changed by the
 /// margin. First by what the rightmost pole predicts, ln(1/band)/|Re s|, over the whole of the bounds
-/// (DIRECT-L, then Sbplx); then by running the circuit (Sbplx), which keeps the best that it has run, the
-/// given gains among them. The Pareto front: for each α the same without the bound on the error.
+/// (DIRECT-L, then Sbplx); then by running the circuit (the same two), which keeps the best that it has run,
+/// the given gains among them where they are within the bounds. The Pareto front: for each α the same without the bound on the error.
 /// Deterministic; uses all cores.
 /// @param progress  told the share of the work that is done; returns false to stop
 /// @returns nullopt where it was stopped

@@ -52,8 +52,11 @@ class AnalysisPrinter {
     return "none" + (reason.empty() ? "" : ": " + reason);
   }
 
+  // What rounding leaves of zero is none.
+  static bool is_zero(double x, double scale) { return std::abs(x) <= 1e-9 * std::abs(scale); }
+
   static std::string pole_text(double re, double im) {
-    return core::brief(re) + (im != 0 ? " ± " + core::brief(std::abs(im)) + "i" : "");
+    return core::brief(re) + (is_zero(im, re) ? "" : " ± " + core::brief(std::abs(im)) + "i");
   }
 
   std::string stability(const Quantity& quantity, Index cell) const {
@@ -98,9 +101,9 @@ class AnalysisPrinter {
       const double re = value(*real, k), im = value(frequency, k);
       if (std::isnan(re)) continue;
       ++all;
-      if (im < 0 || shown >= most_rows) continue;  // one of a pair
+      if ((im < 0 && !is_zero(im, re)) || shown >= most_rows) continue;  // one of a pair
       ++shown;
-      table.add({core::brief(re), im == 0 ? "0" : "± " + core::brief(im),
+      table.add({core::brief(re), is_zero(im, re) ? "0" : "± " + core::brief(im),
                  re < 0 ? time(-1 / re) : "-", number(&damping, k),
                  "  " + parts(shares, nodes, k)});
     }
@@ -201,10 +204,13 @@ class AnalysisPrinter {
     print_line("pseudospectrum", number_or_reason(pseudo) + "  its abscissa" +
                                      about.substr(std::min(about.find(" for "), about.size())));
     const double omega = value(*find("distance_to_instability_frequency"), 0);
+    const double distance = value(*find("distance_to_instability"), 0);
     print_line("to instability",
                number_or_reason(*find("distance_to_instability")) +
                    "  the smallest perturbation of the Jacobian M that makes it unstable" +
-                   (std::isfinite(omega) ? ", at ω = " + core::brief(omega) : ""));
+                   (std::isfinite(omega)
+                        ? ", at ω = " + core::brief(is_zero(1e-3 * omega, distance) ? 0 : omega)
+                        : ""));
   }
 
   void response() const {

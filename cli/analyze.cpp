@@ -67,8 +67,7 @@ class Keeper final : public solve::TrajectoryKeeper {
 Subject from_configuration(const std::filesystem::path& file, const std::vector<std::string>& set,
                            const CommonOptions& options) {
   Subject out{prepare(file, set), {}, {}};
-  if (out.ready.file.value.find("sweep"))
-    throw no_run(file, "a configuration with [sweep], which is many runs");
+  if (out.ready.sweep) throw no_run(file, "a configuration with [sweep], which is many runs");
   ProgressDisplay display(options.quiet || options.json, file.stem().string());
   const SignalGuard guard;
   Keeper keeper(*out.ready.system, display);

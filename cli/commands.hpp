@@ -5,10 +5,12 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "analysis/options.hpp"
+#include "analysis/sweep_spec.hpp"
 #include "analysis/tune.hpp"
 #include "models/build.hpp"
 #include "sim/io/toml.hpp"
@@ -37,6 +39,9 @@ struct AnalyzeOptions : RunOptions {
 };
 
 struct PlotOptions : CommonOptions {
+  std::vector<std::string> figures;  ///< empty: a choice of them
+  bool with_data = false;
+  std::filesystem::path data;  ///< empty: beside each figure
   std::vector<std::string> variables;
   std::int64_t trial = 0;
   bool log_time = false;
@@ -67,9 +72,10 @@ int run_sweep(const Prepared& ready, const std::filesystem::path& result, const 
 /// The whole program: parses the command line, calls a command, and turns exceptions into messages.
 int program(int argc, const char* const* argv);
 
-/// A configuration made ready.
+/// A configuration made ready; of one with [sweep], its first point.
 struct Prepared {
   io::LoadedFile file;
+  std::optional<analysis::SweepSpec> sweep;
   models::Config config;
   analysis::AnalysisOptions analysis;
   analysis::TuneSpec tune;
@@ -83,7 +89,9 @@ core::Value expanded(const Prepared& ready);
 /// @throws InputError
 Prepared prepare(const std::filesystem::path& file, const std::vector<std::string>& set);
 /// @param base  folder that relative paths are relative to
-Prepared prepare(io::LoadedFile file, const std::filesystem::path& base);
+/// @param set   what was set in it on the command line
+Prepared prepare(io::LoadedFile file, const std::filesystem::path& base,
+                 const std::vector<std::string>& set = {});
 
 /// @throws InputError  where an output would replace the configuration that it is made of
 void check_is_not_input(const std::filesystem::path& output, const std::filesystem::path& input);

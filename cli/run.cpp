@@ -65,8 +65,7 @@ std::filesystem::path result_of(const std::filesystem::path& file, const RunOpti
 
 int run_file(const std::filesystem::path& file, const RunOptions& options, Json& all) {
   const Prepared ready = prepare(file, options.set);
-  if (ready.file.value.find("sweep"))
-    return run_sweep(ready, result_of(file, options), options, all);
+  if (ready.sweep) return run_sweep(ready, result_of(file, options), options, all);
   const std::filesystem::path result = result_of(file, options);
   check_is_not_input(result, file);
   SolveSummary summary;

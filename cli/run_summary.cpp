@@ -111,6 +111,26 @@ void print_settling_times(const RunReport& report) {
   }
 }
 
+// Errors that first grow, and by how much any could.
+void print_growth(const RunReport& report) {
+  constexpr double worth_telling = 1.5;
+  if (const core::Quantity* excursion = find(report, "largest_excursion")) {
+    const auto& signals = excursion->axes[0].labels;
+    for (std::size_t s = 0; s < signals.size(); ++s) {
+      const auto cell = static_cast<Index>(s);
+      const std::vector<double> values = sorted(*excursion, cell);
+      if (signals[s].ends_with(".error") && !values.empty() && values.back() >= worth_telling)
+        print_line("excursion", spread(*excursion, cell) +
+                                    " times as far from rest as at the start  (" + signals[s] +
+                                    ")");
+    }
+  }
+  const core::Quantity* growth = find(report, "largest_growth");
+  const core::Quantity* when = find(report, "largest_growth_time");
+  if (growth && when && growth->trials() > 0)
+    print_line("largest growth", spread(*growth) + " at t = " + spread(*when) + "  ‖e^{Mt}‖");
+}
+
 void print_rates(const RunReport& report) {
   const core::Quantity* pole = find(report, "slowest_pole");
   const core::Quantity* decay = find(report, "decay_rate");
@@ -182,6 +202,7 @@ void print_report(const RunReport& report, const Style& style) {
                                         (who.empty() ? "" : " of " + who.substr(1)));
     }
   print_settling_times(report);
+  print_growth(report);
   print_rates(report);
   if (!report.result.empty()) print_line("result", report.result.string());
   for (const std::string& text : analysis::disagreements(report.quantities))

@@ -2,7 +2,7 @@
 
 #include <tbb/parallel_for.h>
 
-#include <atomic>
+#include <algorithm>
 #include <cmath>
 #include <iostream>
 #include <map>
@@ -11,6 +11,7 @@
 #include "analysis/verdict.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/run_summary.hpp"
+#include "cli/sweep_summary.hpp"
 #include "sim/io/result_reader.hpp"
 
 namespace settle::cli {
@@ -102,10 +103,12 @@ struct SweepReport {
   std::filesystem::path result;
   double seconds = 0;
   std::size_t points = 0, failed = 0, pending = 0;
+  std::size_t before = 0;                                     // done by an earlier session
   std::vector<std::pair<std::size_t, std::string>> failures;  // some of them
   std::map<std::string, std::size_t> verdicts;                // of trials
   analysis::Agreement agreement;
   analysis::SweepBoundary boundary;
+  Table table{{}};
   std::vector<std::string> warnings;
 };
 
@@ -126,28 +129,31 @@ SweepReport collect(const analysis::SweepStudy& study, const io::SweepWriter& wr
   return report;
 }
 
-std::string axes_text(const analysis::SweepSpec& spec) {
-  std::string text;
-  for (const analysis::SweepAxis& axis : spec.axes) {
-    const std::vector<std::string> labels = axis.labels();
-    text += (text.empty() ? "" : " × ") + axis.name + " (" + std::to_string(labels.size());
-    if (axis.is_numeric() && labels.size() > 1)
-      text += ": " + core::brief(axis.values.front().number()) + " to " +
-              core::brief(axis.values.back().number());
-    else if (labels.size() <= 4)
-      text += ": " + core::join(labels);
-    text += ")";
-  }
-  return text;
+// Where stability changes along the one axis that it is traced along.
+void print_places(const SweepReport& report) {
+  const analysis::SweepSpec& spec = report.study.spec();
+  const analysis::SweepBoundary& boundary = report.boundary;
+  std::vector<std::size_t> others;
+  for (std::size_t a = 0; a < spec.axes.size(); ++a)
+    if (a != boundary.axes.front()) others.push_back(a);
+  const std::size_t told = std::min(boundary.points.size(), 2 * most_told);
+  for (std::size_t k = 0; k < told; ++k)
+    print_line("",
+               spec.axes[boundary.axes.front()].name + " = " + core::brief(boundary.points[k].x) +
+                   (others.empty() ? "" : " at " + point_text(spec, boundary.slices[k], others)));
+  if (told < boundary.points.size()) print_line("", "… (boundary in the file)");
 }
 
 void print(const SweepReport& report, const Style& style) {
   const analysis::SweepSpec& spec = report.study.spec();
   std::cout << style.bold(report.title) << '\n';
-  print_line("sweep", axes_text(spec));
-  print_line("points", std::to_string(report.points - report.pending) +
-                           (report.pending > 0 ? " of " + std::to_string(report.points) : "") +
-                           " in " + duration_text(report.seconds));
+  print_line("sweep", analysis::axes_text(spec));
+  const std::size_t through = report.points - report.pending;
+  print_line(
+      "points",
+      std::to_string(through) + (report.pending > 0 ? " of " + std::to_string(report.points) : "") +
+          (report.before > 0 ? ", " + std::to_string(through - report.before) + " of them" : "") +
+          " in " + duration_text(report.seconds));
   std::string text;
   for (const std::string& kind : analysis::verdict_names())
     if (const auto found = report.verdicts.find(kind); found != report.verdicts.end())
@@ -168,7 +174,8 @@ void print(const SweepReport& report, const Style& style) {
                    (differing == 0 ? "all " : "all but " + std::to_string(differing) + " of ") +
                    std::to_string(agreement.compared) + " that settled, rang on or diverged" +
                    (agreement.undecided > 0
-                        ? "; " + std::to_string(agreement.undecided) + " were undecided"
+                        ? "; " + std::to_string(agreement.undecided) +
+                              (agreement.undecided == 1 ? " was" : " were") + " undecided"
                         : ""));
     for (std::size_t k = 0; k < std::min(differing, most_told); ++k)
       print_line("  differs at", point_text(spec, agreement.differing[k]));
@@ -195,12 +202,14 @@ void print(const SweepReport& report, const Style& style) {
                          (report.boundary.axes.size() == 1
                               ? ""
                               : ", " + std::to_string(report.boundary.points.size()) + " points"));
-    if (report.boundary.axes.size() == 1)
-      for (std::size_t k = 0; k < std::min(report.boundary.points.size(), most_told); ++k)
-        print_line("", over + " = " + core::brief(report.boundary.points[k].x));
+    if (report.boundary.axes.size() == 1) print_places(report);
   }
   print_line("result", report.result.string());
   for (const std::string& warning : report.warnings) print_line(style.yellow("warning"), warning);
+  if (!report.table.empty()) {
+    std::cout << '\n';
+    report.table.print();
+  }
   std::cout.flush();
 }
 
@@ -210,9 +219,7 @@ Json to_json(const SweepReport& report) {
   out["result"] = report.result.string();
   out["title"] = report.title;
   out["status"] = report.pending > 0 ? "interrupted" : "done";
-  for (const analysis::SweepAxis& axis : spec.axes)
-    out["axes"].push_back(
-        {{"name", axis.name}, {"parameters", axis.parameters}, {"values", axis.labels()}});
+  out["axes"] = axes_json(spec);
   out["points"] = report.points;
   out["pending"] = report.pending;
   out["failed"] = report.failed;
@@ -237,6 +244,9 @@ int complete(const analysis::SweepStudy& study, io::SweepWriter& writer, SweepRe
              const RunOptions& options, Json& all) {
   const auto start = Clock::now();
   bool complete = false;
+  report.before = writer.points().size() -
+                  static_cast<std::size_t>(std::count(writer.points().begin(),
+                                                      writer.points().end(), PointStatus::pending));
   {
     ProgressDisplay display(options.quiet || options.json, report.result.stem().string());
     const SignalGuard guard;
@@ -253,6 +263,7 @@ int complete(const analysis::SweepStudy& study, io::SweepWriter& writer, SweepRe
     report.failures = std::move(collected.failures);
     report.verdicts = std::move(collected.verdicts);
     report.agreement = analysis::agreement(writer);
+    report.table = table_of(study.spec(), writer);
     if (complete) {
       report.boundary = analysis::trace_boundary(study, writer);
       write_boundary(writer, study, report.boundary);
@@ -309,7 +320,7 @@ int resume(const RunOptions& options) {
   for (const auto& path : options.files) {
     std::optional<analysis::SweepStudy> study;
     RunOptions same = options;
-    SweepReport report{.study = *study};
+    std::string title, time_unit;
     {
       if (!io::SweepFile::is_sweep(path)) io::ResultFile{path};  // says what is wrong with the file
       if (!io::SweepFile::is_sweep(path))
@@ -321,9 +332,8 @@ int resume(const RunOptions& options) {
       same.quick = std::find(flags.begin(), flags.end(), "--quick") != flags.end();
       study.emplace(io::parse_toml(file.config(), path.string() + ": sweep_config"), file.base(),
                     same.quick);
-      report.title = file.attribute("title");
-      report.time_unit = file.attribute("time_unit");
-      report.result = path;
+      title = file.attribute("title");
+      time_unit = file.attribute("time_unit");
       if (file.attribute("status") == "done") {
         if (!options.quiet && !options.json) std::cout << path.string() << " is complete\n";
         continue;
@@ -334,6 +344,7 @@ int resume(const RunOptions& options) {
       throw core::InputError(path.string(),
                              "a sweep of another number of points than its configuration's",
                              "the file as settle run wrote it");
+    SweepReport report{.study = *study, .title = title, .time_unit = time_unit, .result = path};
     code = std::max(code, complete(*study, writer, report, same, all));
     if (stop_requested()) break;
   }

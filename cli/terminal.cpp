@@ -45,10 +45,11 @@ std::size_t display_width(const std::string& text) {
 }
 
 void Table::print() const {
-  std::vector<std::size_t> widths(rows_.front().size());
+  std::vector<std::size_t> widths(rows_.front().size(), 0);
   for (const auto& row : rows_)
     for (std::size_t c = 0; c < row.size(); ++c)
       widths[c] = std::max(widths[c], display_width(row[c]));
+  const Style style(1);
   for (const auto& row : rows_) {
     std::string line = "   ";
     for (std::size_t c = 0; c < row.size(); ++c) {
@@ -57,7 +58,7 @@ void Table::print() const {
               (c < alignment_.size() && alignment_[c] == 'l' ? row[c] + space : space + row[c]);
     }
     line.erase(line.find_last_not_of(' ') + 1);
-    std::cout << line << '\n';
+    std::cout << (&row == &rows_.front() ? style.dim(line) : line) << '\n';
   }
 }
 

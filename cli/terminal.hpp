@@ -58,7 +58,7 @@ class Table {
   explicit Table(std::vector<std::string> heading, std::string alignment = "")
       : rows_{std::move(heading)}, alignment_(std::move(alignment)) {}
   void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
-  bool empty() const { return rows_.size() == 1; }
+  bool empty() const { return rows_.size() <= 1; }
   /// On standard output, indented by four.
   void print() const;
 

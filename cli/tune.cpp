@@ -176,6 +176,9 @@ Json to_json(const TuneReport& report) {
 int tune_file(const std::filesystem::path& file, const RunOptions& options, Json& all) {
   const auto start = std::chrono::steady_clock::now();
   const Prepared ready = prepare(file, options.set);
+  if (ready.sweep)
+    throw core::InputError(file.string(), "a configuration with [sweep], which is many circuits",
+                           "one without it");
   const std::filesystem::path result =
       options.output.empty() ? std::filesystem::path(file.stem().string() + "_tuning.h5")
                              : options.output;

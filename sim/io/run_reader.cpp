@@ -61,10 +61,11 @@ class RunReader {
       const MatrixXd now = edge.weights->dense();
       const h5::Numbers then = dataset.read_numbers();
       using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-      const bool same = then.values.size() == static_cast<std::size_t>(now.size()) &&
-                        (Eigen::Map<const RowMajor>(then.values.data(), now.rows(), now.cols()) - now)
-                                .cwiseAbs()
-                                .maxCoeff() <= 1e-9 * now.cwiseAbs().maxCoeff();
+      const bool same =
+          then.values.size() == static_cast<std::size_t>(now.size()) &&
+          (Eigen::Map<const RowMajor>(then.values.data(), now.rows(), now.cols()) - now)
+                  .cwiseAbs()
+                  .maxCoeff() <= 1e-9 * now.cwiseAbs().maxCoeff();
       if (!same)
         throw core::InputError(
             file_.path().string(),
