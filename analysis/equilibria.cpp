@@ -103,11 +103,10 @@ class Equilibria final : public Measure {
         find_rest_states(subject.system(), subject.run.config.solver, subject.run.options,
                          static_cast<std::uint64_t>(subject.run.config.seed));
     out[0].set(0, static_cast<double>(states.found.size()));
-    const std::string no_more =
-        states.found.empty() ? states.why_none
-                             : "only " + std::to_string(states.found.size()) + " found";
-    for (Index k = static_cast<Index>(states.found.size());
-         k < subject.run.options.equilibria; ++k)
+    const std::string no_more = states.found.empty()
+                                    ? states.why_none
+                                    : "only " + std::to_string(states.found.size()) + " found";
+    for (Index k = static_cast<Index>(states.found.size()); k < subject.run.options.equilibria; ++k)
       for (std::size_t q = 1; q < 6; ++q) out[q].missing(k, no_more);
     if (static_cast<std::int64_t>(states.found.size()) < subject.run.options.equilibria)
       for (std::size_t q = 6; q < out.size(); ++q) out[q].missing(no_more);
@@ -118,10 +117,16 @@ class Equilibria final : public Measure {
       if (const auto pole = state.linearisation.rightmost()) {
         out[1].set(cell, pole->real());
         out[2].set(cell, std::abs(pole->imag()));
+      } else {
+        for (const std::size_t q : {1, 2})
+          out[q].missing(cell, "the eigenvalue iteration did not converge");
       }
       out[3].set(cell, static_cast<double>(state.linearisation.stability()));
       out[4].set(cell, state.equilibrium.residual);
-      if (end.allFinite()) out[5].set(cell, (end - state.equilibrium.x).norm() / end.norm());
+      if (end.allFinite())
+        out[5].set(cell, (end - state.equilibrium.x).norm() / end.norm());
+      else
+        out[5].missing(cell, "the trial diverged");
       std::size_t q = 6;
       for (const int i : subject.system().dynamic_nodes()) {
         const Index size = subject.system().circuit().nodes[static_cast<std::size_t>(i)].size;

@@ -48,6 +48,19 @@ bool grows(const Envelope& e) {
   return first + last > std::log(1.1) && last >= 0.5 * first;
 }
 
+// Growing by its swings, which may be longer than a stretch: from quarter to quarter of the whole run,
+// twofold at least, and not about to level off.
+bool swings_grow(const std::vector<ResidualHistory::Bin>& bins) {
+  std::array<double, 4> value{};
+  const double span = static_cast<double>(bins.back().index + 1);
+  for (const auto& bin : bins) {
+    const auto quarter = static_cast<std::size_t>(4 * (static_cast<double>(bin.index) / span));
+    value[quarter] = std::max(value[quarter], bin.value);
+  }
+  const double before = std::log(value[2] / value[1]), last = std::log(value[3] / value[2]);
+  return before > 0 && last >= 0.5 * before && before + last > std::log(2);
+}
+
 // Not decaying: the later half of it is at least 98 % of the earlier, that is, within the error at
 // which an envelope can be read off steps of some eighty a period.
 bool persists(const Envelope& e) {
@@ -98,6 +111,10 @@ void ResidualHistory::add(double t, double residual, double scale, bool turned) 
   }
   bin.scale = std::max(bin.scale, scale);
   bin.turns += turned;
+}
+
+double settled_dwell(const system::OdeSystem& system, const SolverOptions& options) {
+  return SettlingMonitor(system, options).dwell();
 }
 
 SettlingMonitor::SettlingMonitor(const system::OdeSystem& system, const SolverOptions& options)
@@ -204,7 +221,8 @@ std::pair<Outcome, std::string> SettlingMonitor::classify(Index k,
                 ", for less than the dwell of " + core::brief(dwell_)};
   const Envelope envelope = last_half(trial.history.bins());
   const bool counts = trial.relative > 30 * rtol_;  // else it is the solver's own noise
-  if (counts && grows(envelope)) {
+  const bool leaves = grows(envelope) || (envelope.turns >= 3 && swings_grow(trial.history.bins()));
+  if (counts && leaves) {
     if (system_.is_bounded())
       return {Outcome::not_settled, residual +
                                         ": still moving away from a state that is no stable "

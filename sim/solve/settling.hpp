@@ -22,6 +22,7 @@ class SettlingMonitor {
 
   bool is_settled(Index trial) const;
   double tolerance() const { return tolerance_; }
+  double dwell() const { return dwell_; }
   double relative_residual(Index trial) const { return trials_[at(trial)].relative; }
   /// Since when the residual has been below tolerance; NaN where it is not.
   double below_since(Index trial) const { return trials_[at(trial)].below_since; }
