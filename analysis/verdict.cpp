@@ -90,7 +90,21 @@ class Judge {
   double residual() const { return residual_at_end(run_, subject_.trial, phase_); }
 
   bool is_fixed_step() const { return run_.config.solver.step.has_value(); }
-  bool at_noise() const { return !is_fixed_step() && residual() <= 30 * run_.config.solver.rtol; }
+  // Whether the residual is at the solver's own error, and no longer falls as its slowest mode does.
+  bool at_noise() const {
+    if (is_fixed_step() || !(residual() <= 30 * run_.config.solver.rtol)) return false;
+    if (stability_ != Linearisation::Stability::stable) return true;
+    const double rate = -pole_.real();
+    const double stretch = std::min((phase_.end - phase_.start) / 2, 1 / rate);
+    double before = 0, last = 0;
+    for (const auto& bin : phase_.histories[at(subject_.trial)].bins()) {
+      if (bin.time >= phase_.end - stretch)
+        last = std::max(last, bin.value);
+      else if (bin.time >= phase_.end - 2 * stretch)
+        before = std::max(before, bin.value);
+    }
+    return !(std::log(before / last) >= 0.5 * rate * stretch);
+  }
 
   Verdict numerical(const std::string& what) const {
     return {VerdictKind::numerical,
@@ -166,17 +180,11 @@ class Judge {
         (run_.is_linear() || subject_.equilibrium().converged))
       return numerical("diverged (" + result_.reason + ")");
     // By its growth alone, the rest state being stable: it may yet come back.
-    if (!subject_.has_left() && stability_ == Linearisation::Stability::stable) {
-      if (run_.is_linear()) {
-        Verdict found = slow({});
-        found.text = "a transient that still grows, and will decay; " + found.text;
-        return found;
-      }
+    if (!subject_.has_left() && stability_ == Linearisation::Stability::stable)
       return {VerdictKind::undecided,
               "it moved away throughout the last half of the run, although the equilibrium is "
               "stable (" +
                   pole_text() + "): a longer run tells whether it comes back"};
-    }
     std::string text = "diverged: " + result_.reason;
     if (stability_ == Linearisation::Stability::unstable)
       text += "; unstable " + pole_text() + ", " +

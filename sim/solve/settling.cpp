@@ -5,10 +5,13 @@
 #include <cmath>
 #include <limits>
 
+#include "sim/core/linalg.hpp"
+
 namespace settle::solve {
 namespace {
 
 const double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr Index most_for_poles = 400;  // states; beyond it the eigenvalues take too long
 
 // The envelope of a residual in `groups` stretches of equal length, the last half of them.
 struct Envelope {
@@ -209,6 +212,17 @@ bool SettlingMonitor::is_settled(Index k) const {
   return trial.below_since + dwell_ <= t_ * (1 + 1e-12);
 }
 
+bool SettlingMonitor::decays_at_last(Index k, const system::Segment& last) const {
+  if (!system_.is_linear()) return false;
+  const std::vector<Index> rows = system_.moving_rows(last);
+  if (rows.empty() || static_cast<Index>(rows.size()) > most_for_poles) return false;
+  system::Workspace workspace = system_.make_workspace();
+  system_.begin(last, workspace);
+  const MatrixXd j =
+      system_.jacobian(t_, VectorXd::Zero(system_.dimension()), k, workspace)(rows, rows);
+  return core::spectral_abscissa(j) < -1e-9 / system_.tau().maxCoeff();
+}
+
 std::pair<Outcome, std::string> SettlingMonitor::classify(Index k,
                                                           const system::Segment& last) const {
   const Trial& trial = trials_[at(k)];
@@ -227,6 +241,9 @@ std::pair<Outcome, std::string> SettlingMonitor::classify(Index k,
       return {Outcome::not_settled, residual +
                                         ": still moving away from a state that is no stable "
                                         "one; its saturation will bound it"};
+    if (decays_at_last(k, last))
+      return {Outcome::not_settled,
+              residual + ": a transient that still grows; all poles are stable"};
     return {Outcome::diverged, residual + ": the rate of change grew throughout the last half"};
   }
   if (const std::string source = system_.changing_source(last, t_); !source.empty())

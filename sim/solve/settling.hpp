@@ -37,6 +37,8 @@ class SettlingMonitor {
     ResidualHistory history;
     VectorXd direction;  // of motion when it last turned
   };
+  // Whether every pole of a linear circuit is stable, so that what grows must decay.
+  bool decays_at_last(Index trial, const system::Segment& last) const;
   static std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
   const system::OdeSystem& system_;

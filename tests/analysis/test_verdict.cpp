@@ -245,6 +245,39 @@ TEST_CASE("how much longer to run is right: after that time it has settled, befo
   }
 }
 
+TEST_CASE(
+    "a mode that still decays just above the tolerance is slow, not limited by the tolerance") {
+  // Twice the tolerance is left.
+  Layer layer = one_mode(0.05, "leak = 0.02\n");
+  const double rate = 0.5 * (1.02 - std::sqrt(0.98 * 0.98 - 4 * 0.0025));
+  layer.solver = "duration = 200.0\nsettled = {}\n";
+  const Measured early(layer, verdict);
+  const double more = number_after(early.text("verdict_text"), ", about ");
+  const double dwell = 5, left = std::log(2) / rate;
+  layer.solver = "duration = " + number(200 + more - dwell - left) + "\nsettled = {}\n";
+  const Measured late(layer, verdict);
+  CHECK(late.summary.trials[0].residual == Approx(2e-5).epsilon(0.02));
+  CHECK(late.meaning("verdict") == "slow");
+  CHECK(number_after(late.text("verdict_text"), ", about ") == Approx(left + dwell).epsilon(0.02));
+}
+
+TEST_CASE("a transient that grows to the end is not taken for divergence, and its time is right") {
+  // A chain of lags of 100 with tenfold weights: x1 grows like t^2 e^{-t/100} up to t = 200.
+  const std::string text =
+      "[solver]\nduration = 60.0\nsettled = {}\n[[population]]\nname = \"x\"\nsize = 3\n"
+      "tau = 100.0\ninitial = [0.0, 0.0, 1.0]\n[[projection]]\nfrom = \"x\"\nto = \"x\"\n"
+      "weights = { values = [[0.0, 10.0, 0.0], [0.0, 0.0, 10.0], [0.0, 0.0, 0.0]] }\n";
+  const Measured m(text, verdict);
+  CHECK(m.summary.outcome() == Outcome::not_settled);
+  CHECK(m.meaning("verdict") == "slow");
+  const double more = number_after(m.text("verdict_text"), ", about ");
+  for (const double share : {0.97, 1.02}) {
+    std::string longer = text;
+    longer.replace(longer.find("60.0"), 4, number(60 + share * more));
+    CHECK((Measured(longer, verdict).summary.outcome() == Outcome::settled) == (share > 1));
+  }
+}
+
 TEST_CASE("of a sequence the verdict names the phase that did not settle, and its own mode") {
   // Loop 2 goes first and is slow; loop 1, faster, settles after it. Each has 100 time units.
   const std::string text =
