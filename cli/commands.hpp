@@ -47,6 +47,10 @@ struct PlotOptions : CommonOptions {
   bool log_time = false;
 };
 
+struct ReportOptions : CommonOptions {
+  std::int64_t trial = 0;
+};
+
 /// A rehearsal takes at most so long, in seconds.
 constexpr double quick_seconds = 5;
 
@@ -58,6 +62,7 @@ int check(const CommonOptions& options);
 int show(const CommonOptions& options);
 int list(const std::vector<std::string>& names, bool json);
 int plot(const PlotOptions& options);
+int report(const ReportOptions& options);
 
 struct Prepared;
 /// A run of a file with [sweep]: every point of it.

@@ -195,6 +195,17 @@ int parse_and_call(int argc, const char* const* argv) {
   plot_command->footer(
       "Example: settle plot dynamic_inversion.h5 -o dynamic_inversion.png --figure poles --data");
 
+  ReportOptions report_options;
+  CLI::App* report_command = app.add_subcommand(
+      "report", "Write a page of a result: verdict, figures, circuit and every measure");
+  add_files(report_command, report_options, "Files of settle run, analyze or tune (HDF5)", true);
+  report_command->add_option("-o,--output", report_options.output, "Page [<file's stem>.html]")
+      ->type_name("FILE.html");
+  report_command->add_option("--trial", report_options.trial, "Trial to draw, from 0 [0]")
+      ->type_name("K");
+  report_command->add_flag("--quiet,-q", report_options.quiet, "Print nothing but errors");
+  report_command->footer("Example: settle report dynamic_inversion.h5");
+
   for (CLI::App* command :
        {run_command, resume_command, analyze_command, tune_command, check_command, show_command})
     command->add_option("--threads", threads, "Threads at most [as many as cores]")
@@ -219,6 +230,7 @@ int parse_and_call(int argc, const char* const* argv) {
   if (check_command->parsed()) return check(check_options);
   if (show_command->parsed()) return show(show_options);
   if (list_command->parsed()) return list(names, list_json);
+  if (report_command->parsed()) return report(report_options);
   plot_options.with_data = plot_data->count() > 0;
   return plot(plot_options);
 }
