@@ -240,7 +240,7 @@ const core::Registry<Measure>& measures() {
        {"pseudospectrum", "σ_min(zI − M) on a grid of the complex plane", &pseudospectrum_grid},
        {"prediction", "stability and settling time by the slowest pole, without the run",
         &prediction},
-       {"decay_rate", "measured decay of the residual over its last two decades", &decay_rate},
+       {"decay_rate", "measured decay of the residual over its last decades", &decay_rate},
        {"response", "settling and rise time, overshoot, ringing and excursion of every node",
         &response},
        {"directions", "the error split over W's singular directions, beside 1/(1 + Gσ²)",

@@ -60,14 +60,15 @@ std::vector<Quantity> outcome_of(const solve::SolveSummary& summary) {
 // Keeps the trajectory for the measures, the samples for the file, and ends where it is told to.
 class PointObserver final : public solve::Observer {
  public:
-  PointObserver(const system::OdeSystem& system, io::PointRecorder* recorder,
-                const std::function<bool()>& go_on)
-      : recorder_(recorder), go_on_(go_on), trajectory_(system.dimension(), system.trials()) {}
-
-  solve::Sampling sampling() const override {
-    if (recorder_) return recorder_->sampling();
-    return {.interval = std::numeric_limits<double>::infinity()};
+  PointObserver(const system::OdeSystem& system, const models::Config& config,
+                io::PointRecorder* recorder, const std::function<bool()>& go_on)
+      : recorder_(recorder), go_on_(go_on), trajectory_(system.dimension(), system.trials()) {
+    // Methods without dense output step onto the samples: so they must here for the same bits.
+    const bool dense = solve::methods().find(config.solver.method)->make()->has_dense_output();
+    if (recorder || !dense) sampling_ = io::sampling_of(config.record);
   }
+
+  solve::Sampling sampling() const override { return sampling_; }
   void sample(double t, const system::ConstBlock& x, system::Workspace& workspace) override {
     if (recorder_) recorder_->sample(t, x, workspace);
   }
@@ -81,6 +82,7 @@ class PointObserver final : public solve::Observer {
  private:
   io::PointRecorder* recorder_;
   const std::function<bool()>& go_on_;
+  solve::Sampling sampling_{.interval = std::numeric_limits<double>::infinity()};
   solve::Trajectory trajectory_;
 };
 
@@ -132,7 +134,7 @@ PointResult SweepStudy::run(std::size_t point, const std::function<bool()>& go_o
     out.trials = out.system->trials();
     if (spec_.keep == "trajectories")
       out.trajectories = std::make_unique<io::PointRecorder>(*out.system, config.record);
-    PointObserver observer(*out.system, out.trajectories.get(), go_on);
+    PointObserver observer(*out.system, config, out.trajectories.get(), go_on);
     const solve::SolveSummary summary =
         solve::solve(*out.system, out.system->initial_state(), config.solver, observer);
     if (summary.status == solve::SolveSummary::Status::interrupted) {
@@ -216,9 +218,10 @@ Agreement compared(const File& file) {
         continue;
       }
       ++out.compared;
-      const bool differs = settled != stable;
-      if (differs && (out.differing.empty() || out.differing.back() != at(p)))
-        out.differing.push_back(at(p));
+      if (settled == stable) continue;
+      ++out.differing;
+      if (out.differing_points.empty() || out.differing_points.back() != at(p))
+        out.differing_points.push_back(at(p));
     }
   const auto simulated = file.read("settling_time"),
              expected = file.read("predicted_settling_time");
@@ -259,7 +262,8 @@ std::string narrowest_share(const core::Quantity& settling_times) {
   return bands.size() < 2 ? "" : bands[bands.size() - 2];
 }
 
-SweepBoundary trace_boundary(const SweepStudy& study, const io::SweepWriter& file) {
+SweepBoundary trace_boundary(const SweepStudy& study, const io::SweepWriter& file,
+                             const std::function<bool()>& go_on) {
   SweepBoundary out;
   const SweepSpec& spec = study.spec();
   const auto poles = file.read("predicted_pole");
@@ -300,6 +304,7 @@ SweepBoundary trace_boundary(const SweepStudy& study, const io::SweepWriter& fil
   constexpr double most = 1e11;
   for (const auto& [point, grid] : slices) {
     const PlaneFunction f = [&, point = point](double x, double y) {
+      if (!go_on()) return nan;
       return study.abscissa(point, is_plane ? std::vector{x, y} : std::vector{x});
     };
     const auto intervals = static_cast<int>(std::max(grid.x.size(), grid.y.size())) - 1;

@@ -36,8 +36,8 @@ struct SweepSpec {
 };
 
 /// Binds [sweep] and names its axes.
-/// @throws InputError  for no axes, an axis without values or with values of several forms, and names
-///                     that stand twice or are taken
+/// @throws InputError  for no axes, an axis without values or with values of several forms, keys that are
+///                     set twice, and names that stand twice or are taken
 SweepSpec read_sweep(const core::Value& table);
 
 /// The configuration of one point: `file` with the parameters of every axis set, and without [sweep].
