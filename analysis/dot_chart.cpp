@@ -1,0 +1,187 @@
+// Settling time and error of a sweep over names: a row of dots for each combination.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "analysis/chart_colours.hpp"
+#include "analysis/map_charts.hpp"
+
+namespace settle::analysis {
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr std::size_t most_rows = 40;
+
+class DotChart {
+ public:
+  DotChart(const SweepMaps& maps, const PlotOptions& options) : maps_(maps), roles_(roles(maps)) {
+    labels_ = roles_.texts;
+    seeds_ = roles_.seeds;
+    if (labels_.empty()) std::swap(labels_, seeds_);  // each seed is a row
+    if (labels_.empty()) labels_ = {0};               // a single point
+    std::size_t all = 1;
+    for (const std::size_t a : labels_) all *= maps.axes()[a].size();
+    rows_ = combinations(maps, labels_, most_rows);
+    chart_.title = maps.title();
+    chart_.notes = sweep_notes(maps, rows_.size(), all, "rows");
+    if (!seeds_.empty())
+      chart_.notes.back() += " A dot a seed (" + std::to_string(seeds().size()) +
+                             "), bars their range, large dots their mean, of those that have a "
+                             "value.";
+    std::vector<MapQuantity> quantities;
+    for (const std::string& variable : options.variables)
+      quantities.push_back(maps.quantity(variable));
+    if (quantities.empty()) {
+      if (const auto time = maps.settling_time()) quantities.push_back(*time);
+      if (const auto error = maps.inversion_error()) quantities.push_back(*error);
+    }
+    if (quantities.empty())
+      throw core::InputError(maps.path().string(), "a sweep without settling times and errors",
+                             "the names of maps to draw: " + core::join(maps.names()));
+    for (const MapQuantity& quantity : quantities) add(quantity);
+    add_outcomes(quantities.front());
+    chart_.columns = std::min<std::size_t>(2, chart_.panels.size());
+  }
+
+  Chart chart() const { return chart_; }
+
+ private:
+  std::vector<std::vector<std::size_t>> seeds() const {
+    return combinations(maps_, seeds_, 100000);
+  }
+
+  std::vector<std::size_t> points(std::size_t row) const {
+    std::vector<std::size_t> out;
+    for (const auto& seed : seeds()) {
+      std::vector<std::size_t> places = rows_[row];
+      for (const std::size_t a : seeds_) places[a] = seed[a];
+      out.push_back(maps_.point(places));
+    }
+    return out;
+  }
+
+  // The first row is at the top.
+  double height_of(std::size_t row) const { return static_cast<double>(rows_.size() - 1 - row); }
+
+  ChartAxis row_axis() const {
+    ChartAxis out;
+    out.name = "row";
+    out.names.assign(rows_.size(), "");
+    for (std::size_t r = 0; r < rows_.size(); ++r) {
+      std::string& name = out.names[rows_.size() - 1 - r];
+      for (const std::size_t a : labels_) {
+        const MapAxis& axis = maps_.axes()[a];
+        name += (name.empty() ? "" : ", ") +
+                (axis.is_numeric ? axis.plain_label + " " : std::string()) +
+                axis.names[rows_[r][a]];
+      }
+    }
+    out.low = -0.6;
+    out.high = static_cast<double>(rows_.size()) - 0.4;
+    return out;
+  }
+
+  void add(const MapQuantity& quantity) {
+    ChartPanel panel;
+    panel.title = quantity.title + quantity.unit();
+    panel.x.name = quantity.name;
+    panel.x.log = quantity.log;
+    panel.y = row_axis();
+    panel.height = 21 * static_cast<double>(rows_.size()) + 14;
+    const bool repeated = !seeds_.empty();
+    ChartSeries dots, mean, expected;
+    dots.name = "each seed";
+    dots.stroke = mean.stroke = expected.stroke = Stroke::none;
+    dots.mark = mean.mark = 7;
+    dots.mark_size = 0.3;
+    dots.colour = "#7FB2D6";
+    mean.name = repeated ? "mean" : "simulated";
+    mean.mark_size = 0.65;
+    mean.colour = series_colour(0);
+    mean.has_range = mean.range_of_x = repeated;
+    expected.name = quantity.expected_by + (repeated ? " (mean)" : "");
+    expected.mark = 12;
+    expected.mark_size = 0.75;
+    expected.colour = series_colour(1);
+    std::vector<double> shown;
+    for (std::size_t r = 0; r < rows_.size(); ++r) {
+      const double y = height_of(r);
+      ChartPoint one{nan, y, nan, nan};
+      double sum = 0, predicted = 0;
+      int n = 0, predictions = 0;
+      for (const std::size_t p : points(r)) {
+        const double value = quantity.values[p];
+        const double other = quantity.expected.empty() ? nan : quantity.expected[p];
+        if (std::isfinite(other)) {
+          predicted += other;
+          ++predictions;
+        }
+        if (!std::isfinite(value) || (quantity.log && !(value > 0))) continue;
+        if (repeated) dots.points.push_back({value, y});
+        sum += value;
+        ++n;
+        if (!(value >= one.low)) one.low = value;
+        if (!(value <= one.high)) one.high = value;
+      }
+      if (n > 0) one.x = sum / n;
+      mean.points.push_back(one);
+      if (predictions > 0) expected.points.push_back({predicted / predictions, y});
+      for (const double value : {one.low, one.high}) shown.push_back(value);
+      if (predictions > 0) shown.push_back(predicted / predictions);
+    }
+    fit(panel.x, shown, 0.08);
+    if (!quantity.expected.empty()) panel.series.push_back(std::move(expected));
+    panel.series.push_back(std::move(mean));
+    if (repeated) panel.series.push_back(std::move(dots));
+    chart_.panels.push_back(std::move(panel));
+  }
+
+  // In words, at the rows of the first panel: "limit cycle", "2 of 5 limit cycle".
+  void add_outcomes(const MapQuantity& quantity) {
+    ChartPanel& panel = chart_.panels.front();
+    for (std::size_t r = 0; r < rows_.size(); ++r) {
+      const std::vector<std::size_t> all = points(r);
+      std::vector<int> count(SweepMaps::kinds().size(), 0);
+      double values = 0;
+      int n = 0;
+      for (const std::size_t p : all) {
+        if (maps_.outcomes()[p] >= 0) ++count[static_cast<std::size_t>(maps_.outcomes()[p])];
+        if (std::isfinite(quantity.values[p])) {
+          values += quantity.values[p];
+          ++n;
+        }
+      }
+      std::string text;
+      for (std::size_t k = 0; k < count.size(); ++k)
+        if (count[k] > 0)
+          text += (text.empty() ? "" : ", ") +
+                  (all.size() == 1
+                       ? std::string()
+                       : std::to_string(count[k]) + " of " + std::to_string(all.size()) + " ") +
+                  SweepMaps::kinds()[k].name;
+      if (text.empty()) continue;
+      const double middle =
+          panel.x.log ? std::sqrt(panel.x.low * panel.x.high) : (panel.x.low + panel.x.high) / 2;
+      const bool at_right = n > 0 && values / n < middle;
+      panel.texts.push_back({.x = at_right ? panel.x.high : panel.x.low,
+                             .y = height_of(r),
+                             .text = text,
+                             .colour = "#A63603",
+                             .dx = at_right ? -4.0 : 5.0});
+    }
+  }
+
+  const SweepMaps& maps_;
+  AxisRoles roles_;
+  std::vector<std::size_t> labels_, seeds_;
+  std::vector<std::vector<std::size_t>> rows_;
+  Chart chart_;
+};
+
+}  // namespace
+
+Chart dot_chart(const SweepMaps& maps, const PlotOptions& options) {
+  return DotChart(maps, options).chart();
+}
+
+}  // namespace settle::analysis
