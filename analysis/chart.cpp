@@ -25,6 +25,18 @@ std::string coordinate(const ChartAxis& axis, double position) {
   return number((1 - rest) * axis.numbers[i] + rest * axis.numbers[i + 1]);
 }
 
+std::vector<ChartTick> linear_ticks(double low, double high, std::size_t most) {
+  std::vector<ChartTick> out;
+  const double rough = (high - low) / static_cast<double>(std::max<std::size_t>(most, 2));
+  const double power = std::pow(10, std::floor(std::log10(rough)));
+  double step = 10 * power;
+  for (const double factor : {5.0, 2.0, 1.0})
+    if (rough <= factor * power * 1.0001) step = factor * power;
+  for (double k = std::ceil(low / step - 1e-9); k <= high / step + 1e-9; ++k)
+    out.push_back({k * step, core::brief(k == 0 ? 0 : k * step), false});
+  return out;
+}
+
 std::vector<ChartTick> log_ticks(double low, double high, std::size_t most) {
   std::vector<ChartTick> out;
   const double bottom = std::log10(low), top = std::log10(high), slack = 1e-6;
@@ -43,12 +55,14 @@ std::vector<ChartTick> log_ticks(double low, double high, std::size_t most) {
         const double at = factor * std::pow(10, power);
         add(at, shown ? core::brief(at) : "");
       }
-    return out;
+    const auto labelled =
+        std::count_if(out.begin(), out.end(), [](const ChartTick& tick) { return !tick.small; });
+    return labelled < 2 ? linear_ticks(low, high, std::min<std::size_t>(most, 4)) : out;
   }
   const int step = std::max(
       1,
       static_cast<int>(std::ceil((last - first + 1) / std::max(2.0, static_cast<double>(most)))));
-  const bool decimal = first >= -3 && last <= 4;
+  const bool decimal = first >= -4 && last <= 4;
   for (int power = first - 1; power <= last; ++power) {
     const double at = std::pow(10, power);
     const bool shown = (power - first) % step == 0;
@@ -57,18 +71,6 @@ std::vector<ChartTick> log_ticks(double low, double high, std::size_t most) {
     if (last - first <= 4)
       for (int factor = 2; factor < 10; ++factor) add(factor * at, "");
   }
-  return out;
-}
-
-std::vector<ChartTick> linear_ticks(double low, double high, std::size_t most) {
-  std::vector<ChartTick> out;
-  const double rough = (high - low) / static_cast<double>(std::max<std::size_t>(most, 2));
-  const double power = std::pow(10, std::floor(std::log10(rough)));
-  double step = 10 * power;
-  for (const double factor : {5.0, 2.0, 1.0})
-    if (rough <= factor * power * 1.0001) step = factor * power;
-  for (double k = std::ceil(low / step - 1e-9); k <= high / step + 1e-9; ++k)
-    out.push_back({k * step, core::brief(k == 0 ? 0 : k * step), false});
   return out;
 }
 
@@ -134,14 +136,17 @@ void fit(ChartAxis& axis, const std::vector<double>& values, double air) {
 }
 
 std::vector<ChartTick> ticks(const ChartAxis& axis, std::size_t most) {
-  if (axis.names.empty())
+  if (axis.names.empty() && axis.ticks.empty())
     return axis.log ? log_ticks(axis.low, axis.high, most)
                     : linear_ticks(axis.low, axis.high, most);
   std::vector<ChartTick> out;
-  const std::size_t step = (axis.names.size() + most - 1) / std::max<std::size_t>(most, 1);
+  if (axis.names.empty())
+    for (const double at : axis.ticks) out.push_back({at, core::brief(at), false});
   for (std::size_t k = 0; k < axis.names.size(); ++k)
-    out.push_back({static_cast<double>(k),
-                   k % std::max<std::size_t>(step, 1) == 0 ? plain(axis.names[k]) : "", false});
+    out.push_back({static_cast<double>(k), plain(axis.names[k]), false});
+  const std::size_t step = (out.size() + most - 1) / std::max<std::size_t>(most, 1);
+  for (std::size_t k = 0; k < out.size(); ++k)
+    if (k % std::max<std::size_t>(step, 1) != 0) out[k].label = "";
   return out;
 }
 

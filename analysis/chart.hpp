@@ -18,14 +18,16 @@ struct ChartAxis {
   double low = 0, high = 1;        ///< what it spans, in positions
   std::vector<std::string> names;  ///< of the positions 0, 1, …; empty: positions are the numbers
   std::vector<double> numbers;     ///< that the names stand for, where they are of numbers
+  std::vector<double> ticks;       ///< the only ones there are to be; empty: round numbers
 };
 
 /// A rectangle of one point of a map.
 struct ChartCell {
   double x = 0, y = 0;  ///< positions of the point
   double left = 0, right = 1, bottom = 0, top = 1;
-  double value = 0;  ///< coloured by the panel's scale; NaN: filled with the colour of its kind
-  int kind = -1;     ///< what became of it, in Chart::kinds; −1: nothing to say
+  double value = 0;   ///< coloured by the panel's scale; NaN: filled with the colour of its kind
+  int kind = -1;      ///< what became of it, in Chart::kinds; −1: nothing to say
+  bool flat = false;  ///< filled with the colour of its kind all the same
 };
 
 struct ChartPoint {
@@ -69,7 +71,8 @@ struct ChartPanel {
   std::string value_name;  ///< of the cells' values, with its unit
   ChartAxis x, y;
   double height = 150;
-  int scale = -1;  ///< of the cells, in Chart::scales
+  double share = 1;  ///< of the row's width, beside the others
+  int scale = -1;    ///< of the cells, in Chart::scales
   std::vector<ChartCell> cells;
   bool marks_kinds = true;  ///< cells with a value have the mark of their kind over it
   std::vector<ChartSeries> series;

@@ -11,6 +11,8 @@ namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr std::size_t most_rows = 40;
+constexpr double row_height = 21;
+constexpr double most_beyond = 30;  // times the largest value at rest that is still shown
 
 class DotChart {
  public:
@@ -38,9 +40,16 @@ class DotChart {
     if (quantities.empty())
       throw core::InputError(maps.path().string(), "a sweep without settling times and errors",
                              "the names of maps to draw: " + core::join(maps.names()));
-    for (const MapQuantity& quantity : quantities) add(quantity);
-    add_outcomes(quantities.front());
-    chart_.columns = std::min<std::size_t>(2, chart_.panels.size());
+    for (const MapQuantity& quantity : quantities)
+      if (quantity.has_values())
+        add(quantity);
+      else
+        chart_.notes.push_back("No point has a value of: " + quantity.title + ".");
+    const auto& outcomes = maps.outcomes();
+    const bool all_settled =
+        std::all_of(outcomes.begin(), outcomes.end(), [](int kind) { return kind < 0; });
+    if ((!all_settled && chart_.panels.size() <= 2) || chart_.panels.empty()) add_outcomes();
+    chart_.columns = std::min<std::size_t>(chart_.panels.size(), all_settled ? 2 : 3);
   }
 
   Chart chart() const { return chart_; }
@@ -71,13 +80,12 @@ class DotChart {
       std::string& name = out.names[rows_.size() - 1 - r];
       for (const std::size_t a : labels_) {
         const MapAxis& axis = maps_.axes()[a];
-        name += (name.empty() ? "" : ", ") +
-                (axis.is_numeric ? axis.plain_label + " " : std::string()) +
+        name += (name.empty() ? "" : ", ") + (axis.is_numeric ? axis.symbol + " " : std::string()) +
                 axis.names[rows_[r][a]];
       }
     }
-    out.low = -0.6;
-    out.high = static_cast<double>(rows_.size()) - 0.4;
+    out.low = -0.5;
+    out.high = static_cast<double>(rows_.size()) - 0.5;
     return out;
   }
 
@@ -87,9 +95,9 @@ class DotChart {
     panel.x.name = quantity.name;
     panel.x.log = quantity.log;
     panel.y = row_axis();
-    panel.height = 21 * static_cast<double>(rows_.size()) + 14;
+    panel.height = row_height * static_cast<double>(rows_.size()) + 8;
     const bool repeated = !seeds_.empty();
-    ChartSeries dots, mean, expected;
+    ChartSeries dots, mean, expected, moving;
     dots.name = "each seed";
     dots.stroke = mean.stroke = expected.stroke = Stroke::none;
     dots.mark = mean.mark = 7;
@@ -103,6 +111,11 @@ class DotChart {
     expected.mark = 12;
     expected.mark_size = 0.75;
     expected.colour = series_colour(1);
+    moving.name = "not at rest at the end";
+    moving.stroke = Stroke::none;
+    moving.mark = 6;
+    moving.mark_size = 0.5;
+    moving.colour = "#606060";
     std::vector<double> shown;
     for (std::size_t r = 0; r < rows_.size(); ++r) {
       const double y = height_of(r);
@@ -117,6 +130,10 @@ class DotChart {
           ++predictions;
         }
         if (!std::isfinite(value) || (quantity.log && !(value > 0))) continue;
+        if (quantity.of_rest && maps_.still_moves(p)) {
+          moving.points.push_back({value, y});
+          continue;
+        }
         if (repeated) dots.points.push_back({value, y});
         sum += value;
         ++n;
@@ -129,46 +146,60 @@ class DotChart {
       for (const double value : {one.low, one.high}) shown.push_back(value);
       if (predictions > 0) shown.push_back(predicted / predictions);
     }
+    double largest = 0;
+    for (const double value : shown)
+      if (value > largest) largest = value;
+    for (const ChartPoint& point : moving.points)
+      shown.push_back(largest > 0 ? std::min(point.x, most_beyond * largest) : point.x);
     fit(panel.x, shown, 0.08);
-    if (!quantity.expected.empty()) panel.series.push_back(std::move(expected));
-    panel.series.push_back(std::move(mean));
-    if (repeated) panel.series.push_back(std::move(dots));
+    if (!expected.points.empty()) panel.series.push_back(std::move(expected));
+    const bool any = std::any_of(mean.points.begin(), mean.points.end(),
+                                 [](const ChartPoint& point) { return std::isfinite(point.x); });
+    if (any) panel.series.push_back(std::move(mean));
+    if (any && repeated) panel.series.push_back(std::move(dots));
+    if (!moving.points.empty()) panel.series.push_back(std::move(moving));
     chart_.panels.push_back(std::move(panel));
   }
 
-  // In words, at the rows of the first panel: "limit cycle", "2 of 5 limit cycle".
-  void add_outcomes(const MapQuantity& quantity) {
-    ChartPanel& panel = chart_.panels.front();
+  // What became of every point: a cell a seed.
+  void add_outcomes() {
+    chart_.kinds = SweepMaps::kinds();
+    ChartPanel panel;
+    panel.title = "outcome";
+    panel.y = row_axis();
+    panel.height = row_height * static_cast<double>(rows_.size()) + 8;
+    const auto n = seeds().size();
+    panel.share = std::min(0.18 + 0.06 * static_cast<double>(n), 0.8);
+    panel.x.low = -0.5;
+    panel.x.high = static_cast<double>(n) - 0.5;
+    panel.x.names.assign(n, "");
+    if (n > 1) {
+      panel.x.label = "seed";
+      panel.x.name = "seed";
+      for (std::size_t s = 0; s < n; ++s) {
+        const std::vector<std::size_t> places = seeds()[s];
+        for (const std::size_t a : seeds_)
+          panel.x.names[s] +=
+              (panel.x.names[s].empty() ? "" : ", ") + maps_.axes()[a].names[places[a]];
+      }
+    }
     for (std::size_t r = 0; r < rows_.size(); ++r) {
       const std::vector<std::size_t> all = points(r);
-      std::vector<int> count(SweepMaps::kinds().size(), 0);
-      double values = 0;
-      int n = 0;
-      for (const std::size_t p : all) {
-        if (maps_.outcomes()[p] >= 0) ++count[static_cast<std::size_t>(maps_.outcomes()[p])];
-        if (std::isfinite(quantity.values[p])) {
-          values += quantity.values[p];
-          ++n;
-        }
+      for (std::size_t s = 0; s < n; ++s) {
+        ChartCell cell;
+        cell.x = static_cast<double>(s);
+        cell.y = height_of(r);
+        cell.left = cell.x - 0.5;
+        cell.right = cell.x + 0.5;
+        cell.bottom = cell.y - 0.5;
+        cell.top = cell.y + 0.5;
+        cell.value = nan;
+        cell.kind =
+            maps_.outcomes()[all[s]] < 0 ? SweepMaps::kind("settled") : maps_.outcomes()[all[s]];
+        panel.cells.push_back(cell);
       }
-      std::string text;
-      for (std::size_t k = 0; k < count.size(); ++k)
-        if (count[k] > 0)
-          text += (text.empty() ? "" : ", ") +
-                  (all.size() == 1
-                       ? std::string()
-                       : std::to_string(count[k]) + " of " + std::to_string(all.size()) + " ") +
-                  SweepMaps::kinds()[k].name;
-      if (text.empty()) continue;
-      const double middle =
-          panel.x.log ? std::sqrt(panel.x.low * panel.x.high) : (panel.x.low + panel.x.high) / 2;
-      const bool at_right = n > 0 && values / n < middle;
-      panel.texts.push_back({.x = at_right ? panel.x.high : panel.x.low,
-                             .y = height_of(r),
-                             .text = text,
-                             .colour = "#A63603",
-                             .dx = at_right ? -4.0 : 5.0});
     }
+    chart_.panels.push_back(std::move(panel));
   }
 
   const SweepMaps& maps_;

@@ -14,7 +14,8 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr std::size_t most_lines = 7;
 constexpr std::size_t most_directions = 6;
 constexpr std::size_t most_marked = 48;  // points of a line that still have marks
-constexpr double most_beyond = 30;  // times the longest settling time that a prediction is drawn to
+constexpr double most_beyond = 30;       // times the largest value at rest that is still shown
+constexpr const char* not_at_rest = ", not at rest";
 constexpr const char* grey = "#606060";
 
 class LineChart {
@@ -44,11 +45,11 @@ class LineChart {
     } else {
       for (const std::string& variable : options.variables) add(maps.quantity(variable));
     }
+    add_boundary();
+    add_outcomes();
     if (chart_.panels.empty())
       throw core::InputError(maps.path().string(), "a sweep without settling times and errors",
                              "the names of maps to draw: " + core::join(maps.names()));
-    add_boundary();
-    add_outcomes();
   }
 
   Chart chart() const { return chart_; }
@@ -104,13 +105,22 @@ class LineChart {
     series.mark_size = 0.4;
   }
 
+  // As wide as the points are, not their cells.
+  ChartAxis x_axis() const {
+    ChartAxis out = axis_.chart_axis();
+    std::vector<double> positions;
+    for (std::size_t k = 0; k < axis_.size(); ++k) positions.push_back(axis_.position(k));
+    fit(out, positions, 0.02);
+    return out;
+  }
+
   ChartPanel new_panel(const std::string& title, const std::string& name, bool log) const {
     ChartPanel out;
     out.title = title;
-    out.x = axis_.chart_axis();
+    out.x = x_axis();
     out.y.name = name;
     out.y.log = log;
-    out.height = 130;
+    out.height = 118;
     return out;
   }
 
@@ -119,7 +129,7 @@ class LineChart {
     std::vector<double> shown;
     for (const ChartSeries& series : panel.series)
       for (const ChartPoint& point : series.points) {
-        shown.push_back(std::min(point.y, at_most));
+        if (std::isfinite(point.y)) shown.push_back(std::min(point.y, at_most));
         if (!series.has_range) continue;
         shown.push_back(point.low);
         shown.push_back(point.high);
@@ -138,14 +148,59 @@ class LineChart {
     panel.series.push_back(key);
   }
 
+  // Those of the points that still move, or of the others; NaN for the rest.
+  std::vector<double> split(std::vector<double> values, bool moving) const {
+    for (std::size_t p = 0; p < values.size(); ++p)
+      if (maps_.still_moves(p) != moving) values[p] = nan;
+    return values;
+  }
+
+  // Circles at the points that still move.
+  void add_moving(ChartPanel& panel, const std::vector<double>& values, std::size_t l,
+                  const std::string& name) const {
+    ChartSeries moving = line(split(values, true), l, true);
+    const bool any = std::any_of(moving.points.begin(), moving.points.end(),
+                                 [](const ChartPoint& point) { return std::isfinite(point.y); });
+    if (!any) return;
+    moving.has_range = false;
+    moving.stroke = Stroke::none;
+    moving.mark = 6;
+    moving.mark_size = 0.45;
+    moving.in_key = false;
+    moving.name = name + not_at_rest;
+    panel.series.push_back(moving);
+  }
+
+  static void add_moving_key(ChartPanel& panel) {
+    const bool any =
+        std::any_of(panel.series.begin(), panel.series.end(),
+                    [](const ChartSeries& series) { return series.name.ends_with(not_at_rest); });
+    if (!any) return;
+    ChartSeries key;
+    key.name = "not at rest at the end";
+    key.colour = grey;
+    key.stroke = Stroke::none;
+    key.mark = 6;
+    key.mark_size = 0.45;
+    panel.series.push_back(key);
+  }
+
   // A quantity, and what is expected of it.
   void add(const MapQuantity& quantity) {
+    if (!quantity.has_values()) {
+      chart_.notes.push_back("No point has a value of: " + quantity.title + ".");
+      return;
+    }
     ChartPanel panel = new_panel(quantity.title + quantity.unit(), quantity.name, quantity.log);
     double largest = 0;
     for (std::size_t l = 0; l < lines_.size(); ++l) {
-      ChartSeries simulated = line(quantity.values, l, quantity.log);
+      ChartSeries simulated =
+          line(quantity.of_rest ? split(quantity.values, false) : quantity.values, l, quantity.log);
       simulated.name = lines_.size() > 1 ? line_name(l) : "simulated";
       mark(simulated);
+      // The first are wider, so that those that later ones cover are seen.
+      if (lines_.size() <= 4) simulated.width += 0.8 * static_cast<double>(lines_.size() - 1 - l);
+      if (quantity.of_rest) add_moving(panel, quantity.values, l, simulated.name);
       for (const ChartPoint& point : simulated.points)
         if (point.y > largest) largest = point.y;
       if (!quantity.expected.empty()) {
@@ -160,9 +215,10 @@ class LineChart {
       }
       panel.series.push_back(std::move(simulated));
     }
+    add_moving_key(panel);
     if (!quantity.expected.empty()) add_prediction_key(panel, quantity.expected_by);
-    finish(std::move(panel),
-           largest > 0 ? most_beyond * largest : std::numeric_limits<double>::infinity());
+    at_most_ = largest > 0 ? most_beyond * largest : std::numeric_limits<double>::infinity();
+    finish(std::move(panel), at_most_);
   }
 
   // ---- The error ----
@@ -217,15 +273,18 @@ class LineChart {
         if (!(one[p] <= weakest[p])) weakest[p] = one[p];
       }
     }
-    for (const bool strong : {false, true}) {
-      ChartSeries one = line(strong ? strongest : weakest, 0, true);
-      one.name = std::string("1/(1 + Gσ²), ") + (strong ? "largest σ" : "smallest σ");
-      one.stroke = strong ? Stroke::dotted : Stroke::dashed;
-      one.colour = grey;
-      one.width = 1.2;
-      panel.series.insert(panel.series.begin(), std::move(one));
+    ChartSeries band = line(weakest, 0, true);
+    const ChartSeries lower = line(strongest, 0, true);
+    for (std::size_t k = 0; k < band.points.size(); ++k) {
+      ChartPoint& point = band.points[k];
+      point = {point.x, nan, lower.points[k].y, point.y};
     }
-    finish(std::move(panel));
+    band.name = "1/(1 + Gσ²) of the singular values σ";
+    band.stroke = Stroke::none;
+    band.has_range = true;
+    band.colour = grey;
+    panel.series.insert(panel.series.begin(), std::move(band));
+    finish(std::move(panel), at_most_);
   }
 
   void add_directions() {
@@ -233,11 +292,15 @@ class LineChart {
     for (const std::string& loop : loops()) {
       const Eigen::Index n = directions(loop);
       if (n < 2 || ++panels > 2) continue;
-      ChartPanel panel =
-          new_panel("error in each singular direction" +
-                        (loop.empty() ? std::string() : " of " + loop.substr(1)) +
-                        ": dots simulated, lines 1/(1 + Gσ²) of a linear loop with B = −Wᵀ",
-                    "direction_error" + loop, true);
+      const auto sigma = [&](Eigen::Index d) { return maps_.values("singular_value" + loop, {d}); };
+      const bool fixed = constant(sigma(0)) && constant(sigma(n - 1));
+      const std::string ends = fixed ? ", σ = " + core::brief(first(sigma(0))) + " (dark) to " +
+                                           core::brief(first(sigma(n - 1))) + " (light)"
+                                     : ", strongest (dark) to weakest (light)";
+      ChartPanel panel = new_panel("error in each singular direction" +
+                                       (loop.empty() ? std::string() : " of " + loop.substr(1)) +
+                                       ends + ": dots simulated, lines 1/(1 + Gσ²)",
+                                   "direction_error" + loop, true);
       const auto some = evenly_chosen(n, static_cast<Eigen::Index>(most_directions));
       for (std::size_t k = 0; k < some.size(); ++k) {
         const std::string hue =
@@ -248,10 +311,11 @@ class LineChart {
         closed.colour = hue;
         closed.width = 1.1;
         closed.in_key = false;
-        ChartSeries simulated = line(maps_.values("direction_error" + loop, {some[k]}), 0, true);
+        ChartSeries simulated =
+            line(split(maps_.values("direction_error" + loop, {some[k]}), false), 0, true);
         simulated.name = "direction " + std::to_string(some[k]);
-        const std::vector<double> sigma = maps_.values("singular_value" + loop, {some[k]});
-        if (constant(sigma)) simulated.name = "σ = " + core::brief(first(sigma));
+        if (fixed) simulated.name += ", σ = " + core::brief(first(sigma(some[k])));
+        simulated.in_key = false;
         simulated.colour = hue;
         simulated.stroke = Stroke::none;
         simulated.mark = 7;
@@ -342,6 +406,8 @@ class LineChart {
         cell.x = axis_.position(k);
         cell.y = static_cast<double>(row);
         std::tie(cell.left, cell.right) = axis_.cell(k);
+        if (k == order_.front()) cell.left = panel.x.low;
+        if (k == order_.back()) cell.right = panel.x.high;
         cell.bottom = cell.y - 0.5;
         cell.top = cell.y + 0.5;
         cell.value = nan;
@@ -365,6 +431,7 @@ class LineChart {
   const MapAxis& axis_;
   std::vector<std::size_t> others_;
   std::vector<std::vector<std::size_t>> lines_;
+  double at_most_ = 0;              // that the last panel shows
   std::vector<std::size_t> order_;  // values of the axis, from left to right
   Chart chart_;
 };

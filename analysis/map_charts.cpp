@@ -27,6 +27,15 @@ std::pair<double, double> span(const std::vector<double>& values, bool log) {
   return {low, high};
 }
 
+// Of a flag's word: what became of a point has its own.
+std::string flag_colour(const std::string& word, std::size_t k) {
+  if (word == "stable" || word == "no") return flag_colour("settled", k);
+  if (word == "neutral") return flag_colour("pole at zero (predicted)", k);
+  if (word == "unstable" || word == "yes") return flag_colour("unstable (predicted)", k);
+  const int kind = SweepMaps::kind(word);
+  return kind < 0 ? series_colour(k) : SweepMaps::kinds()[static_cast<std::size_t>(kind)].colour;
+}
+
 ColourScale scale_of(const MapQuantity& quantity) {
   ColourScale out;
   out.log = quantity.log;
@@ -101,10 +110,16 @@ class MapChart {
                                       scale));
     }
     if (error) {
-      chart_.scales.push_back(scale_of(*error));
+      // The error of what still moves is that of a moment, and may be anything.
+      MapQuantity at_rest = *error;
+      for (std::size_t p = 0; p < at_rest.values.size(); ++p)
+        if (maps_.still_moves(p)) at_rest.values[p] = nan;
+      chart_.scales.push_back(scale_of(at_rest));
       ChartPanel one = panel(slice, error->title, error->name, error->values, maps_.outcomes(),
                              static_cast<int>(chart_.scales.size()) - 1);
       one.marks_kinds = false;
+      for (std::size_t k = 0; k < one.cells.size(); ++k)
+        one.cells[k].flat = maps_.still_moves(points_of(slice)[k]);
       chart_.panels.push_back(std::move(one));
     }
     if (time && !time->expected.empty()) add_ratio(*time, slice);
@@ -138,7 +153,7 @@ class MapChart {
       for (std::size_t k = 0; k < quantity.words.size(); ++k) {
         std::string word = quantity.words[k];
         std::replace(word.begin(), word.end(), '_', ' ');
-        chart_.kinds.push_back({word, series_colour(k), 0});
+        chart_.kinds.push_back({word, flag_colour(word, k), 0});
       }
       for (std::size_t p = 0; p < values.size(); ++p)
         if (!std::isnan(values[p])) kinds[p] = first + static_cast<int>(values[p]);
@@ -166,10 +181,30 @@ class MapChart {
   std::vector<int> predicted_kinds() const {
     std::vector<int> out(maps_.points(), -1);
     const std::vector<double> stability = maps_.values("predicted_stability", {});
-    for (std::size_t p = 0; p < out.size(); ++p)
-      out[p] = stability[p] == 2   ? SweepMaps::kind("unstable (predicted)")
-               : stability[p] == 1 ? SweepMaps::kind("pole at zero (predicted)")
-                                   : -1;
+    const std::vector<char> wrong = maps_.paper_is_wrong();
+    const std::string against = ", but not by the paper's condition";
+    for (std::size_t p = 0; p < out.size(); ++p) {
+      const bool unstable = stability[p] == 2, stable = stability[p] == 0;
+      const std::string name = unstable ? "unstable (predicted)" : "stable (predicted)";
+      if ((unstable || stable) && wrong[p])
+        out[p] = SweepMaps::kind(name + against);
+      else if (!stable)
+        out[p] = unstable            ? SweepMaps::kind(name)
+                 : stability[p] == 1 ? SweepMaps::kind("pole at zero (predicted)")
+                                     : -1;
+    }
+    return out;
+  }
+
+  // The points of a slice in the order of a panel's cells.
+  std::vector<std::size_t> points_of(std::vector<std::size_t> places) const {
+    std::vector<std::size_t> out;
+    for (std::size_t i = 0; i < maps_.axes()[x_].size(); ++i)
+      for (std::size_t j = 0; j < maps_.axes()[y_].size(); ++j) {
+        places[x_] = i;
+        places[y_] = j;
+        out.push_back(maps_.point(places));
+      }
     return out;
   }
 
@@ -182,21 +217,17 @@ class MapChart {
     out.x = maps_.axes()[x_].chart_axis();
     out.y = maps_.axes()[y_].chart_axis();
     out.scale = scale;
-    std::vector<std::size_t> places = slice;
-    for (std::size_t i = 0; i < maps_.axes()[x_].size(); ++i)
-      for (std::size_t j = 0; j < maps_.axes()[y_].size(); ++j) {
-        places[x_] = i;
-        places[y_] = j;
-        const std::size_t p = maps_.point(places);
-        ChartCell cell;
-        cell.x = maps_.axes()[x_].position(i);
-        cell.y = maps_.axes()[y_].position(j);
-        std::tie(cell.left, cell.right) = maps_.axes()[x_].cell(i);
-        std::tie(cell.bottom, cell.top) = maps_.axes()[y_].cell(j);
-        cell.value = values[p];
-        cell.kind = kinds[p];
-        out.cells.push_back(cell);
-      }
+    for (const std::size_t p : points_of(slice)) {
+      const std::size_t i = maps_.place(p, x_), j = maps_.place(p, y_);
+      ChartCell cell;
+      cell.x = maps_.axes()[x_].position(i);
+      cell.y = maps_.axes()[y_].position(j);
+      std::tie(cell.left, cell.right) = maps_.axes()[x_].cell(i);
+      std::tie(cell.bottom, cell.top) = maps_.axes()[y_].cell(j);
+      cell.value = values[p];
+      cell.kind = kinds[p];
+      out.cells.push_back(cell);
+    }
     add_boundary(out, slice);
     return out;
   }
@@ -261,18 +292,28 @@ AxisRoles roles(const SweepMaps& maps) {
 std::vector<std::vector<std::size_t>> combinations(const SweepMaps& maps,
                                                    const std::vector<std::size_t>& axes,
                                                    std::size_t most) {
+  std::vector<std::size_t> counts;
   std::size_t n = 1;
-  for (const std::size_t a : axes) n *= maps.axes()[a].size();
-  std::vector<std::vector<std::size_t>> out;
-  for (const Eigen::Index k :
-       evenly_chosen(static_cast<Eigen::Index>(n), static_cast<Eigen::Index>(most))) {
-    std::vector<std::size_t> places(maps.axes().size(), 0);
-    auto rest = static_cast<std::size_t>(k);
-    for (std::size_t i = axes.size(); i-- > 0;) {
-      places[axes[i]] = rest % maps.axes()[axes[i]].size();
-      rest /= maps.axes()[axes[i]].size();
-    }
-    out.push_back(std::move(places));
+  for (const std::size_t a : axes) {
+    counts.push_back(maps.axes()[a].size());
+    n *= counts.back();
+  }
+  while (n > most) {
+    const auto longest = std::max_element(counts.begin(), counts.end());
+    if (*longest <= 1) break;
+    n = n / *longest * (*longest - 1);
+    --*longest;
+  }
+  std::vector<std::vector<std::size_t>> out = {std::vector<std::size_t>(maps.axes().size(), 0)};
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    std::vector<std::vector<std::size_t>> longer;
+    for (const std::vector<std::size_t>& one : out)
+      for (const Index k : evenly_chosen(static_cast<Index>(maps.axes()[axes[i]].size()),
+                                         static_cast<Index>(counts[i]))) {
+        longer.push_back(one);
+        longer.back()[axes[i]] = static_cast<std::size_t>(k);
+      }
+    out = std::move(longer);
   }
   return out;
 }
@@ -281,8 +322,8 @@ std::string combination_text(const SweepMaps& maps, const std::vector<std::size_
                              const std::vector<std::size_t>& places) {
   std::string out;
   for (const std::size_t a : axes)
-    out += (out.empty() ? "" : ", ") + maps.axes()[a].plain_label + " = " +
-           maps.axes()[a].names[places[a]];
+    out +=
+        (out.empty() ? "" : ", ") + maps.axes()[a].symbol + " = " + maps.axes()[a].names[places[a]];
   return out;
 }
 

@@ -18,7 +18,7 @@ struct AxisRoles {
 AxisRoles roles(const SweepMaps& maps);
 
 /// Every combination of the values of some axes, the last varying fastest, the others at their first: an index
-/// an axis of the sweep. Evenly chosen where there are more than `most`.
+/// an axis of the sweep. Where there are more than `most`, the longest axes are thinned evenly.
 std::vector<std::vector<std::size_t>> combinations(const SweepMaps& maps,
                                                    const std::vector<std::size_t>& axes,
                                                    std::size_t most);

@@ -5,7 +5,6 @@
 #include <limits>
 #include <numeric>
 
-#include "analysis/plot_script.hpp"
 #include "sim/core/value.hpp"
 
 namespace settle::analysis {
@@ -17,62 +16,8 @@ namespace h5 = io::h5;
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
-std::string spaced(std::string name) {
-  std::replace(name.begin(), name.end(), '_', ' ');
-  return name;
-}
-
-// How an axis is called: a parameter of the controller by its symbol, what someone named by that name.
-void name_axis(MapAxis& axis, const std::string& parameters, const std::string& time_unit) {
-  std::string ending = parameters;
-  std::replace(ending.begin(), ending.end(), '.', '_');
-  const bool own_name = !ending.ends_with(axis.name);
-  const auto is = [&](const std::string& last) {
-    return !own_name && (parameters == last || parameters.ends_with("." + last));
-  };
-  if (is("leak") && parameters.find("controller") != std::string::npos) {
-    axis.label = axis.plain_label = "leak α";
-    return;
-  }
-  for (const auto& [letter, word] :
-       {std::pair{"p", "proportional"}, {"i", "integral"}, {"d", "derivative"}})
-    if (is(std::string("gains.") + letter)) {
-      axis.plain_label = std::string(word) + " gain k_" + letter;
-      axis.label = std::string(word) + " gain k_{" + letter + "}";
-      return;
-    }
-  axis.plain_label = spaced(axis.name);
-  if ((is("tau") || is("derivative_tau") || is("duration")) && time_unit != "1")
-    axis.plain_label += " (" + time_unit + ")";
-  axis.label = plain(axis.plain_label);
-}
-
 std::string with_unit(const std::string& name, const std::string& unit) {
   return unit.empty() || unit == "1" ? name : name + " (" + unit + ")";
-}
-
-// The largest step over the smallest between sorted numbers.
-double unevenness(const std::vector<double>& sorted, bool log) {
-  double least = std::numeric_limits<double>::infinity(), most = 0;
-  for (std::size_t k = 1; k < sorted.size(); ++k) {
-    const double step = log ? std::log(sorted[k] / sorted[k - 1]) : sorted[k] - sorted[k - 1];
-    least = std::min(least, step);
-    most = std::max(most, step);
-  }
-  return most / least;
-}
-
-MapAxis::Kind kind_of(std::vector<double> numbers, bool logarithmic) {
-  std::sort(numbers.begin(), numbers.end());
-  if (numbers.size() < 2 || std::adjacent_find(numbers.begin(), numbers.end()) != numbers.end())
-    return MapAxis::Kind::ordinal;
-  const bool can_log = numbers.front() > 0;
-  if (logarithmic && can_log) return MapAxis::Kind::logarithmic;
-  const double linear = unevenness(numbers, false);
-  if (linear < 4) return MapAxis::Kind::linear;
-  if (can_log && unevenness(numbers, true) < std::min(linear, 8.0))
-    return MapAxis::Kind::logarithmic;
-  return linear < 12 ? MapAxis::Kind::linear : MapAxis::Kind::ordinal;
 }
 
 // Own axes without the trial, and whether there is one.
@@ -99,76 +44,20 @@ Index cell_of(const Quantity& map, std::size_t trial, const std::vector<Index>& 
 
 }  // namespace
 
-// ---- Axes ----
-
-double MapAxis::position(std::size_t k) const {
-  return kind == Kind::ordinal ? static_cast<double>(k) : numbers[k];
-}
-
-double MapAxis::position_of(double number) const {
-  if (kind != Kind::ordinal) return number;
-  for (std::size_t k = 0; k + 1 < numbers.size(); ++k) {
-    const double a = numbers[k], b = numbers[k + 1];
-    if (a != b && (number - a) * (number - b) <= 0)
-      return static_cast<double>(k) + (number - a) / (b - a);
-  }
-  return nan;
-}
-
-std::pair<double, double> MapAxis::cell(std::size_t k) const {
-  const double here = position(k);
-  if (kind == Kind::ordinal) return {here - 0.5, here + 0.5};
-  const bool log = kind == Kind::logarithmic;
-  const auto scaled = [log](double x) { return log ? std::log(x) : x; };
-  const auto back = [log](double x) { return log ? std::exp(x) : x; };
-  double below = nan, above = nan;
-  for (const double number : numbers) {
-    if (number < here && !(number <= below)) below = number;
-    if (number > here && !(number >= above)) above = number;
-  }
-  const double at = scaled(here);
-  const double up = std::isnan(above) ? at - scaled(below) : scaled(above) - at;
-  const double down = std::isnan(below) ? up : at - scaled(below);
-  return {back(at - down / 2), back(at + up / 2)};
-}
-
-ChartAxis MapAxis::chart_axis() const {
-  ChartAxis out;
-  out.label = label;
-  out.name = name;
-  out.log = kind == Kind::logarithmic;
-  out.low = std::numeric_limits<double>::infinity();
-  out.high = -out.low;
-  for (std::size_t k = 0; k < size(); ++k) {
-    const auto [low, high] = cell(k);
-    out.low = std::min(out.low, low);
-    out.high = std::max(out.high, high);
-  }
-  if (kind == Kind::ordinal) {
-    out.names = names;
-    out.numbers = numbers;
-  }
-  return out;
-}
-
 std::string MapQuantity::unit() const {
   const std::size_t at = name.find(" (");
   return at == std::string::npos ? "" : name.substr(at);
 }
 
+bool MapQuantity::has_values() const {
+  const auto exists = [](double value) { return std::isfinite(value); };
+  return std::any_of(values.begin(), values.end(), exists) ||
+         std::any_of(expected.begin(), expected.end(), exists);
+}
+
 void SweepMaps::read_axes() {
   for (const io::SweepDimension& dimension : file_.axes()) {
-    MapAxis axis;
-    axis.name = dimension.name;
-    name_axis(axis, dimension.long_name, time_unit());
-    axis.is_numeric = dimension.labels.empty();
-    axis.is_seed = dimension.name.ends_with("seed");
-    axis.numbers = dimension.numbers;
-    axis.names = dimension.labels;
-    if (axis.is_numeric) {
-      for (const double number : axis.numbers) axis.names.push_back(core::brief(number));
-      axis.kind = kind_of(axis.numbers, dimension.logarithmic);
-    }
+    MapAxis axis = map_axis(dimension, time_unit());
     points_ *= axis.size();
     axes_.push_back(std::move(axis));
   }
@@ -327,9 +216,10 @@ std::optional<MapQuantity> SweepMaps::inversion_error() const {
   for (const std::string& name : inversion_errors()) cells.push_back({name, {}});
   if (cells.empty()) return std::nullopt;
   MapQuantity out;
-  out.title = "inversion error at the end, ‖e‖/‖y‖";
+  out.title = "inversion error, ‖e‖/‖y‖";
   if (cells.size() > 1) out.title += ", largest of " + std::to_string(cells.size()) + " loops";
   out.name = "inversion_error";
+  out.of_rest = true;
   out.values = largest(cells);
   out.log = true;
   return out;
@@ -393,27 +283,30 @@ MapQuantity SweepMaps::quantity(const std::string& selector) const {
 const std::vector<ChartKind>& SweepMaps::kinds() {
   // Verdicts, outcomes where there is no verdict, and what was not run. Colours that viridis hasn't got, and marks
   // for those who don't see them.
-  static const std::vector<ChartKind> all = {{"limit cycle", "#D55E00", 6},
-                                             {"oscillating", "#D55E00", 6},
-                                             {"slowly damped", "#F5B98A", 6},
-                                             {"leaving", "#A63603", 8},
-                                             {"unstable rest", "#E69F00", 9},
-                                             {"diverged", "#252525", 2},
-                                             {"slow", "#D4D4D4", 1},
-                                             {"not settled", "#D4D4D4", 0},
-                                             {"integrating", "#B9AACB", 3},
-                                             {"infeasible", "#CC79A7", 4},
-                                             {"saturated", "#E9BFD6", 4},
-                                             {"driven", "#A9CCE3", 12},
-                                             {"tolerance limited", "#B4B4B4", 7},
-                                             {"numerical", "#8C6D31", 10},
-                                             {"failed", "#737373", 2},
-                                             {"undecided", "#EAEAEA", 12},
-                                             {"could not be run", "#FFFFFF", 2},
-                                             {"not run", "#FFFFFF", 0},
-                                             {"unstable (predicted)", "#D55E00", 0},
-                                             {"pole at zero (predicted)", "#B9AACB", 0},
-                                             {"settled", "#BFDCD6", 0}};
+  static const std::vector<ChartKind> all = {
+      {"limit cycle", "#D55E00", 6},
+      {"oscillating", "#D55E00", 6},
+      {"slowly damped", "#F5B98A", 6},
+      {"leaving", "#A63603", 8},
+      {"unstable rest", "#E69F00", 9},
+      {"diverged", "#252525", 2},
+      {"slow", "#D4D4D4", 1},
+      {"not settled", "#D4D4D4", 0},
+      {"integrating", "#B9AACB", 3},
+      {"infeasible", "#CC79A7", 4},
+      {"saturated", "#E9BFD6", 4},
+      {"driven", "#A9CCE3", 12},
+      {"tolerance limited", "#B4B4B4", 7},
+      {"numerical", "#8C6D31", 10},
+      {"failed", "#737373", 2},
+      {"undecided", "#EAEAEA", 12},
+      {"could not be run", "#FFFFFF", 2},
+      {"not run", "#FFFFFF", 0},
+      {"unstable (predicted)", "#D55E00", 0},
+      {"pole at zero (predicted)", "#B9AACB", 0},
+      {"unstable (predicted), but not by the paper's condition", "#D55E00", 12},
+      {"stable (predicted), but not by the paper's condition", "#FFFFFF", 12},
+      {"settled", "#BFDCD6", 0}};
   return all;
 }
 
@@ -424,8 +317,32 @@ int SweepMaps::kind(const std::string& name) {
   return found == all.end() ? -1 : static_cast<int>(found - all.begin());
 }
 
+std::vector<char> SweepMaps::paper_is_wrong() const {
+  std::vector<char> out(points_, 0);
+  if (!has("criteria_disagree")) return out;
+  const Quantity& all = map("criteria_disagree");
+  const Index loops = own_axes(all).first.empty() ? 1 : own_axes(all).first.front().size;
+  for (std::size_t p = 0; p < points_; ++p)
+    for (Index c = 0; c < loops; ++c)
+      if (all.values(static_cast<Index>(trial_) * loops + c, static_cast<Index>(p)) == 1)
+        out[p] = 1;
+  return out;
+}
+
 void SweepMaps::read_outcomes() {
   outcomes_.assign(points_, -1);
+  still_moves_.assign(points_, 0);
+  // Whatever the verdict: a run that rang on to its end, and one that was cut short.
+  const std::vector<std::string> moving = {"oscillating", "diverged", "failed",
+                                           "limit_cycle", "leaving",  "numerical"};
+  for (const char* name : {"outcome", "verdict"}) {
+    const std::vector<double> flags = values(name, {});
+    for (std::size_t p = 0; p < points_; ++p)
+      if (!std::isnan(flags[p]) &&
+          std::find(moving.begin(), moving.end(),
+                    map(name).meanings.at(static_cast<std::size_t>(flags[p]))) != moving.end())
+        still_moves_[p] = 1;
+  }
   const std::vector<io::PointStatus> status = file_.points();
   const std::string name = has("verdict") ? "verdict" : "outcome";
   const std::vector<double> flags = values(name, {});
@@ -448,7 +365,7 @@ std::vector<std::string> SweepMaps::remarks() const {
     text += (text.empty() ? "" : " × ") + std::to_string(axis.size());
   text += points_ == 1 ? " point: " : " points: ";
   if (trials() > 1)
-    text = "trial " + std::to_string(trial_) + " (of " + std::to_string(trials()) + ", from 0), " +
+    text = "Trial " + std::to_string(trial_) + " (of " + std::to_string(trials()) + ", from 0), " +
            text;
   std::vector<std::size_t> count(kinds().size() + 1, 0);
   for (const int outcome : outcomes_) ++count[static_cast<std::size_t>(outcome + 1)];
@@ -461,29 +378,20 @@ std::vector<std::string> SweepMaps::remarks() const {
     }
   std::vector<std::string> out = {text + "."};
   const h5::File& file = file_.file();
-  if (file.has_attribute("stability_compared") && file.number_attribute("stability_compared") > 0) {
+  if (points_ > 1 && file.has_attribute("stability_compared") &&
+      file.number_attribute("stability_compared") > 0) {
     const double compared = file.number_attribute("stability_compared");
     const double differing = file.number_attribute("stability_differing");
-    out.back() += " Stability is as the poles predict at " +
+    out.back() += " Stability is as predicted at " +
                   (differing == 0 ? "all" : "all but " + core::number_text(differing) + " of") +
                   " " + core::number_text(compared) + " that settled, rang on or diverged.";
   }
-  if (has("criteria_disagree")) {
-    std::size_t wrong = 0;
-    const Quantity& map = this->map("criteria_disagree");
-    const Index loops = own_axes(map).first.empty() ? 1 : own_axes(map).first.front().size;
-    for (Index p = 0; p < map.values.cols(); ++p) {
-      bool any_loop = false;
-      for (Index c = 0; c < loops; ++c)
-        any_loop = any_loop || map.values(static_cast<Index>(trial_) * loops + c, p) == 1;
-      wrong += any_loop;
-    }
-    if (wrong > 0)
-      out.back() +=
-          " The paper's condition, max\u00A0Re\u00A0λ(k\u00A0WB\u00A0−\u00A0α)\u00A0<\u00A00, is "
-          "wrong at " +
-          std::to_string(wrong) + ".";
-  }
+  const std::vector<char> wrong = paper_is_wrong();
+  if (const auto n = std::count(wrong.begin(), wrong.end(), 1); n > 0)
+    out.back() +=
+        " The paper's condition, max\u00A0Re\u00A0λ(k\u00A0WB\u00A0−\u00A0α)\u00A0<\u00A00, "
+        "is wrong at " +
+        std::to_string(n) + ".";
   const std::string status = file_.attribute("status");
   if (status != "done")
     out.back() += " The sweep is " + (status.empty() ? "unfinished" : status) + ".";

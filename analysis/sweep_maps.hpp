@@ -8,36 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "analysis/chart.hpp"
+#include "analysis/map_axis.hpp"
 #include "sim/io/sweep_file.hpp"
 
 namespace settle::analysis {
-
-/// An axis of a sweep as it is drawn.
-struct MapAxis {
-  enum class Kind {
-    linear,
-    logarithmic,
-    ordinal,  ///< equal steps: texts, and numbers that neither of the two spreads out
-  };
-  std::string name;
-  std::string label;  ///< in gnuplot's enhanced text: "integral gain k_{i}"
-  std::string plain_label;
-  Kind kind = Kind::ordinal;
-  bool is_numeric = false;
-  bool is_seed = false;            ///< its points are repetitions
-  std::vector<double> numbers;     ///< of a numeric one
-  std::vector<std::string> names;  ///< of every value, as text
-
-  std::size_t size() const { return names.size(); }
-  /// Where value k is drawn; where any number is.
-  double position(std::size_t k) const;
-  double position_of(double number) const;
-  /// Lower and upper edge of the cell of value k: half-way to its neighbours, as far where there is none.
-  std::pair<double, double> cell(std::size_t k) const;
-  /// The axis with all cells on it.
-  ChartAxis chart_axis() const;
-};
 
 /// A point of the boundary of stability.
 struct MapBoundary {
@@ -60,8 +34,11 @@ struct MapQuantity {
   std::string expected_by;         ///< "predicted by the slowest pole"
   std::vector<std::string> words;  ///< of values 0, 1, … where they are no numbers
   bool log = false;
+  bool of_rest = false;  ///< says little of a trial that still moves
 
   std::string unit() const;  ///< " (ms)", or nothing
+  /// Whether any point has a value, or an expected one.
+  bool has_values() const;
 };
 
 class SweepMaps {
@@ -110,6 +87,10 @@ class SweepMaps {
   const std::vector<int>& outcomes() const { return outcomes_; }
   static const std::vector<ChartKind>& kinds();
   static int kind(const std::string& name);  ///< −1 where there is none of that name
+  /// Whether the trial still moved at the end, so that its error there is that of a moment.
+  bool still_moves(std::size_t point) const { return still_moves_[point] != 0; }
+  /// Whether the paper's condition of stability disagrees with the exact one in any loop.
+  std::vector<char> paper_is_wrong() const;
   /// "256 points: 200 settled, 56 limit cycle", and how well stability was predicted.
   std::vector<std::string> remarks() const;
 
@@ -136,6 +117,7 @@ class SweepMaps {
   std::size_t trial_ = 0, points_ = 1;
   std::vector<MapAxis> axes_;
   std::vector<int> outcomes_;
+  std::vector<char> still_moves_;
   std::vector<std::size_t> boundary_axes_;
   std::vector<MapBoundary> boundary_;
   mutable std::map<std::string, core::Quantity> maps_;
