@@ -112,9 +112,9 @@ std::string terminal(const std::string& extension, double width, double height) 
   if (extension == ".svg") return "set terminal svg size " + size(width, height, "") + font;
   if (extension == ".png")
     return "set terminal pngcairo size " + size(2 * width, 2 * height, "") +
-           " fontscale 1.5 linewidth 2 pointscale 2" + font;
+           " fontscale 1.5 linewidth 2" + font;
   return "set terminal pdfcairo size " + size(width / 96, height / 96, "in") +
-         " fontscale 0.56 linewidth 1.5" + font;  // of half a point: as wide as an SVG's
+         " fontscale 0.56 linewidth 0.75" + font;
 }
 
 }  // namespace settle::analysis

@@ -1,15 +1,18 @@
 // What a tuning found: the front of settling time against error.
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 
 #include "analysis/chart_colours.hpp"
 #include "analysis/map_charts.hpp"
+#include "analysis/text.hpp"
 
 namespace settle::analysis {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double about_width = 480;      // of the panel, in points of its design
 constexpr double label_distance = 0.13;  // of the panel, between points that are labelled
 
 // Numbers of a quantity, of the trial where there are several.
@@ -50,14 +53,26 @@ void add_labels(ChartPanel& panel, const std::vector<double>& leaks) {
       return std::hypot(other.first - x, other.second - y) < label_distance;
     });
     if (!free) continue;
+    // The front falls: above to the right of it is free, and below to the left.
+    char text[32];
+    std::snprintf(text, sizeof text, "α = %.2g", leaks[k]);
+    const double length = text_width(text, 10) / about_width;
+    const auto fits = [&](double from, double to) {
+      return from > 0 && to < 1 &&
+             std::none_of(panel.rules.begin(), panel.rules.end(), [&](const ChartRule& rule) {
+               const double at = share(panel.x, rule.x);
+               return at > from && at < to;
+             });
+    };
+    const bool right = fits(x, x + length), left = fits(x - length, x);
+    if (!right && !left) continue;
     taken.emplace_back(x, y);
-    const bool left = x > 0.8;
     panel.texts.push_back({.x = points[k].x,
                            .y = points[k].y,
-                           .text = "α = " + core::brief(leaks[k]),
+                           .text = text,
                            .colour = "#404040",
-                           .dx = left ? -7.0 : 7.0,
-                           .dy = -5});
+                           .dx = right ? 3.0 : -3.0,
+                           .dy = right ? -9.0 : 9.0});
   }
 }
 
@@ -77,7 +92,7 @@ Chart tuning_chart(const io::AnalysisFile& file, const PlotOptions& options) {
       file.attribute("title").empty() ? file.path().filename().string() : file.attribute("title");
   ChartPanel panel;
   panel.name = "tuning";
-  panel.height = 290;
+  panel.height = 250;
   panel.x.label = "inversion error, ‖e‖/‖y‖";
   panel.x.name = "inversion_error";
   panel.y.label = "settling time" + (unit.empty() ? "" : " (" + unit + ")");

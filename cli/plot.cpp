@@ -1,7 +1,6 @@
 #include <iostream>
 
 #include "analysis/figures.hpp"
-#include "analysis/map_figures.hpp"
 #include "cli/commands.hpp"
 #include "sim/io/result_reader.hpp"
 
@@ -13,6 +12,7 @@ int plot(const PlotOptions& options) {
                            "one figure for " + std::to_string(options.files.size()) + " results",
                            "no -o: each figure is named after its result");
   for (const auto& file : options.files) {
+    const io::ResultFile result(file);
     analysis::PlotOptions figure;
     figure.variables = options.variables;
     figure.trial = options.trial;
@@ -20,10 +20,7 @@ int plot(const PlotOptions& options) {
     const std::filesystem::path out = options.output.empty()
                                           ? std::filesystem::path(file.stem().string() + ".svg")
                                           : options.output;
-    if (!analysis::map_figure_names(file).empty())
-      analysis::plot_map(file, figure, "", out);
-    else
-      analysis::plot_result(io::ResultFile(file), figure, out);
+    analysis::plot_result(result, figure, out);
     if (!options.quiet) std::cout << out.string() << '\n';
   }
   return done;
