@@ -32,6 +32,9 @@ struct RunOptions : CommonOptions {
 };
 
 struct PlotOptions : CommonOptions {
+  std::vector<std::string> figures;  ///< empty: a choice of them
+  bool with_data = false;
+  std::filesystem::path data;  ///< empty: beside each figure
   std::vector<std::string> variables;
   std::int64_t trial = 0;
   bool log_time = false;
