@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "analysis/chart_colours.hpp"
+#include "analysis/palette.hpp"
 #include "analysis/plot_script.hpp"
 #include "sim/core/value.hpp"
 

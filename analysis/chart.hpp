@@ -113,6 +113,14 @@ struct Chart {
 using ChartRow = std::array<std::string, 8>;
 std::vector<ChartRow> rows(const Chart& chart);
 
+/// They as CSV, in the columns of a figure's (figure.hpp).
+std::string csv_text(const Chart& chart);
+
+/// Writes that in place of `out`, which ends in .csv.
+/// @throws core::InputError   for another extension
+/// @throws core::OutputError  where it cannot be written
+void write_csv(const Chart& chart, const std::filesystem::path& out);
+
 /// What an axis has to span to show the values, with some air; of a logarithmic one those above zero.
 void fit(ChartAxis& axis, const std::vector<double>& values, double air = 0.05);
 

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <set>
 
-#include "analysis/chart_colours.hpp"
+#include "analysis/palette.hpp"
 #include "analysis/text.hpp"
 
 namespace settle::analysis {

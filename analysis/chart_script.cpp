@@ -3,9 +3,9 @@
 #include <cmath>
 
 #include "analysis/chart.hpp"
-#include "analysis/chart_colours.hpp"
 #include "analysis/chart_layout.hpp"
 #include "analysis/external.hpp"
+#include "analysis/palette.hpp"
 #include "analysis/plot_script.hpp"
 #include "analysis/text.hpp"
 #include "sim/core/error.hpp"
@@ -337,12 +337,7 @@ std::string chart_script(const Chart& chart, const std::string& extension) {
 }
 
 void draw_chart(const Chart& chart, const std::filesystem::path& out) {
-  const std::string extension = out.extension().string();
-  if (extension != ".svg" && extension != ".png" && extension != ".pdf")
-    throw core::InputError(
-        out.string(),
-        extension.empty() ? "a name without an extension" : "the extension \"" + extension + "\"",
-        "a figure that ends in .svg, .png or .pdf");
+  const std::string extension = picture_extension(out);
   check_figure_path(out);
   run_to_file({"gnuplot", "gnuplot-nox", {"-d"}}, chart_script(chart, extension), out);
 }

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <limits>
 
-#include "analysis/chart_colours.hpp"
 #include "analysis/map_charts.hpp"
+#include "analysis/palette.hpp"
 
 namespace settle::analysis {
 namespace {
@@ -105,12 +105,12 @@ class DotChart {
     dots.colour = "#7FB2D6";
     mean.name = repeated ? "mean" : "simulated";
     mean.mark_size = 0.65;
-    mean.colour = series_colour(0);
+    mean.colour = named_colour(0);
     mean.has_range = mean.range_of_x = repeated;
     expected.name = quantity.expected_by + (repeated ? " (mean)" : "");
     expected.mark = 12;
     expected.mark_size = 0.75;
-    expected.colour = series_colour(1);
+    expected.colour = named_colour(1);
     moving.name = "not at rest at the end";
     moving.stroke = Stroke::none;
     moving.mark = 6;

@@ -3,8 +3,8 @@
 #include <cmath>
 #include <limits>
 
-#include "analysis/chart_colours.hpp"
 #include "analysis/map_charts.hpp"
+#include "analysis/palette.hpp"
 #include "analysis/plot_data.hpp"
 
 namespace settle::analysis {
@@ -59,7 +59,7 @@ class LineChart {
     const bool ordered = others_.size() == 1 && maps_.axes()[others_[0]].is_numeric;
     return ordered && lines_.size() > 1
                ? viridis(0.9 * static_cast<double>(line) / static_cast<double>(lines_.size() - 1))
-               : series_colour(line);
+               : named_colour(line);
   }
 
   std::string line_name(std::size_t line) const {
@@ -245,7 +245,7 @@ class LineChart {
     for (std::size_t c = 0; c < names.size(); ++c) {
       ChartSeries one = line(maps_.values("inversion_error" + names[c], {}), 0, true);
       one.name = names[c].substr(1);
-      one.colour = series_colour(c);
+      one.colour = named_colour(c);
       mark(one);
       panel.series.push_back(std::move(one));
     }

@@ -6,7 +6,7 @@
 #include <limits>
 #include <set>
 
-#include "analysis/chart_colours.hpp"
+#include "analysis/palette.hpp"
 #include "analysis/plot_data.hpp"
 
 namespace settle::analysis {
@@ -33,7 +33,7 @@ std::string flag_colour(const std::string& word, std::size_t k) {
   if (word == "neutral") return flag_colour("pole at zero (predicted)", k);
   if (word == "unstable" || word == "yes") return flag_colour("unstable (predicted)", k);
   const int kind = SweepMaps::kind(word);
-  return kind < 0 ? series_colour(k) : SweepMaps::kinds()[static_cast<std::size_t>(kind)].colour;
+  return kind < 0 ? named_colour(k) : SweepMaps::kinds()[static_cast<std::size_t>(kind)].colour;
 }
 
 ColourScale scale_of(const MapQuantity& quantity) {

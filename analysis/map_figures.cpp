@@ -42,7 +42,9 @@ Chart map_figure(const std::filesystem::path& file, const PlotOptions& options,
 
 void plot_map(const std::filesystem::path& file, const PlotOptions& options,
               const std::string& figure, const std::filesystem::path& out) {
-  draw_chart(map_figure(file, options, figure), out);
+  const Chart chart = map_figure(file, options, figure);
+  draw_chart(chart, out);
+  if (!options.data.empty()) write_csv(chart, options.data);
 }
 
 std::vector<ChartRow> map_figure_rows(const std::filesystem::path& file, const PlotOptions& options,

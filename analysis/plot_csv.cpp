@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "analysis/chart.hpp"
 #include "analysis/external.hpp"
 #include "analysis/figure.hpp"
 #include "sim/core/error.hpp"
@@ -19,6 +20,16 @@ std::string field(const std::string& text) {
 }
 
 std::string number(double value) { return std::isfinite(value) ? core::number_text(value) : "NaN"; }
+
+void write_csv(const std::string& text, const std::filesystem::path& out) {
+  if (out.extension() != ".csv")
+    throw core::InputError(out.string(),
+                           out.has_extension()
+                               ? "the extension \"" + out.extension().string() + "\""
+                               : "a name without an extension",
+                           "a file of numbers that ends in .csv");
+  write_text_file(text, out);
+}
 
 }  // namespace
 
@@ -48,15 +59,23 @@ std::string csv_text(const std::string& figure, const std::vector<Panel>& panels
   return out;
 }
 
+std::string csv_text(const Chart& chart) {
+  std::string out = "figure,panel,series,x_quantity,x,y_quantity,y,z_quantity,z\n";
+  for (const ChartRow& row : rows(chart)) {
+    out += field(chart.name);
+    for (const std::string& one : row) out += "," + field(one);
+    out += "\n";
+  }
+  return out;
+}
+
 void write_csv(const std::string& figure, const std::vector<Panel>& panels,
                const std::filesystem::path& out) {
-  if (out.extension() != ".csv")
-    throw core::InputError(out.string(),
-                           out.has_extension()
-                               ? "the extension \"" + out.extension().string() + "\""
-                               : "a name without an extension",
-                           "a file of numbers that ends in .csv");
-  write_text_file(csv_text(figure, panels), out);
+  write_csv(csv_text(figure, panels), out);
+}
+
+void write_csv(const Chart& chart, const std::filesystem::path& out) {
+  write_csv(csv_text(chart), out);
 }
 
 }  // namespace settle::analysis

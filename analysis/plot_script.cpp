@@ -6,6 +6,8 @@
 #include <limits>
 #include <string_view>
 
+#include "sim/core/error.hpp"
+
 namespace settle::analysis {
 namespace {
 
@@ -125,6 +127,16 @@ std::string y_axis(const Panel& panel, double height) {
   return axis('y', {low - pad, high + pad}, false, height, tick_height);
 }
 
+std::string picture_extension(const std::filesystem::path& out) {
+  const std::string extension = out.extension().string();
+  if (extension != ".svg" && extension != ".png" && extension != ".pdf")
+    throw core::InputError(
+        out.string(),
+        extension.empty() ? "a name without an extension" : "the extension \"" + extension + "\"",
+        "a figure that ends in .svg, .png or .pdf");
+  return extension;
+}
+
 std::string terminal(const std::string& extension, double width, double height) {
   const auto size = [](double w, double h, const char* unit) {
     return script_number(w) + unit + "," + script_number(h) + unit;
@@ -135,7 +147,7 @@ std::string terminal(const std::string& extension, double width, double height) 
     return "set terminal pngcairo size " + size(2 * width, 2 * height, "") +
            " fontscale 1.5 linewidth 2 pointscale 2" + font;
   return "set terminal pdfcairo size " + size(width / 96, height / 96, "in") +
-         " fontscale 0.56 linewidth 0.75" + font;
+         " fontscale 0.56 linewidth 1.5" + font;  // of half a point: as wide as an SVG's
 }
 
 }  // namespace settle::analysis

@@ -4,8 +4,8 @@
 #include <cstdio>
 #include <limits>
 
-#include "analysis/chart_colours.hpp"
 #include "analysis/map_charts.hpp"
+#include "analysis/palette.hpp"
 #include "analysis/text.hpp"
 
 namespace settle::analysis {
@@ -101,7 +101,7 @@ Chart tuning_chart(const io::AnalysisFile& file, const PlotOptions& options) {
 
   ChartSeries front;
   front.name = "best settling time for each α";
-  front.colour = series_colour(0);
+  front.colour = named_colour(0);
   front.mark = 7;
   front.mark_size = 0.4;
   std::vector<double> xs = error, ys = time;
