@@ -25,6 +25,12 @@ std::string coordinate(const ChartAxis& axis, double position) {
   return number((1 - rest) * axis.numbers[i] + rest * axis.numbers[i + 1]);
 }
 
+// A power of ten, written out.
+std::string decade(int power) {
+  const std::string zeros(static_cast<std::size_t>(std::abs(power)), '0');
+  return power < 0 ? "0." + zeros.substr(1) + "1" : "1" + zeros;
+}
+
 std::vector<ChartTick> linear_ticks(double low, double high, std::size_t most) {
   std::vector<ChartTick> out;
   const double rough = (high - low) / static_cast<double>(std::max<std::size_t>(most, 2));
@@ -67,7 +73,7 @@ std::vector<ChartTick> log_ticks(double low, double high, std::size_t most) {
     const double at = std::pow(10, power);
     const bool shown = (power - first) % step == 0;
     if (power >= first)
-      add(at, !shown ? "" : decimal ? core::brief(at) : "10^{" + std::to_string(power) + "}");
+      add(at, !shown ? "" : decimal ? decade(power) : "10^{" + std::to_string(power) + "}");
     if (last - first <= 4)
       for (int factor = 2; factor < 10; ++factor) add(factor * at, "");
   }
@@ -98,7 +104,9 @@ std::vector<ChartRow> rows(const Chart& chart) {
           cell.y, panel.value_name, panel.value_name.empty() ? "" : number(cell.value));
     for (const ChartSeries& series : panel.series)
       for (const ChartPoint& point : series.points) {
-        add(series.name, point.x, point.y, "", "");
+        const bool band_alone =
+            series.has_range && series.stroke == Stroke::none && series.mark == 0;
+        if (!band_alone) add(series.name, point.x, point.y, "", "");
         if (!series.has_range) continue;
         for (const bool lower : {true, false}) {
           const double end = lower ? point.low : point.high;

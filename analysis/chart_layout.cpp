@@ -75,9 +75,16 @@ std::size_t ChartLayout::x_ticks(std::size_t p) const {
   return static_cast<std::size_t>(std::max(2.0, width(p) / (widest + 9)));
 }
 
+bool ChartLayout::shows_x(std::size_t p) const {
+  const std::size_t below = p + columns();
+  if (below >= chart_.panels.size()) return true;
+  const ChartAxis &here = chart_.panels[p].x, &there = chart_.panels[below].x;
+  return here.name != there.name || here.low != there.low || here.high != there.high;
+}
+
 std::vector<std::string> ChartLayout::title_lines(std::size_t p) const {
   if (chart_.panels[p].title.empty()) return {};
-  return wrapped(chart_.panels[p].title, xs_[p % columns() + 1] - left(p) - 9, panel_title_size, 2);
+  return wrapped(chart_.panels[p].title, xs_[p % columns() + 1] - left(p) - 9, panel_title_size, 3);
 }
 
 void ChartLayout::place_rows() {

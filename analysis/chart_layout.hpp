@@ -61,7 +61,8 @@ class ChartLayout {
   double top(std::size_t p) const { return tops_[p / columns()]; }
   double height(std::size_t p) const { return heights_[p / columns()]; }
   std::vector<std::string> title_lines(std::size_t p) const;
-  bool shows_x(std::size_t p) const { return p + columns() >= chart_.panels.size(); }
+  /// Panels below each other with the same x axis have it labelled at the lowest.
+  bool shows_x(std::size_t p) const;
   bool shows_y(std::size_t p) const { return p % columns() == 0; }
   /// One bar a row where all panels have the same scale.
   bool has_bar(std::size_t p) const {

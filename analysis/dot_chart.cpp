@@ -30,11 +30,17 @@ class DotChart {
       chart_.notes.back() += " A dot a seed (" + std::to_string(seeds().size()) +
                              "), bars their range, large dots their mean, of those that have a "
                              "value.";
+    const auto& outcomes = maps.outcomes();
+    const bool all_settled =
+        std::all_of(outcomes.begin(), outcomes.end(), [](int kind) { return kind < 0; });
     std::vector<MapQuantity> quantities;
     for (const std::string& variable : options.variables)
       quantities.push_back(maps.quantity(variable));
     if (quantities.empty()) {
-      if (const auto time = maps.settling_time()) quantities.push_back(*time);
+      quantities = maps.beside_error();
+      // Beside the outcomes there is room for two.
+      if (!all_settled && quantities.size() > 1)
+        quantities.erase(quantities.begin() + 1, quantities.end());
       if (const auto error = maps.inversion_error()) quantities.push_back(*error);
     }
     if (quantities.empty())
@@ -45,9 +51,6 @@ class DotChart {
         add(quantity);
       else
         chart_.notes.push_back("No point has a value of: " + quantity.title + ".");
-    const auto& outcomes = maps.outcomes();
-    const bool all_settled =
-        std::all_of(outcomes.begin(), outcomes.end(), [](int kind) { return kind < 0; });
     if ((!all_settled && chart_.panels.size() <= 2) || chart_.panels.empty()) add_outcomes();
     chart_.columns = std::min<std::size_t>(chart_.panels.size(), all_settled ? 2 : 3);
   }

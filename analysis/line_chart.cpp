@@ -41,10 +41,12 @@ class LineChart {
     if (options.variables.empty()) {
       add_error();
       if (lines_.size() == 1 && roles_.seeds.empty()) add_directions();
-      if (const auto time = maps.settling_time()) add(*time);
+      for (const MapQuantity& quantity : maps.beside_error()) add(quantity);
     } else {
       for (const std::string& variable : options.variables) add(maps.quantity(variable));
     }
+    if (chart_.panels.size() > 4)
+      for (ChartPanel& panel : chart_.panels) panel.height *= 0.8;
     add_boundary();
     add_outcomes();
     if (chart_.panels.empty())
@@ -199,7 +201,7 @@ class LineChart {
       simulated.name = lines_.size() > 1 ? line_name(l) : "simulated";
       mark(simulated);
       // The first are wider, so that those that later ones cover are seen.
-      if (lines_.size() <= 4) simulated.width += 0.8 * static_cast<double>(lines_.size() - 1 - l);
+      if (lines_.size() <= 4) simulated.width += 0.5 * static_cast<double>(lines_.size() - 1 - l);
       if (quantity.of_rest) add_moving(panel, quantity.values, l, simulated.name);
       for (const ChartPoint& point : simulated.points)
         if (point.y > largest) largest = point.y;
@@ -299,7 +301,7 @@ class LineChart {
                                      : ", strongest (dark) to weakest (light)";
       ChartPanel panel = new_panel("error in each singular direction" +
                                        (loop.empty() ? std::string() : " of " + loop.substr(1)) +
-                                       ends + ": dots simulated, lines 1/(1 + Gσ²)",
+                                       ends + ": dots simulated, lines 1/(1\u00A0+\u00A0Gσ²)",
                                    "direction_error" + loop, true);
       const auto some = evenly_chosen(n, static_cast<Eigen::Index>(most_directions));
       for (std::size_t k = 0; k < some.size(); ++k) {

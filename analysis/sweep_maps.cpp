@@ -225,6 +225,20 @@ std::optional<MapQuantity> SweepMaps::inversion_error() const {
   return out;
 }
 
+std::vector<MapQuantity> SweepMaps::beside_error() const {
+  std::vector<MapQuantity> out;
+  const auto time = settling_time();
+  if (time) out.push_back(*time);
+  std::vector<std::string> names;
+  if (!time || settling_signals().size() > 1) names.emplace_back("settled_at");
+  if (!time)
+    for (const char* name : {"integral_norm", "leaked_norm", "angle_to_pbp", "angle_to_bp"})
+      names.emplace_back(name);
+  for (const std::string& name : names)
+    if (has(name)) out.push_back(quantity(name));
+  return out;
+}
+
 MapQuantity SweepMaps::quantity(const std::string& selector) const {
   std::vector<std::string> parts;
   std::size_t begin = 0;

@@ -76,6 +76,10 @@ class SweepMaps {
   std::optional<MapQuantity> settling_time() const;
   /// Inversion error at the end, the largest of the loops' where there are several.
   std::optional<MapQuantity> inversion_error() const;
+  /// What is drawn beside the error: the settling time; when the run had settled, where there are several
+  /// loops (one after another they take the sum) or no settling time; and of a study that measured the
+  /// integrator or the credit instead, those.
+  std::vector<MapQuantity> beside_error() const;
   /// Any map by its name, at chosen entries of its own axes: "overshoot", "overshoot:control.error",
   /// "settling_time:state:1 %". Else its error signal, the band as above, and the first entry.
   /// @throws InputError  for an unknown name or entry, with the nearest

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <fstream>
@@ -102,7 +103,13 @@ void add_boundary(const Path& file) {
 
 void check_renders(const Path& file, const std::string& figure, const test::TemporaryFolder& to,
                    const PlotOptions& options = {}) {
-  for (const char* name : {"f.svg", "f.png", "f.pdf"}) plot_map(file, options, figure, to / name);
+  PlotOptions with_data = options;
+  with_data.data = to / "f.csv";
+  for (const char* name : {"f.svg", "f.png", "f.pdf"}) plot_map(file, with_data, figure, to / name);
+  const std::string csv = read(to / "f.csv");
+  CHECK(csv.starts_with("figure,panel,series,x_quantity,x,y_quantity,y,z_quantity,z\n"));
+  CHECK(static_cast<std::size_t>(std::count(csv.begin(), csv.end(), '\n')) ==
+        1 + map_figure_rows(file, options, figure).size());
   CHECK(read(to / "f.png").substr(1, 3) == "PNG");
   CHECK(read(to / "f.pdf").substr(0, 4) == "%PDF");
   CHECK_THAT(read(to / "f.svg"), Contains("</svg>"));
