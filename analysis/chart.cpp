@@ -11,18 +11,16 @@
 namespace settle::analysis {
 namespace {
 
-std::string number(double value) { return std::isfinite(value) ? core::number_text(value) : "NaN"; }
-
 // What stands at a position of the axis: the number, or what it is called.
 std::string coordinate(const ChartAxis& axis, double position) {
-  if (axis.names.empty() || !std::isfinite(position)) return number(position);
+  if (axis.names.empty() || !std::isfinite(position)) return csv_number(position);
   const auto last = static_cast<double>(axis.names.size() - 1);
   const double k = std::clamp(std::floor(position), 0.0, last);
   const auto i = static_cast<std::size_t>(k);
   if (axis.numbers.empty()) return axis.names[i];
   const double rest = position - k;
-  if (rest == 0 || i + 1 == axis.numbers.size()) return number(axis.numbers[i]);
-  return number((1 - rest) * axis.numbers[i] + rest * axis.numbers[i + 1]);
+  if (rest == 0 || i + 1 == axis.numbers.size()) return csv_number(axis.numbers[i]);
+  return csv_number((1 - rest) * axis.numbers[i] + rest * axis.numbers[i + 1]);
 }
 
 // A power of ten, written out.
@@ -90,8 +88,8 @@ std::string ColourScale::colour(double value) const {
   return diverging ? blue_to_red(fraction) : viridis(fraction);
 }
 
-std::vector<ChartRow> rows(const Chart& chart) {
-  std::vector<ChartRow> out;
+std::vector<CsvRow> rows(const Chart& chart) {
+  std::vector<CsvRow> out;
   for (const ChartPanel& panel : chart.panels) {
     const std::string& name = panel.name.empty() ? panel.title : panel.name;
     const auto add = [&](const std::string& series, double x, double y, const std::string& quantity,
@@ -101,7 +99,7 @@ std::vector<ChartRow> rows(const Chart& chart) {
     };
     for (const ChartCell& cell : panel.cells)
       add(cell.kind < 0 ? "" : chart.kinds[static_cast<std::size_t>(cell.kind)].name, cell.x,
-          cell.y, panel.value_name, panel.value_name.empty() ? "" : number(cell.value));
+          cell.y, panel.value_name, panel.value_name.empty() ? "" : csv_number(cell.value));
     for (const ChartSeries& series : panel.series)
       for (const ChartPoint& point : series.points) {
         const bool band_alone =

@@ -1,11 +1,12 @@
 // A chart as plain data: panels of coloured cells and of lines; its numbers, and its picture.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <filesystem>
 #include <string>
 #include <vector>
+
+#include "analysis/plot_csv.hpp"
 
 namespace settle::analysis {
 
@@ -108,20 +109,13 @@ struct Chart {
   double height = 0;   ///< 0: what the panels ask for; else they are stretched to it
 };
 
-/// The numbers of the chart, a row a cell or point: panel, series, x quantity, x, y quantity, y, value
-/// quantity, value. Cells are called by what became of them; numbers read back to the same double.
-using ChartRow = std::array<std::string, 8>;
-std::vector<ChartRow> rows(const Chart& chart);
+/// The numbers of the chart, a row a cell or point: panel, series, x quantity, x, y quantity, y,
+/// value quantity, value. Cells are called by what became of them; numbers read back to the same
+/// double.
+std::vector<CsvRow> rows(const Chart& chart);
 
-/// They as CSV, in the columns of a figure's (figure.hpp).
-std::string csv_text(const Chart& chart);
-
-/// Writes that in place of `out`, which ends in .csv.
-/// @throws core::InputError   for another extension
-/// @throws core::OutputError  where it cannot be written
-void write_csv(const Chart& chart, const std::filesystem::path& out);
-
-/// What an axis has to span to show the values, with some air; of a logarithmic one those above zero.
+/// What an axis has to span to show the values, with some air; of a logarithmic one those above
+/// zero.
 void fit(ChartAxis& axis, const std::vector<double>& values, double air = 0.05);
 
 /// Places of an axis' ticks, labelled or (small ones) not.

@@ -9,8 +9,8 @@
 
 namespace settle::analysis {
 
-/// Lengths and sizes of type in a chart that is `design_width` wide; a wider one has all of them larger, so that
-/// it can be printed at a column's width.
+/// Lengths and sizes of type in a chart that is `design_width` wide; a wider one has all of them
+/// larger, so that it can be printed at a column's width.
 namespace chart_design {
 constexpr double design_width = 560;
 constexpr double title_size = 13, note_size = 10, panel_title_size = 10.5, label_size = 10.5,

@@ -258,6 +258,17 @@ double panel_width(double width, std::size_t columns) {
   return width / n - left_margin - right_margin;
 }
 
+std::vector<CsvRow> rows(const Figure& figure) {
+  std::vector<CsvRow> out;
+  for (const Panel& panel : figure.panels)
+    for (const Curve& curve : panel.curves)
+      for (const PlotPoint& p : curve.points)
+        out.push_back({panel.name.empty() ? panel.title : panel.name,
+                       curve.series.empty() ? curve.key : curve.series, panel.x_label,
+                       csv_number(p.x), panel.symbol, csv_number(p.y), "", ""});
+  return out;
+}
+
 void draw(const Figure& figure, const std::filesystem::path& out) {
   const std::string extension = picture_extension(out);
   check_figure_path(out);

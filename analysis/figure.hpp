@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "analysis/plot_csv.hpp"
 #include "analysis/plot_script.hpp"
 
 namespace settle::analysis {
@@ -40,18 +41,7 @@ inline double panel_width(const Figure& figure) {
 /// @throws core::OutputError  where gnuplot is not installed or the file cannot be written
 void draw(const Figure& figure, const std::filesystem::path& out);
 
-/// The panels' numbers as CSV (RFC 4180, UTF-8): a row a point with the columns
-///
-///     figure, panel, series, x_quantity, x, y_quantity, y  [, z_quantity, z]
-///
-/// the quantities with their units ("time (ms)"), numbers as they read back to the same double, NaN
-/// for a gap. z is there where any curve has it.
-std::string csv_text(const std::string& figure, const std::vector<Panel>& panels);
-
-/// Writes that in place of `out`, which ends in .csv.
-/// @throws core::InputError   for another extension
-/// @throws core::OutputError  where it cannot be written
-void write_csv(const std::string& figure, const std::vector<Panel>& panels,
-               const std::filesystem::path& out);
+/// The numbers of its panels, a row a point.
+std::vector<CsvRow> rows(const Figure& figure);
 
 }  // namespace settle::analysis

@@ -100,14 +100,14 @@ void draw_figure(const std::filesystem::path& path, const PlotOptions& options,
   const FigureSource source(path);
   const Figure made = make_figure(source, options, figure);
   draw(made, out);
-  if (!options.data.empty()) write_csv(made.name, made.panels, options.data);
+  if (!options.data.empty()) write_csv(made.name, rows(made), options.data);
 }
 
 void plot_result(const io::ResultFile& result, const PlotOptions& options,
                  const std::filesystem::path& out) {
   const Figure made = trajectories_figure(result, options);
   draw(made, out);
-  if (!options.data.empty()) write_csv(made.name, made.panels, options.data);
+  if (!options.data.empty()) write_csv(made.name, rows(made), options.data);
 }
 
 }  // namespace settle::analysis

@@ -22,7 +22,7 @@ struct PlotOptions {
             ///< take a share
   double height = 0;                ///< 0: as much as the panels need
   bool log_time = false;            ///< starts at the first recorded time above zero
-  std::filesystem::path data = {};  ///< the drawn numbers as CSV (figure.hpp); empty: none
+  std::filesystem::path data = {};  ///< the drawn numbers as CSV (plot_csv.hpp); empty: none
 };
 
 /// What the file can be drawn as, its main figure first. A run: "trajectories". A run or an analysis,

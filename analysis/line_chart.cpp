@@ -261,7 +261,8 @@ class LineChart {
     return axes.size() == 2 ? axes[1].size : 0;
   }
 
-  // What a linear loop leaves of the strongest and of the weakest direction: the error as a whole lies between.
+  // What a linear loop leaves of the strongest and of the weakest direction: the error as a whole
+  // lies between.
   void add_envelope(const std::string& loop) {
     const Eigen::Index n = directions(loop);
     if (n == 0) return;
@@ -343,7 +344,8 @@ class LineChart {
 
   // ---- Stability ----
 
-  // Where each line crosses the boundary: traced along the axis, it has points at the very values of the others.
+  // Where each line crosses the boundary: traced along the axis, it has points at the very values
+  // of the others.
   void add_boundary() {
     const auto& along = maps_.boundary_axes();
     if (std::find(along.begin(), along.end(), x_) == along.end()) return;

@@ -13,7 +13,8 @@ namespace {
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr std::size_t most_own_ticks = 6;  // values of an axis that are its ticks
 
-// How an axis is called: a parameter of the controller by its symbol, what someone named by that name.
+// How an axis is called: a parameter of the controller by its symbol, what someone named by that
+// name.
 void name_axis(MapAxis& axis, const std::string& parameters, const std::string& time_unit) {
   std::string ending = parameters;
   std::replace(ending.begin(), ending.end(), '.', '_');

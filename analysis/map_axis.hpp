@@ -30,7 +30,8 @@ struct MapAxis {
   /// Where value k is drawn; where any number is.
   double position(std::size_t k) const;
   double position_of(double number) const;
-  /// Lower and upper edge of the cell of value k: half-way to its neighbours, as far where there is none.
+  /// Lower and upper edge of the cell of value k: half-way to its neighbours, as far where there is
+  /// none.
   std::pair<double, double> cell(std::size_t k) const;
   /// The axis with all cells on it.
   ChartAxis chart_axis() const;

@@ -17,8 +17,9 @@ struct AxisRoles {
 };
 AxisRoles roles(const SweepMaps& maps);
 
-/// Every combination of the values of some axes, the last varying fastest, the others at their first: an index
-/// an axis of the sweep. Where there are more than `most`, the longest axes are thinned evenly.
+/// Every combination of the values of some axes, the last varying fastest, the others at their
+/// first: an index an axis of the sweep. Where there are more than `most`, the longest axes are
+/// thinned evenly.
 std::vector<std::vector<std::size_t>> combinations(const SweepMaps& maps,
                                                    const std::vector<std::size_t>& axes,
                                                    std::size_t most);
@@ -31,9 +32,9 @@ std::string combination_text(const SweepMaps& maps, const std::vector<std::size_
 std::vector<std::string> sweep_notes(const SweepMaps& maps, std::size_t drawn, std::size_t of,
                                      const std::string& what);
 
-/// Maps over the first two numeric axes: settling time, its prediction, inversion error, and the ratio
-/// of the first two, with outcomes and the boundary of stability over them; of more axes the settling
-/// time for values of the others.
+/// Maps over the first two numeric axes: settling time, its prediction, inversion error, and the
+/// ratio of the first two, with outcomes and the boundary of stability over them; of more axes the
+/// settling time for values of the others.
 Chart map_chart(const SweepMaps& maps, const PlotOptions& options);
 
 /// Error and settling time over the first numeric axis, a line for each combination of the others.

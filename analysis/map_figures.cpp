@@ -44,11 +44,11 @@ void plot_map(const std::filesystem::path& file, const PlotOptions& options,
               const std::string& figure, const std::filesystem::path& out) {
   const Chart chart = map_figure(file, options, figure);
   draw_chart(chart, out);
-  if (!options.data.empty()) write_csv(chart, options.data);
+  if (!options.data.empty()) write_csv(chart.name, rows(chart), options.data);
 }
 
-std::vector<ChartRow> map_figure_rows(const std::filesystem::path& file, const PlotOptions& options,
-                                      const std::string& figure) {
+std::vector<CsvRow> map_figure_rows(const std::filesystem::path& file, const PlotOptions& options,
+                                    const std::string& figure) {
   return rows(map_figure(file, options, figure));
 }
 

@@ -77,10 +77,9 @@ std::string data_block(const std::string& name, const Panel& panel) {
   for (std::size_t c = 0; c < panel.curves.size(); ++c) {
     if (c > 0) out += "\n\n";
     const Curve& curve = panel.curves[c];
-    if (curve.points.empty()) out += "NaN NaN NaN\n";  // so that the next one keeps its index
-    for (std::size_t k = 0; k < curve.points.size(); ++k)
-      out += script_number(curve.points[k].x) + " " + script_number(curve.points[k].y) +
-             (curve.z.empty() ? "" : " " + script_number(curve.z.at(k))) + "\n";
+    if (curve.points.empty()) out += "NaN NaN\n";  // so that the next one keeps its index
+    for (const PlotPoint& p : curve.points)
+      out += script_number(p.x) + " " + script_number(p.y) + "\n";
   }
   return out + "EOD\n";
 }

@@ -17,7 +17,6 @@ struct Curve {
   std::string key;             ///< "" for none
   std::string series = "";     ///< what it is called as data; its key where empty
   std::string with = "lines";  ///< gnuplot's plotting style
-  std::vector<double> z = {};  ///< a third number of each point, where it has one
 };
 
 struct AxisRange {
@@ -40,7 +39,6 @@ struct Panel {
   std::vector<Curve> curves;
   std::string name = "";     ///< what it is called as data; its title where empty
   std::string x_label = "";  ///< with its unit
-  std::string z_label = "";  ///< of the curves' third numbers
   bool log_x = false;
   std::optional<AxisRange> x = {};  ///< what the axes span; unset: the numbers themselves
   std::optional<AxisRange> y = {};

@@ -295,8 +295,8 @@ MapQuantity SweepMaps::quantity(const std::string& selector) const {
 // ---- What became of the points ----
 
 const std::vector<ChartKind>& SweepMaps::kinds() {
-  // Verdicts, outcomes where there is no verdict, and what was not run. Colours that viridis hasn't got, and marks
-  // for those who don't see them.
+  // Verdicts, outcomes where there is no verdict, and what was not run. Colours that viridis hasn't
+  // got, and marks for those who don't see them.
   static const std::vector<ChartKind> all = {
       {"limit cycle", "#D55E00", 6},
       {"oscillating", "#D55E00", 6},

@@ -1,5 +1,5 @@
-// What figures draw of a sweep's file: its axes, maps of one trial, what became of its points, and the
-// boundary of stability.
+// What figures draw of a sweep's file: its axes, maps of one trial, what became of its points, and
+// the boundary of stability.
 #pragma once
 
 #include <cstdint>
@@ -63,25 +63,26 @@ class SweepMaps {
   const std::vector<std::string>& names() const { return file_.maps(); }
   /// The map's own axes and long name; values are trials × own axes by points.
   const core::Quantity& map(const std::string& name) const;
-  /// One number a point: of the trial, at an entry of each of the map's own axes. NaN where the map or the
-  /// entry is not there.
+  /// One number a point: of the trial, at an entry of each of the map's own axes. NaN where the map
+  /// or the entry is not there.
   std::vector<double> values(const std::string& name, const std::vector<Eigen::Index>& cell) const;
   /// The entry of an own axis with that label; −1 where there is none.
   Eigen::Index entry(const std::string& name, const std::string& axis,
                      const std::string& label) const;
 
-  /// Settling time of the error (the slowest loop's where there are several) or, without one, of the
-  /// state, to 2 % or else the first band, and what the slowest pole predicts. nullopt where the file
-  /// doesn't hold it.
+  /// Settling time of the error (the slowest loop's where there are several) or, without one, of
+  /// the state, to 2 % or else the first band, and what the slowest pole predicts. nullopt where
+  /// the file doesn't hold it.
   std::optional<MapQuantity> settling_time() const;
   /// Inversion error at the end, the largest of the loops' where there are several.
   std::optional<MapQuantity> inversion_error() const;
-  /// What is drawn beside the error: the settling time; when the run had settled, where there are several
-  /// loops (one after another they take the sum) or no settling time; and of a study that measured the
-  /// integrator or the credit instead, those.
+  /// What is drawn beside the error: the settling time; when the run had settled, where there are
+  /// several loops (one after another they take the sum) or no settling time; and of a study that
+  /// measured the integrator or the credit instead, those.
   std::vector<MapQuantity> beside_error() const;
-  /// Any map by its name, at chosen entries of its own axes: "overshoot", "overshoot:control.error",
-  /// "settling_time:state:1 %". Else its error signal, the band as above, and the first entry.
+  /// Any map by its name, at chosen entries of its own axes: "overshoot",
+  /// "overshoot:control.error", "settling_time:state:1 %". Else its error signal, the band as
+  /// above, and the first entry.
   /// @throws InputError  for an unknown name or entry, with the nearest
   MapQuantity quantity(const std::string& selector) const;
   /// Names of the maps of inversion errors, one a loop.
@@ -101,8 +102,8 @@ class SweepMaps {
   /// Axes that the boundary runs along (of trial 0); empty where none was found.
   const std::vector<std::size_t>& boundary_axes() const { return boundary_axes_; }
   const std::vector<MapBoundary>& boundary() const { return boundary_; }
-  /// Whether a point of the boundary belongs to the slice with these indices, one an axis, of which those of
-  /// `free` don't matter.
+  /// Whether a point of the boundary belongs to the slice with these indices, one an axis, of which
+  /// those of `free` don't matter.
   bool on_slice(const MapBoundary& point, const std::vector<std::size_t>& places,
                 const std::vector<std::size_t>& free) const;
 

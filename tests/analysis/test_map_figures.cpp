@@ -107,7 +107,7 @@ void check_renders(const Path& file, const std::string& figure, const test::Temp
   with_data.data = to / "f.csv";
   for (const char* name : {"f.svg", "f.png", "f.pdf"}) plot_map(file, with_data, figure, to / name);
   const std::string csv = read(to / "f.csv");
-  CHECK(csv.starts_with("figure,panel,series,x_quantity,x,y_quantity,y,z_quantity,z\n"));
+  CHECK(csv.starts_with("figure,panel,series,x_quantity,x,y_quantity,y"));
   CHECK(static_cast<std::size_t>(std::count(csv.begin(), csv.end(), '\n')) ==
         1 + map_figure_rows(file, options, figure).size());
   CHECK(read(to / "f.png").substr(1, 3) == "PNG");
@@ -116,9 +116,9 @@ void check_renders(const Path& file, const std::string& figure, const test::Temp
 }
 
 // Rows of a panel whose name begins so.
-std::vector<ChartRow> rows_of(const std::vector<ChartRow>& all, const std::string& panel) {
-  std::vector<ChartRow> out;
-  for (const ChartRow& row : all)
+std::vector<CsvRow> rows_of(const std::vector<CsvRow>& all, const std::string& panel) {
+  std::vector<CsvRow> out;
+  for (const CsvRow& row : all)
     if (row[0].starts_with(panel)) out.push_back(row);
   return out;
 }
@@ -134,7 +134,7 @@ TEST_CASE("a sweep over two numbers is drawn as maps whose numbers are those of 
   CHECK_THAT(svg, Contains("leak α"));
   CHECK_THAT(svg, Contains("4 × 3 points"));
 
-  const std::vector<ChartRow> all = map_figure_rows(file, {}, "");
+  const std::vector<CsvRow> all = map_figure_rows(file, {}, "");
   const io::SweepFile maps(file);
   const std::vector<double> leak = maps.axes()[0].numbers, gain = maps.axes()[1].numbers;
   const Quantity time = maps.map("settling_time"), error = maps.map("inversion_error"),
@@ -197,12 +197,12 @@ TEST_CASE("a sweep over one number is drawn as lines with the closed form beside
   const Path file = sweep(configuration(leaks, "", "sequential") + "\n", folder / "s.h5");
   CHECK(map_figure_names(file) == std::vector<std::string>{"lines"});
   check_renders(file, "", folder);
-  const std::vector<ChartRow> all = map_figure_rows(file, {}, "lines");
+  const std::vector<CsvRow> all = map_figure_rows(file, {}, "lines");
   const io::SweepFile maps(file);
   const Quantity direct = maps.map("direction_error_control_1"),
                  closed = maps.map("direction_error_linear_control_1");
   std::size_t found = 0;
-  for (const ChartRow& row : rows_of(all, "error in each singular direction of control_1"))
+  for (const CsvRow& row : rows_of(all, "error in each singular direction of control_1"))
     for (std::size_t p = 0; p < 4; ++p)
       if (row[1].starts_with("direction 0") &&
           row[3] == core::number_text(maps.axes()[0].numbers[p])) {
@@ -236,7 +236,7 @@ TEST_CASE("a line for each name, and mean and range over seeds") {
     most = std::max(most, one);
   }
   std::size_t found = 0;
-  for (const ChartRow& row : rows_of(map_figure_rows(file, {}, ""), "inversion error")) {
+  for (const CsvRow& row : rows_of(map_figure_rows(file, {}, ""), "inversion error")) {
     if (row[3] != core::number_text(maps.axes()[2].numbers[2])) continue;
     if (row[1] == "transfer = tanh") {
       CHECK(std::stod(row[5]) == Approx(sum / 3).epsilon(1e-14));  // rounding of three numbers
@@ -264,11 +264,10 @@ TEST_CASE("a sweep over names alone is drawn as dots") {
 
 TEST_CASE("of three axes a map is drawn for values of the third, and those left out are told") {
   const test::TemporaryFolder folder;
-  const Path file = sweep(
-      configuration(
-          leaks + ", " + gains +
-          R"(, { parameter = "model.controller.gains.p", values = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 1] })"),
-      folder / "s.h5");
+  const Path file = sweep(configuration(leaks + ", " + gains +
+                                        R"(, { parameter = "model.controller.gains.p",
+                 values = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 1] })"),
+                          folder / "s.h5");
   check_renders(file, "map", folder);
   check_renders(file, "lines", folder);
   const Chart chart = map_figure(file, {}, "map");
@@ -372,7 +371,7 @@ TEST_CASE("a tuning is drawn as the front of settling time against error") {
   const std::string svg = read(folder / "f.svg");
   for (const char* text : {"settling time (ms)", "as it was", "as tuned", "largest error allowed"})
     CHECK_THAT(svg, Contains(text));
-  const std::vector<ChartRow> all = map_figure_rows(folder / "t.h5", {}, "tuning");
+  const std::vector<CsvRow> all = map_figure_rows(folder / "t.h5", {}, "tuning");
   REQUIRE(all.size() == 20 + 2 + 1);
   for (std::size_t k = 0; k < 20; ++k) {
     if (k != 7) CHECK(std::stod(all[k][3]) == errors[k]);
