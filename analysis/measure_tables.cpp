@@ -17,6 +17,7 @@ using Eigen::Index;
 
 constexpr Index most_trials = 8;   // that have a column each
 constexpr Index most_entries = 8;  // of an axis that are told
+constexpr Index most_ranges = 6;   // of an axis, where each is a median with a range
 constexpr Index most_first = 5;    // numbers of a longer array
 constexpr std::size_t most_reasons = 3;
 constexpr std::size_t most_places = 4;  // at which a number is missing for the same reason
@@ -221,11 +222,9 @@ PageTable scalar_table(const std::vector<const Quantity*>& quantities) {
   return out;
 }
 
-// "The first 8 of 30."
-std::vector<std::string> cut_note(Index size, const std::string& what) {
-  if (size <= most_entries) return {};
-  return {"The first " + std::to_string(most_entries) + " of " + std::to_string(size) + " " + what +
-          "; all are in the file."};
+std::vector<std::string> cut_note(Index shown, const QuantityAxis& axis) {
+  return {"The first " + std::to_string(shown) + " of " + std::to_string(axis.size) +
+          " along the axis " + axis.name + "; all are in the file."};
 }
 
 std::string over_trials(const Quantity& quantity) {
@@ -242,7 +241,7 @@ PageTable axis_table(const std::vector<const Quantity*>& quantities) {
     return std::any_of(quantities.begin(), quantities.end(),
                        [&](const Quantity* quantity) { return !sorted(*quantity, k).empty(); });
   };
-  Index shown = std::min(axis.size, most_entries);
+  Index shown = std::min(axis.size, first.trials() > 1 ? most_ranges : most_entries);
   while (axis.labels.empty() && shown > 1 && !is_told(shown - 1)) --shown;
   PageTable out;
   out.about = over_trials(first);
@@ -255,7 +254,7 @@ PageTable axis_table(const std::vector<const Quantity*>& quantities) {
     out.rows.push_back(std::move(row));
   }
   add_units(out, quantities);
-  out.notes = cut_note(axis.size, "along the axis " + axis.name);
+  if (shown < axis.size && is_told(shown)) out.notes = cut_note(shown, axis);
   return out;
 }
 
@@ -289,7 +288,7 @@ PageTable matrix_table(const Quantity& quantity) {
       row.push_back(summary_cell(quantity, r * across.size + c));
     out.rows.push_back(std::move(row));
   }
-  out.notes = cut_note(down.size, "along the axis " + down.name);
+  if (down.size > most_entries) out.notes = cut_note(most_entries, down);
   if (const std::string reasons = reasons_text(quantity); !reasons.empty())
     out.notes.push_back(capitalised(reasons) + ".");
   return out;

@@ -59,8 +59,8 @@ tbody th { max-width: 30rem; font-weight: 400; }
 tbody th.left { min-width: 11rem; }
 th.part { padding-left: 1.2rem !important; }
 tbody td { white-space: nowrap; }
-td.left { white-space: normal; min-width: 6rem; overflow-wrap: anywhere; }
-td.wide { min-width: 14rem; }
+td.left { white-space: normal; min-width: 4rem; }
+td.wide { min-width: 14rem; overflow-wrap: anywhere; }
 .left { text-align: left; }
 tbody tr:hover { background: var(--pale); }
 code, pre { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }

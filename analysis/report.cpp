@@ -1,5 +1,7 @@
 #include "analysis/report.hpp"
 
+#include <cmath>
+
 #include "analysis/report_parts.hpp"
 #include "sim/core/value.hpp"
 
@@ -56,7 +58,9 @@ std::string attribute_text(const io::h5::File& file, const std::string& name) {
   try {
     return file.text_attribute(name);
   } catch (const core::InputError&) {
-    return core::brief(file.number_attribute(name));
+    const double number = file.number_attribute(name);
+    const bool is_count = number == std::round(number) && std::abs(number) < 1e15;
+    return is_count ? std::to_string(static_cast<long long>(number)) : core::brief(number);
   }
 }
 
@@ -80,7 +84,7 @@ PageSection making_section(const io::h5::File& file) {
   PageTable table;
   table.alignment = "ll";
   const auto add = [&](const std::string& what, const std::string& text) {
-    if (!text.empty()) table.rows.push_back({{.text = what}, {.text = text}});
+    if (!text.empty()) table.rows.push_back({{.text = what}, {.text = text, .is_sentence = true}});
   };
   const std::string unit = attribute_text(file, "time_unit");
   add("Command", history_of(file).second);

@@ -75,12 +75,16 @@ const Words& words_about(const std::string& figure) {
         "it "
         "did not settle, and the line is the exact boundary of stability."}},
       {"lines",
-       {"Along an axis", "What was measured against a swept parameter, with what is predicted."}},
+       {"Along an axis",
+        "What was measured against a swept parameter. Dashed is what the slowest pole predicts; "
+        "dotted "
+        "lines mark the exact boundary of stability."}},
       {"dots", {"Point by point", "What was measured at each point of the sweep."}},
       {"tuning",
        {"Settling time against error",
-        "The soonest settled circuit at each leak α: a smaller leak inverts more exactly. Points "
-        "that another one beats in both are pale."}}};
+        "The soonest settled circuit at each leak α: a smaller leak inverts more exactly. The "
+        "dashed "
+        "line is the largest error that was allowed."}}};
   static const Words none;
   const auto found = words.find(figure);
   return found == words.end() ? none : found->second;
@@ -130,11 +134,8 @@ std::vector<PageBlock> report_figures(const std::filesystem::path& path,
   std::vector<std::string> names;
   try {
     names = figure_names(path);
-  } catch (const core::InputError& error) {
-    PageFigure none;
-    none.title = "Figure";
-    none.why_missing = error.what();
-    return {none};
+  } catch (const core::InputError&) {
+    return out;  // nothing in it can be drawn
   }
   for (const std::string& name : names) {
     const Words& words = words_about(name);

@@ -312,7 +312,7 @@ Page analysis_report(const io::AnalysisFile& file, const ReportOptions& options)
       (file.attribute("about").empty() ? std::string("it") : file.attribute("about")) + " rests.";
   out.verdicts = verdicts_of(quantities);
   out.facts = facts_of(quantities, file.attribute("time_unit"));
-  add_figures(out, "Main figure", report_figures(file.path(), options));
+  add_figures(out, "The trials", report_figures(file.path(), options));
   if (trials > 1 && Fates(quantities).trials() > 1)
     out.sections.front().blocks.emplace_back(trials_table(quantities));
   out.sections.insert(out.sections.begin() + 1, circuit_section(file.file()));

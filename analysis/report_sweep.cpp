@@ -239,7 +239,9 @@ class SweepPage {
         "The exact poles of the linearised circuit predict whether it is stable, "
         "without the run. Compared at " +
         counted(found.compared, "run") + " that settled, rang on or diverged" +
-        (found.undecided > 0 ? "; " + std::to_string(found.undecided) + " were undecided." : ".");
+        (found.undecided > 0 ? "; " + std::to_string(found.undecided) +
+                                   (found.undecided == 1 ? " was" : " were") + " undecided."
+                             : ".");
     if (differing > 0) {
       std::vector<std::string> places;
       for (std::size_t k = 0; k < std::min(differing, most_told); ++k)

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "analysis/measure.hpp"
@@ -96,6 +97,11 @@ class TuningPage {
                              : is_dominated ? "another is better in both"
                                             : ""});
       out.rows.push_back(std::move(row));
+    }
+    if (std::all_of(out.rows.begin(), out.rows.end(),
+                    [](const auto& row) { return row.back().text.empty(); })) {
+      out.heading.pop_back();
+      for (auto& row : out.rows) row.pop_back();
     }
     return out;
   }
