@@ -234,7 +234,7 @@ class SweepPage {
   void add_agreement(std::vector<PageVerdict>& out) const {
     const Agreement found = agreement(sweep_);
     if (found.compared == 0) return;
-    const std::size_t differing = found.differing.size();
+    const std::size_t differing = found.differing_points.size();
     std::string text =
         "The exact poles of the linearised circuit predict whether it is stable, "
         "without the run. Compared at " +
@@ -243,7 +243,7 @@ class SweepPage {
     if (differing > 0) {
       std::vector<std::string> places;
       for (std::size_t k = 0; k < std::min(differing, most_told); ++k)
-        places.push_back(place_text(static_cast<Index>(found.differing[k])));
+        places.push_back(place_text(static_cast<Index>(found.differing_points[k])));
       text += " It differs at " + core::join(places, "; ") + (differing > most_told ? "; …" : ".");
     }
     if (found.times_compared > 0)
