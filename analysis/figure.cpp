@@ -270,12 +270,7 @@ std::vector<CsvRow> rows(const Figure& figure) {
 }
 
 void draw(const Figure& figure, const std::filesystem::path& out) {
-  const std::string extension = out.extension().string();
-  if (extension != ".svg" && extension != ".png" && extension != ".pdf")
-    throw core::InputError(
-        out.string(),
-        extension.empty() ? "a name without an extension" : "the extension \"" + extension + "\"",
-        "a figure that ends in .svg, .png or .pdf");
+  const std::string extension = picture_extension(out);
   check_figure_path(out);
   const Script script(figure, extension);
   run_to_file({"gnuplot", "gnuplot-nox", {"-d"}}, script.text(), out);

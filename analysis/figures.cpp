@@ -4,6 +4,7 @@
 #include <array>
 
 #include "analysis/figure_source.hpp"
+#include "analysis/map_figures.hpp"
 #include "sim/core/error.hpp"
 
 namespace settle::analysis {
@@ -78,10 +79,13 @@ Figure make_figure(const FigureSource& source, const PlotOptions& options,
 }  // namespace
 
 std::vector<std::string> figure_names(const std::filesystem::path& path) {
-  return names_of(FigureSource(path));
+  const std::vector<std::string> maps = map_figure_names(path);
+  return maps.empty() ? names_of(FigureSource(path)) : maps;
 }
 
 std::vector<std::string> default_figures(const std::filesystem::path& path) {
+  if (const std::vector<std::string> maps = map_figure_names(path); !maps.empty())
+    return {maps.front()};
   const FigureSource source(path);
   const std::vector<std::string> names = names_of(source);
   const bool asked = std::any_of(kinds.begin(), kinds.end(), [&](const Kind& kind) {
@@ -92,6 +96,7 @@ std::vector<std::string> default_figures(const std::filesystem::path& path) {
 
 void draw_figure(const std::filesystem::path& path, const PlotOptions& options,
                  const std::string& figure, const std::filesystem::path& out) {
+  if (!map_figure_names(path).empty()) return plot_map(path, options, figure, out);
   const FigureSource source(path);
   const Figure made = make_figure(source, options, figure);
   draw(made, out);

@@ -6,6 +6,8 @@
 #include <limits>
 #include <string_view>
 
+#include "sim/core/error.hpp"
+
 namespace settle::analysis {
 namespace {
 
@@ -122,6 +124,16 @@ std::string y_axis(const Panel& panel, double height) {
   if (!(pad > 1e-12 * std::max(std::abs(low), std::abs(high))))
     pad = std::max(0.05 * std::abs(high), 1e-3);
   return axis('y', {low - pad, high + pad}, false, height, tick_height);
+}
+
+std::string picture_extension(const std::filesystem::path& out) {
+  const std::string extension = out.extension().string();
+  if (extension != ".svg" && extension != ".png" && extension != ".pdf")
+    throw core::InputError(
+        out.string(),
+        extension.empty() ? "a name without an extension" : "the extension \"" + extension + "\"",
+        "a figure that ends in .svg, .png or .pdf");
+  return extension;
 }
 
 std::string terminal(const std::string& extension, double width, double height) {

@@ -1,6 +1,7 @@
 // Pieces of a gnuplot script: panels of curves, and the text that draws them.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -64,6 +65,9 @@ std::string y_axis(const Panel& panel, double height);
 /// The same of the axis 'x' or 'y' for a range that is given (above 0 where it is logarithmic), with
 /// a tick every so many points at most.
 std::string axis(char which, AxisRange range, bool log, double length, double tick_distance);
+
+/// ".svg", ".png" or ".pdf", of a figure's file. @throws core::InputError  for another
+std::string picture_extension(const std::filesystem::path& out);
 
 /// `set terminal` for ".svg", ".png" or ".pdf"; width and height in points.
 std::string terminal(const std::string& extension, double width, double height);
