@@ -9,21 +9,6 @@
 #include "sim/solve/solve.hpp"
 
 namespace settle::analysis {
-namespace {
-
-std::vector<double> inversion_errors(const system::OdeSystem& system,
-                                     const solve::RestProblem& problem, const VectorXd& x) {
-  Evaluation at_rest(system, problem.segment, problem.t, x);
-  std::vector<double> out;
-  for (const system::Controller& controller : system.circuit().controllers)
-    out.push_back(controller.measured_edges.empty() ? std::nan("")
-                                                    : at_rest.value(controller.error).norm() /
-                                                          at_rest.setpoint(controller).norm());
-  return out;
-}
-
-}  // namespace
-
 solve::RestProblem rest_problem(const system::OdeSystem& system, const solve::SolverOptions& solver,
                                 const AnalysisOptions& options) {
   const system::Circuit& circuit = system.circuit();
@@ -32,6 +17,16 @@ solve::RestProblem rest_problem(const system::OdeSystem& system, const solve::So
   for (int p = 0; p <= phase; ++p)
     t += solve::longest_duration(circuit.phases[static_cast<std::size_t>(p)], solver);
   return {system, {phase, t, t, true}, t};
+}
+
+std::vector<double> inversion_errors(const solve::RestProblem& problem, const VectorXd& x) {
+  Evaluation at_rest(problem.system, problem.segment, problem.t, x);
+  std::vector<double> out;
+  for (const system::Controller& controller : problem.system.circuit().controllers)
+    out.push_back(controller.measured_edges.empty() ? std::nan("")
+                                                    : at_rest.value(controller.error).norm() /
+                                                          at_rest.setpoint(controller).norm());
+  return out;
 }
 
 RestStates find_rest_states(const system::OdeSystem& system, const solve::SolverOptions& solver,
@@ -59,7 +54,7 @@ RestStates find_rest_states(const system::OdeSystem& system, const solve::Solver
   for (solve::Equilibrium& equilibrium :
        solve::find_equilibria(problem, starts, static_cast<std::size_t>(options.equilibria))) {
     Linearisation linearisation(problem, equilibrium.x, options.dense_limit);
-    std::vector<double> errors = inversion_errors(system, problem, equilibrium.x);
+    std::vector<double> errors = inversion_errors(problem, equilibrium.x);
     out.found.push_back({std::move(equilibrium), std::move(linearisation), std::move(errors)});
   }
   if (out.found.empty()) out.why_none = solve::find_equilibrium(problem, starts.front()).reason;

@@ -25,6 +25,9 @@ struct RestStates {
 solve::RestProblem rest_problem(const system::OdeSystem& system, const solve::SolverOptions& solver,
                                 const AnalysisOptions& options);
 
+/// ‖e‖/‖y‖ of each controller of a circuit of one trial at a state x (n); NaN for one that measures nothing.
+std::vector<double> inversion_errors(const solve::RestProblem& problem, const VectorXd& x);
+
 /// States of rest of a circuit of one trial in the phase that an analysis speaks of, its holds released and its sources as they
 /// stand when the run can be over: by Newton's method from its initial state, and with deflation from
 /// `options.starts` random states, normal with deviations of 0.3, 1, 3 and 10 in turn. Only from the

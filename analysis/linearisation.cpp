@@ -2,7 +2,10 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 #include <stdexcept>
+
+#include "analysis/loops.hpp"
 
 namespace settle::analysis {
 
@@ -47,13 +50,32 @@ std::optional<std::complex<double>> Linearisation::rightmost() const {
   tried_ = true;
   if (is_dense() && !modes_) {
     try {
-      if (jacobian().allFinite()) rightmost_ = core::eigenvalues(jacobian())[0];
+      if (jacobian().allFinite()) rightmost_ = rightmost_of_blocks();
     } catch (const std::runtime_error&) {
     }
   } else if (const core::EigenSystem* found = modes(1)) {
     rightmost_ = found->values[0];
   }
   return rightmost_;
+}
+
+// J is block triangular between the strongly connected components of the circuit: its spectrum is that of
+// its diagonal blocks.
+std::complex<double> Linearisation::rightmost_of_blocks() const {
+  const system::Circuit& circuit = problem_.system.circuit();
+  const std::vector<int> component =
+      components(circuit, circuit.phases[static_cast<std::size_t>(problem_.segment.phase)]);
+  std::map<int, std::vector<Index>> blocks;
+  for (Index r = 0; r < size(); ++r) {
+    const int node = problem_.system.unit_of(rows_[static_cast<std::size_t>(r)]).first;
+    blocks[component[static_cast<std::size_t>(node)]].push_back(r);
+  }
+  std::complex<double> out = -std::numeric_limits<double>::infinity();
+  for (const auto& [number, rows] : blocks)
+    if (const auto pole = core::eigenvalues(MatrixXd(jacobian()(rows, rows)))[0];
+        pole.real() > out.real())
+      out = pole;
+  return out;
 }
 
 double Linearisation::rounding() const {

@@ -57,6 +57,7 @@ class Linearisation {
   MatrixXd edge(int edge) const;
 
  private:
+  std::complex<double> rightmost_of_blocks() const;
   bool is_lost_in_rounding(std::complex<double> pole) const;
 
   solve::RestProblem problem_;

@@ -60,14 +60,15 @@ std::vector<Quantity> outcome_of(const solve::SolveSummary& summary) {
 // Keeps the trajectory for the measures, the samples for the file, and ends where it is told to.
 class PointObserver final : public solve::Observer {
  public:
-  PointObserver(const system::OdeSystem& system, io::PointRecorder* recorder,
-                const std::function<bool()>& go_on)
-      : recorder_(recorder), go_on_(go_on), trajectory_(system.dimension(), system.trials()) {}
-
-  solve::Sampling sampling() const override {
-    if (recorder_) return recorder_->sampling();
-    return {.interval = std::numeric_limits<double>::infinity()};
+  PointObserver(const system::OdeSystem& system, const models::Config& config,
+                io::PointRecorder* recorder, const std::function<bool()>& go_on)
+      : recorder_(recorder), go_on_(go_on), trajectory_(system.dimension(), system.trials()) {
+    // Methods without dense output step onto the samples: so they must here for the same bits.
+    const bool dense = solve::methods().find(config.solver.method)->make()->has_dense_output();
+    if (recorder || !dense) sampling_ = io::sampling_of(config.record);
   }
+
+  solve::Sampling sampling() const override { return sampling_; }
   void sample(double t, const system::ConstBlock& x, system::Workspace& workspace) override {
     if (recorder_) recorder_->sample(t, x, workspace);
   }
@@ -81,6 +82,7 @@ class PointObserver final : public solve::Observer {
  private:
   io::PointRecorder* recorder_;
   const std::function<bool()>& go_on_;
+  solve::Sampling sampling_{.interval = std::numeric_limits<double>::infinity()};
   solve::Trajectory trajectory_;
 };
 
@@ -132,7 +134,7 @@ PointResult SweepStudy::run(std::size_t point, const std::function<bool()>& go_o
     out.trials = out.system->trials();
     if (spec_.keep == "trajectories")
       out.trajectories = std::make_unique<io::PointRecorder>(*out.system, config.record);
-    PointObserver observer(*out.system, out.trajectories.get(), go_on);
+    PointObserver observer(*out.system, config, out.trajectories.get(), go_on);
     const solve::SolveSummary summary =
         solve::solve(*out.system, out.system->initial_state(), config.solver, observer);
     if (summary.status == solve::SolveSummary::Status::interrupted) {
@@ -195,7 +197,10 @@ double SweepStudy::abscissa(std::size_t point, const std::vector<double>& number
   }
 }
 
-Agreement agreement(const io::SweepWriter& file) {
+namespace {
+
+template <typename File>
+Agreement compared(const File& file) {
   Agreement out;
   const auto outcome = file.read("outcome"), predicted = file.read("predicted_stability");
   if (!outcome || !predicted) return out;
@@ -213,18 +218,18 @@ Agreement agreement(const io::SweepWriter& file) {
         continue;
       }
       ++out.compared;
-      const bool differs = settled != stable;
-      if (differs && (out.differing.empty() || out.differing.back() != at(p)))
-        out.differing.push_back(at(p));
+      if (settled == stable) continue;
+      ++out.differing;
+      if (out.differing_points.empty() || out.differing_points.back() != at(p))
+        out.differing_points.push_back(at(p));
     }
   const auto simulated = file.read("settling_time"),
              expected = file.read("predicted_settling_time");
   if (!simulated || !expected) return out;
-  // The narrowest of the shares; the last band is the solver's tolerance.
-  const Index bands = expected->axes.back().size;
-  if (bands < 2 || simulated->axes.size() != 3) return out;
-  const Index band = bands - 2, signals = simulated->axes[1].size;
-  out.band = expected->axes.back().labels[at(band)];
+  out.band = narrowest_share(*expected);
+  if (out.band.empty() || simulated->axes.size() != 3) return out;
+  const Index bands = expected->axes.back().size, band = bands - 2,
+              signals = simulated->axes[1].size;
   const auto& names = simulated->axes[1].labels;
   const auto state = std::find(names.begin(), names.end(), "state") - names.begin();
   if (state == signals) return out;
@@ -246,7 +251,19 @@ Agreement agreement(const io::SweepWriter& file) {
   return out;
 }
 
-SweepBoundary trace_boundary(const SweepStudy& study, const io::SweepWriter& file) {
+}  // namespace
+
+Agreement agreement(const io::SweepWriter& file) { return compared(file); }
+Agreement agreement(const io::SweepFile& file) { return compared(file); }
+
+std::string narrowest_share(const core::Quantity& settling_times) {
+  // The last band is the solver's tolerance.
+  const std::vector<std::string>& bands = settling_times.axes.back().labels;
+  return bands.size() < 2 ? "" : bands[bands.size() - 2];
+}
+
+SweepBoundary trace_boundary(const SweepStudy& study, const io::SweepWriter& file,
+                             const std::function<bool()>& go_on) {
   SweepBoundary out;
   const SweepSpec& spec = study.spec();
   const auto poles = file.read("predicted_pole");
@@ -287,6 +304,7 @@ SweepBoundary trace_boundary(const SweepStudy& study, const io::SweepWriter& fil
   constexpr double most = 1e11;
   for (const auto& [point, grid] : slices) {
     const PlaneFunction f = [&, point = point](double x, double y) {
+      if (!go_on()) return nan;
       return study.abscissa(point, is_plane ? std::vector{x, y} : std::vector{x});
     };
     const auto intervals = static_cast<int>(std::max(grid.x.size(), grid.y.size())) - 1;

@@ -58,25 +58,31 @@ class SweepStudy {
 
 /// How well the simulated map agrees with the predicted one.
 struct Agreement {
-  std::size_t compared =
-      0;  ///< trials of points that settled, oscillated or diverged, with a prediction
-  std::vector<std::size_t> differing;  ///< points at which a trial's stability differs
-  std::size_t undecided = 0;           ///< trials that did none of the three
-  std::string band;                    ///< of the settling times below
-  std::size_t times_compared = 0;      ///< trials with both settling times
-  std::size_t times_off = 0;           ///< that differ by more than a factor of 2
+  std::size_t compared = 0;   ///< trials that settled, oscillated or diverged, with a prediction
+  std::size_t differing = 0;  ///< of these: they settled though it is unstable, or the reverse
+  std::vector<std::size_t> differing_points;  ///< with a trial that differs
+  std::size_t undecided = 0;                  ///< trials that did none of the three
+  std::string band;                           ///< of the settling times below
+  std::size_t times_compared = 0;             ///< trials with both settling times
+  std::size_t times_off = 0;                  ///< that differ by more than a factor of 2
   double median_ratio = std::numeric_limits<double>::quiet_NaN();  ///< simulated over predicted
 };
 Agreement agreement(const io::SweepWriter& file);
+Agreement agreement(const io::SweepFile& file);
+
+/// The narrowest of the shares that settling times are of, "1 %"; "" where there is none.
+std::string narrowest_share(const core::Quantity& settling_times);
 
 /// The boundary of stability over the continuous axes, for every combination of the others: traced on the
-/// grid of the points, divided further where the circuit is small enough.
+/// grid of the points, divided further where the circuit is small enough. Where `go_on` says no, what
+/// comes back is of no use.
 struct SweepBoundary {
   std::vector<std::size_t> axes;  ///< one or two; none where there is no boundary to trace
   std::vector<BoundaryPoint> points;
   std::vector<std::size_t> slices;  ///< of each: a point of the sweep with the same other values
   int curves = 0;
 };
-SweepBoundary trace_boundary(const SweepStudy& study, const io::SweepWriter& file);
+SweepBoundary trace_boundary(const SweepStudy& study, const io::SweepWriter& file,
+                             const std::function<bool()>& go_on);
 
 }  // namespace settle::analysis

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <numeric>
 #include <optional>
 #include <set>
+
+#include "analysis/measure.hpp"
 
 namespace settle::analysis {
 namespace {
@@ -13,12 +16,12 @@ using core::Value;
 
 constexpr std::size_t most_points = 10'000'000;
 
-// Dimensions that a result has anyway.
-const std::set<std::string>& taken_names() {
+// Dimensions that a result has anyway, and names of measures. (The writer refuses the rest.)
+bool is_taken(const std::string& name) {
   static const std::set<std::string> names = {
-      "trial",     "time",  "phase",      "signal",    "band",  "pole",    "node",    "controller",
-      "parameter", "layer", "projection", "frequency", "point", "outcome", "verdict", "status"};
-  return names;
+      "trial",     "time",  "phase",      "signal",    "band",  "pole",    "node",   "controller",
+      "parameter", "layer", "projection", "frequency", "point", "outcome", "status", "settled_at"};
+  return names.count(name) > 0 || measures().find(name);
 }
 
 std::string dimension_name(std::string text) {
@@ -56,7 +59,7 @@ struct AxisForm {
     f.text({"name", "", "of the axis; the parameter's shortest unique ending unless given"}, name);
     f.numbers({"linear", "", "[first, last], equally spaced"}, linear, core::any_number(), false);
     f.numbers({"log", "", "[first, last], in equal ratios"}, log, core::positive(), false);
-    f.integer({"points", "1", "of `linear` or `log`"}, points, 1, 1'000'000);
+    f.integer({"points", "1", "of `linear` or `log`"}, points, 2, 1'000'000);
     f.custom({"values", "", "a list of numbers, names or lists"},
              {"a list",
               [this](const Value& value, const std::string& path) {
@@ -70,6 +73,12 @@ struct AxisForm {
   }
 };
 
+std::string fifteen_digits(double x) {
+  char buffer[32];
+  std::snprintf(buffer, sizeof buffer, "%.15g", x);
+  return buffer;
+}
+
 std::vector<Value> spaced(const std::vector<double>& ends, std::int64_t points, bool logarithmic,
                           bool whole) {
   std::vector<Value> out;
@@ -77,11 +86,13 @@ std::vector<Value> spaced(const std::vector<double>& ends, std::int64_t points, 
   bool all_whole = whole;
   std::vector<double> numbers;
   for (std::int64_t k = 0; k < points; ++k) {
-    const double s = points == 1 ? 0 : static_cast<double>(k) / static_cast<double>(points - 1);
+    const double s = static_cast<double>(k) / static_cast<double>(points - 1);
     double x =
         logarithmic ? std::exp(std::log(a) + s * (std::log(b) - std::log(a))) : a + s * (b - a);
+    // 0.01, not 0.010000000000000004: one wants to find it by its coordinate.
+    if (std::isfinite(x)) x = std::stod(fifteen_digits(x));
     if (k == 0) x = a;
-    if (k == points - 1 && points > 1) x = b;
+    if (k == points - 1) x = b;
     numbers.push_back(x);
     all_whole = all_whole && x == std::trunc(x);
   }
@@ -120,6 +131,12 @@ SweepAxis read_axis(const Value& value, const std::string& path) {
             one, path + ".values",
             one.describe() + (one.is_table() ? "" : " beside " + axis.values.front().describe()),
             "numbers, names or lists, all of one form");
+    std::set<std::string> once;
+    const std::vector<std::string> labels = axis.labels();
+    for (std::size_t k = 0; k < labels.size(); ++k)
+      if (!once.insert(labels[k]).second)
+        core::fail(axis.values[k], path + ".values", labels[k] + " a second time",
+                   "each value once");
     if (axis.is_numeric()) {
       const std::vector<double> x = axis.numbers();
       // Drawn on a logarithmic axis where its values stand more evenly there.
@@ -134,8 +151,7 @@ SweepAxis read_axis(const Value& value, const std::string& path) {
     if (ends.size() != 2)
       fail(key, "a list of " + std::to_string(ends.size()), "two numbers, [first, last]");
     if (form.points == 0) fail("points", "no number of points", "points = 32, say");
-    if (form.points > 1 && ends[0] == ends[1])
-      fail(key, "two ends that are equal", "two different numbers");
+    if (ends[0] == ends[1]) fail(key, "two ends that are equal", "two different numbers");
     const Value& given = *value.find(key);
     const bool whole = given.array()[0].is_integer() && given.array()[1].is_integer();
     axis.logarithmic = logarithmic;
@@ -159,6 +175,38 @@ core::CustomForm axes_form(std::vector<SweepAxis>& axes) {
       [] { return std::optional<Value>(); }};
 }
 
+// Where the axis names its parameter of that index, and the path of that place.
+std::pair<const Value*, std::string> place_of(const SweepAxis& axis, std::size_t parameter) {
+  if (const Value* one = axis.at.find("parameter")) return {one, axis.path + ".parameter"};
+  return {&axis.at.find("parameters")->array().at(parameter),
+          axis.path + ".parameters[" + std::to_string(parameter) + "]"};
+}
+
+// "model" of "model.controller.leak" is a part of it, "mode" is none.
+bool is_part_of(const std::string& path, const std::string& longer) {
+  return longer.starts_with(path) && (longer.size() == path.size() || longer[path.size()] == '.');
+}
+
+// No key may be set twice, nor what the sweep itself is.
+void check_parameters(const std::vector<SweepAxis>& axes) {
+  std::vector<std::string> before;
+  for (const SweepAxis& axis : axes)
+    for (std::size_t k = 0; k < axis.parameters.size(); ++k) {
+      const std::string& parameter = axis.parameters[k];
+      const auto [at, path] = place_of(axis, k);
+      if (is_part_of("sweep", parameter))
+        core::fail(*at, path, "\"" + parameter + "\", which is part of the sweep itself",
+                   "a key of the circuit, its solver or its analysis");
+      for (const std::string& other : before)
+        if (is_part_of(other, parameter) || is_part_of(parameter, other))
+          core::fail(*at, path,
+                     "\"" + parameter + "\"" +
+                         (other == parameter ? " a second time" : " beside \"" + other + "\""),
+                     "each key once");
+      before.push_back(parameter);
+    }
+}
+
 void name_axes(std::vector<SweepAxis>& axes) {
   std::set<std::string> names;
   for (SweepAxis& axis : axes) {
@@ -169,29 +217,34 @@ void name_axes(std::vector<SweepAxis>& axes) {
       const bool is_unique = std::none_of(axes.begin(), axes.end(), [&](const SweepAxis& other) {
         return &other != &axis && ending(other.parameters.front(), parts) == name;
       });
-      if (is_whole || (is_unique && !taken_names().count(name))) axis.name = name;
+      if (is_whole || (is_unique && !is_taken(name))) axis.name = name;
     }
-    const Value* at = axis.at.find(given ? "name" : "parameter");
-    if (axis.name != dimension_name(axis.name) || taken_names().count(axis.name))
-      core::fail(at ? *at : axis.at, axis.path + ".name", "the name \"" + axis.name + "\"",
-                 taken_names().count(axis.name)
-                     ? "another one: results have a dimension of that name"
-                     : "a name of letters, digits and _");
+    const Value* at = given ? axis.at.find("name") : place_of(axis, 0).first;
+    if (axis.name != dimension_name(axis.name) || is_taken(axis.name))
+      core::fail(*at, axis.path + ".name", "the name \"" + axis.name + "\"",
+                 is_taken(axis.name) ? "another one: a result has something of that name"
+                                     : "a name of letters, digits and _");
     if (!names.insert(axis.name).second)
-      core::fail(at ? *at : axis.at, axis.path + ".name",
-                 "a second axis called \"" + axis.name + "\"", "a name of its own for each");
+      core::fail(*at, axis.path + ".name", "a second axis called \"" + axis.name + "\"",
+                 "a name of its own for each");
   }
 }
 
 // Sets a value, telling of a wrong path where the axis was written.
 void set(Value& file, const SweepAxis& axis, const Value& value) {
-  for (const std::string& parameter : axis.parameters) {
+  for (std::size_t k = 0; k < axis.parameters.size(); ++k) {
+    const std::string& parameter = axis.parameters[k];
+    const auto [at, path] = place_of(axis, k);
     try {
+      // A key that the file does not have stands where the axis names it: there it is told if it is unknown.
+      if (!core::find_path(file, parameter)) {
+        Value named;
+        named.position = at->position;
+        core::set_path(file, parameter, std::move(named));
+      }
       core::set_path(file, parameter, value);
     } catch (const core::InputError& error) {
-      const Value* at = axis.at.find("parameter");
-      core::fail(at ? *at : axis.at, axis.path + ".parameter",
-                 "\"" + parameter + "\": " + error.found, error.expected);
+      core::fail(*at, path, "\"" + parameter + "\": " + error.found, error.expected);
     }
   }
 }
@@ -248,6 +301,7 @@ SweepSpec read_sweep(const Value& table) {
   SweepSpec sweep = core::read<SweepSpec>(table, "sweep");
   const Value* axes = table.find("axes");
   if (sweep.axes.empty()) core::fail(*axes, "sweep.axes", "an empty list", "one axis or more");
+  check_parameters(sweep.axes);
   name_axes(sweep.axes);
   double points = 1;
   for (const SweepAxis& axis : sweep.axes) points *= static_cast<double>(axis.values.size());
@@ -278,9 +332,16 @@ Value with_numbers(Value file, const SweepSpec& sweep, const std::vector<std::si
 }
 
 std::string point_text(const SweepSpec& sweep, std::size_t point) {
+  std::vector<std::size_t> all(sweep.axes.size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  return point_text(sweep, point, all);
+}
+
+std::string point_text(const SweepSpec& sweep, std::size_t point,
+                       const std::vector<std::size_t>& axes) {
   const std::vector<std::size_t> place = sweep.place(point);
   std::vector<std::string> words;
-  for (std::size_t a = 0; a < sweep.axes.size(); ++a) {
+  for (const std::size_t a : axes) {
     const SweepAxis& axis = sweep.axes[a];
     words.push_back(axis.name + " = " +
                     (axis.is_numeric() ? core::brief(axis.values[place[a]].number())
@@ -288,5 +349,22 @@ std::string point_text(const SweepSpec& sweep, std::size_t point) {
   }
   return core::join(words);
 }
+
+std::string axes_text(const SweepSpec& sweep) {
+  std::string text;
+  for (const SweepAxis& axis : sweep.axes) {
+    const std::vector<std::string> labels = axis.labels();
+    text += (text.empty() ? "" : " × ") + axis.name + " (" + std::to_string(labels.size());
+    if (axis.is_numeric() && labels.size() > 1)
+      text += ": " + core::brief(axis.values.front().number()) + " to " +
+              core::brief(axis.values.back().number());
+    else if (labels.size() <= 4)
+      text += ": " + core::join(labels);
+    text += ")";
+  }
+  return text;
+}
+
+std::vector<core::ParameterDoc> document_axis() { return core::document(AxisForm{}); }
 
 }  // namespace settle::analysis

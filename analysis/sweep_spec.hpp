@@ -36,8 +36,8 @@ struct SweepSpec {
 };
 
 /// Binds [sweep] and names its axes.
-/// @throws InputError  for no axes, an axis without values or with values of several forms, and names
-///                     that stand twice or are taken
+/// @throws InputError  for no axes, an axis without values or with values of several forms, keys that are
+///                     set twice, and names that stand twice or are taken
 SweepSpec read_sweep(const core::Value& table);
 
 /// The configuration of one point: `file` with the parameters of every axis set, and without [sweep].
@@ -49,5 +49,13 @@ core::Value with_numbers(core::Value file, const SweepSpec& sweep,
 
 /// "leak = 0.01, gains_i = 2": where a point is.
 std::string point_text(const SweepSpec& sweep, std::size_t point);
+/// The same of some of its axes.
+std::string point_text(const SweepSpec& sweep, std::size_t point,
+                       const std::vector<std::size_t>& axes);
+/// "leak (32: 0.0001 to 1) × gains_i (32: 0.1 to 10)": what is varied.
+std::string axes_text(const SweepSpec& sweep);
+
+/// The keys of one entry of sweep.axes.
+std::vector<core::ParameterDoc> document_axis();
 
 }  // namespace settle::analysis

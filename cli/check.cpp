@@ -4,7 +4,9 @@
 
 #include "analysis/equilibria.hpp"
 #include "analysis/stability.hpp"
+#include "analysis/sweep.hpp"
 #include "cli/run_summary.hpp"
+#include "cli/sweep_summary.hpp"
 #include "cli/terminal.hpp"
 #include "sim/io/recorder.hpp"
 
@@ -76,6 +78,10 @@ Json to_json(const Prepared& ready, const Expectation& expected,
   out["file"] = ready.file.path.string();
   out["valid"] = true;
   out["title"] = ready.config.title;
+  if (ready.sweep)
+    out["sweep"] = {{"points", ready.sweep->points()},
+                    {"axes", axes_json(*ready.sweep)},
+                    {"first_point", analysis::point_text(*ready.sweep, 0)}};
   for (const auto& population : ready.config.circuit.populations)
     out["populations"].push_back({{"name", population.name}, {"size", population.size}});
   for (const auto& controller : ready.config.circuit.controllers)
@@ -101,6 +107,11 @@ void print(const Prepared& ready, const Expectation& expected, const analysis::R
   };
   std::cout << style.bold(ready.file.path.string()) << ": " << style.green("valid") << '\n';
   if (!ready.config.title.empty()) line("title", ready.config.title);
+  if (ready.sweep) {
+    line("sweep",
+         std::to_string(ready.sweep->points()) + " points, " + analysis::axes_text(*ready.sweep));
+    line("first point", analysis::point_text(*ready.sweep, 0) + ", which is:");
+  }
   std::vector<std::string> words;
   for (const auto& population : ready.config.circuit.populations)
     words.push_back(population.name + " " + std::to_string(population.size) + " (" +
@@ -148,9 +159,15 @@ void print(const Prepared& ready, const Expectation& expected, const analysis::R
     }
   }
   line("memory", "about " + bytes_text(expected.weight_bytes + expected.state_bytes));
-  line("result file", expected.file_bytes
-                          ? "at most about " + bytes_text(static_cast<double>(*expected.file_bytes))
-                          : "grows with the number of steps");
+  const double files =
+      ready.sweep && ready.sweep->keep == "trajectories" ? double(ready.sweep->points()) : 1;
+  if (ready.sweep && ready.sweep->keep != "trajectories")
+    line("result file", "measures of every point, no trajectories");
+  else
+    line("result file",
+         expected.file_bytes
+             ? "at most about " + bytes_text(files * static_cast<double>(*expected.file_bytes))
+             : "grows with the number of steps");
   for (const std::string& warning : ready.warnings) line(style.yellow("warning"), warning);
 }
 
@@ -162,6 +179,8 @@ int check(const CommonOptions& options) {
   for (const auto& file : options.files) {
     try {
       const Prepared ready = prepare(file, options.set);
+      if (ready.sweep)  // binds every value
+        analysis::SweepStudy(ready.file.value, std::filesystem::absolute(file).parent_path());
       const Expectation expected = expect(ready);
       const system::OdeSystem first(ready.system->circuit().of_trial(0));
       const analysis::RestStates states = rest_states(ready, first);

@@ -5,10 +5,13 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "analysis/options.hpp"
+#include "analysis/sweep_spec.hpp"
+#include "analysis/tune.hpp"
 #include "models/build.hpp"
 #include "sim/io/toml.hpp"
 #include "sim/system/ode_system.hpp"
@@ -31,10 +34,21 @@ struct RunOptions : CommonOptions {
   std::string command;  ///< the command line, for the result's history
 };
 
+struct AnalyzeOptions : RunOptions {
+  std::vector<std::string> measures;  ///< in place of those of [analysis]
+};
+
 struct PlotOptions : CommonOptions {
+  std::vector<std::string> figures;  ///< empty: a choice of them
+  bool with_data = false;
+  std::filesystem::path data;  ///< empty: beside each figure
   std::vector<std::string> variables;
   std::int64_t trial = 0;
   bool log_time = false;
+};
+
+struct ReportOptions : CommonOptions {
+  std::int64_t trial = 0;
 };
 
 /// A rehearsal takes at most so long, in seconds.
@@ -42,10 +56,13 @@ constexpr double quick_seconds = 5;
 
 int run(const RunOptions& options);
 int resume(const RunOptions& options);
+int analyze(const AnalyzeOptions& options);
+int tune(const RunOptions& options);
 int check(const CommonOptions& options);
 int show(const CommonOptions& options);
 int list(const std::vector<std::string>& names, bool json);
 int plot(const PlotOptions& options);
+int report(const ReportOptions& options);
 
 struct Prepared;
 /// A run of a file with [sweep]: every point of it.
@@ -55,11 +72,13 @@ int run_sweep(const Prepared& ready, const std::filesystem::path& result, const 
 /// The whole program: parses the command line, calls a command, and turns exceptions into messages.
 int program(int argc, const char* const* argv);
 
-/// A configuration made ready.
+/// A configuration made ready; of one with [sweep], its first point.
 struct Prepared {
   io::LoadedFile file;
+  std::optional<analysis::SweepSpec> sweep;
   models::Config config;
   analysis::AnalysisOptions analysis;
+  analysis::TuneSpec tune;
   std::unique_ptr<const system::OdeSystem> system;
   std::vector<std::string> warnings;
 };
@@ -69,6 +88,10 @@ io::RunInfo run_info(const Prepared& ready, const std::string& command);
 core::Value expanded(const Prepared& ready);
 /// @throws InputError
 Prepared prepare(const std::filesystem::path& file, const std::vector<std::string>& set);
+/// @param base  folder that relative paths are relative to
+/// @param set   what was set in it on the command line
+Prepared prepare(io::LoadedFile file, const std::filesystem::path& base,
+                 const std::vector<std::string>& set = {});
 
 /// @throws InputError  where an output would replace the configuration that it is made of
 void check_is_not_input(const std::filesystem::path& output, const std::filesystem::path& input);

@@ -61,7 +61,11 @@ std::vector<Family> families() {
                   {"phase", "[[phase]]", tables(models::PhaseSpec{})},
                   {"solver", "[solver]", tables(solve::SolverOptions{})},
                   {"record", "[record]", tables(io::RecordOptions{})},
-                  {"analysis", "[analysis]", tables(analysis::AnalysisOptions{})}}});
+                  {"analysis", "[analysis]: what is measured", tables(analysis::AnalysisOptions{})},
+                  {"sweep", "[sweep]: parameters that are varied", tables(analysis::SweepSpec{})},
+                  {"axis", "[[sweep.axes]], or an entry of sweep.axes = [ … ]",
+                   [] { return analysis::document_axis(); }},
+                  {"tune", "[tune]: bounds of a search for gains", tables(analysis::TuneSpec{})}}});
   return out;
 }
 

@@ -62,16 +62,43 @@ void check_analysis(const Prepared& ready) {
     check("analysis.break_at", name, projections);
 }
 
+// What the sweep would set again at every point.
+void check_set(const analysis::SweepSpec& sweep, const std::vector<std::string>& set) {
+  for (const std::string& one : set) {
+    const std::string key = one.substr(0, one.find('='));
+    for (const analysis::SweepAxis& axis : sweep.axes)
+      if (std::find(axis.parameters.begin(), axis.parameters.end(), key) != axis.parameters.end())
+        throw core::InputError("--set " + key,
+                               "a key that the sweep varies (its axis \"" + axis.name + "\")",
+                               "another key, or other axes: --set 'sweep.axes=[…]'");
+  }
+}
+
 }  // namespace
 
 Prepared prepare(const std::filesystem::path& file, const std::vector<std::string>& set) {
+  return prepare(io::load(file, set), std::filesystem::absolute(file).parent_path(), set);
+}
+
+Prepared prepare(io::LoadedFile file, const std::filesystem::path& base,
+                 const std::vector<std::string>& set) {
   Prepared out;
-  out.file = io::load(file, set);
-  out.config = models::read_config(out.file.value, std::filesystem::absolute(file).parent_path());
-  if (const core::Value* table = out.file.value.find("analysis"))
+  out.file = std::move(file);
+  core::Value value = out.file.value;
+  if (const core::Value* table = value.find("sweep")) {
+    out.sweep = analysis::read_sweep(*table);
+    check_set(*out.sweep, set);
+    value = analysis::with_point(value, *out.sweep, 0);
+  }
+  out.config = models::read_config(value, base);
+  if (const core::Value* table = value.find("analysis"))
     out.analysis = core::read<analysis::AnalysisOptions>(*table, "analysis");
   out.system =
       std::make_unique<system::OdeSystem>(system::compile(models::build_circuit(out.config)));
+  if (const core::Value* table = value.find("tune")) {
+    out.tune = core::read<analysis::TuneSpec>(*table, "tune");
+    out.tune.check(*table, out.system->circuit());
+  }
   check_record(out);
   check_analysis(out);
   out.warnings = out.config.solver.warnings();

@@ -98,6 +98,40 @@ int parse_and_call(int argc, const char* const* argv) {
   resume_command->add_flag("--quiet,-q", resume_options.quiet, "Print nothing but errors");
   resume_command->footer("Example: settle resume leak_and_gain.h5");
 
+  AnalyzeOptions analyze_options;
+  CLI::App* analyze_command = app.add_subcommand(
+      "analyze", "Measure stability, margins, growth and convergence of a run or a circuit");
+  add_files(analyze_command, analyze_options, "Results of settle run, or configurations", true);
+  add_set(analyze_command, analyze_options);
+  analyze_command
+      ->add_option("--measures", analyze_options.measures, "What is measured [everything]")
+      ->type_name("NAME…")
+      ->delimiter(',');
+  analyze_command
+      ->add_option("-o,--output", analyze_options.output,
+                   "File of the measures [<file's stem>_analysis.h5]")
+      ->type_name("FILE.h5");
+  analyze_command->add_flag("--json", analyze_options.json,
+                            "Print the measures as one JSON object");
+  analyze_command->add_flag("--quiet,-q", analyze_options.quiet, "Print nothing but errors");
+  analyze_command->add_flag("--overwrite", analyze_options.overwrite,
+                            "Replace a file that is no result");
+  analyze_command->footer("Example: settle analyze dynamic_inversion.h5");
+
+  RunOptions tune_options;
+  CLI::App* tune_command =
+      app.add_subcommand("tune", "Find the leak and gains with which a circuit settles soonest");
+  add_files(tune_command, tune_options, "Configuration files (TOML)", true);
+  add_set(tune_command, tune_options);
+  tune_command
+      ->add_option("-o,--output", tune_options.output, "Result file [<file's stem>_tuning.h5]")
+      ->type_name("FILE.h5");
+  tune_command->add_flag("--json", tune_options.json, "Print one JSON object");
+  tune_command->add_flag("--quiet,-q", tune_options.quiet, "Print nothing but errors");
+  tune_command->add_flag("--overwrite", tune_options.overwrite, "Replace a file that is no result");
+  tune_command->footer(
+      "Example: settle tune configs/dynamic_inversion.toml --set tune.largest_error=0.02");
+
   CommonOptions check_options;
   CLI::App* check_command =
       app.add_subcommand("check", "Validate a configuration without integrating it");
@@ -128,23 +162,52 @@ int parse_and_call(int argc, const char* const* argv) {
   list_command->footer("Example: settle list dynamic_inversion");
 
   PlotOptions plot_options;
-  CLI::App* plot_command = app.add_subcommand("plot", "Draw a result: trajectories and the error");
+  CLI::App* plot_command =
+      app.add_subcommand("plot", "Draw a file: trajectories, error, poles, Bode, Nyquist …");
   add_files(plot_command, plot_options, "Result files (HDF5)", true);
   plot_command
       ->add_option("-o,--output", plot_options.output,
-                   "Figure: .svg, .png or .pdf [<file's stem>.svg]")
+                   "Figure: .svg, .png or .pdf [<file's stem>.svg]; further ones: <stem>_<name>")
       ->type_name("FILE");
   plot_command
-      ->add_option("--variables", plot_options.variables, "Datasets to draw [a choice of them]")
+      ->add_option("--figure", plot_options.figures,
+                   "Figures to draw, by name [the main one; all where measures were asked for]")
+      ->type_name("NAME,…")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->take_all();
+  CLI::Option* plot_data =
+      plot_command
+          ->add_option("--data", plot_options.data,
+                       "Write the drawn numbers as CSV too [beside each figure]")
+          ->type_name("[FILE.csv]")
+          ->expected(0, 1);
+  // The only file may have been taken for the option's value: plot() sorts that out.
+  plot_command->get_option("file")->required(false);
+  plot_command
+      ->add_option("--variables", plot_options.variables, "Trajectories to draw [a choice of them]")
       ->type_name("NAME…")
       ->delimiter(',');
   plot_command->add_option("--trial", plot_options.trial, "Trial to draw, from 0 [0]")
       ->type_name("K");
   plot_command->add_flag("--log-time", plot_options.log_time, "A logarithmic time axis");
   plot_command->add_flag("--quiet,-q", plot_options.quiet, "Print nothing but errors");
-  plot_command->footer("Example: settle plot dynamic_inversion.h5 -o dynamic_inversion.png");
+  plot_command->footer(
+      "Example: settle plot dynamic_inversion.h5 -o dynamic_inversion.png --figure poles --data");
 
-  for (CLI::App* command : {run_command, resume_command, check_command, show_command})
+  ReportOptions report_options;
+  CLI::App* report_command = app.add_subcommand(
+      "report", "Write a page of a result: verdict, figures, circuit and every measure");
+  add_files(report_command, report_options, "Files of settle run, analyze or tune (HDF5)", true);
+  report_command->add_option("-o,--output", report_options.output, "Page [<file's stem>.html]")
+      ->type_name("FILE.html");
+  report_command->add_option("--trial", report_options.trial, "Trial to draw, from 0 [0]")
+      ->type_name("K");
+  report_command->add_flag("--quiet,-q", report_options.quiet, "Print nothing but errors");
+  report_command->footer("Example: settle report dynamic_inversion.h5");
+
+  for (CLI::App* command :
+       {run_command, resume_command, analyze_command, tune_command, check_command, show_command})
     command->add_option("--threads", threads, "Threads at most [as many as cores]")
         ->type_name("N")
         ->check(CLI::Range(1, 4096));
@@ -161,9 +224,14 @@ int parse_and_call(int argc, const char* const* argv) {
   run_options.command = command_line(argc, argv);
   if (run_command->parsed()) return run(run_options);
   if (resume_command->parsed()) return resume(resume_options);
+  analyze_options.command = tune_options.command = run_options.command;
+  if (analyze_command->parsed()) return analyze(analyze_options);
+  if (tune_command->parsed()) return tune(tune_options);
   if (check_command->parsed()) return check(check_options);
   if (show_command->parsed()) return show(show_options);
   if (list_command->parsed()) return list(names, list_json);
+  if (report_command->parsed()) return report(report_options);
+  plot_options.with_data = plot_data->count() > 0;
   return plot(plot_options);
 }
 

@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "analysis/measure.hpp"
-#include "cli/commands.hpp"
+#include "cli/each_file.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/run_summary.hpp"
 #include "cli/terminal.hpp"
@@ -65,8 +65,7 @@ std::filesystem::path result_of(const std::filesystem::path& file, const RunOpti
 
 int run_file(const std::filesystem::path& file, const RunOptions& options, Json& all) {
   const Prepared ready = prepare(file, options.set);
-  if (ready.file.value.find("sweep"))
-    return run_sweep(ready, result_of(file, options), options, all);
+  if (ready.sweep) return run_sweep(ready, result_of(file, options), options, all);
   const std::filesystem::path result = result_of(file, options);
   check_is_not_input(result, file);
   SolveSummary summary;
@@ -133,23 +132,9 @@ int run(const RunOptions& options) {
           file.string(),
           "the same result " + other->first.string() + " as that of " + other->second.string(),
           "one command for each, with its own -o");
-  survive_file_size_limit();
-  forget_stop_request();
-  Json all = Json::array();
-  int code = done;
-  // A result whose configuration is wrong must not cost those of the others.
-  for (const auto& file : options.files) {
-    try {
-      code = std::max(code, run_file(file, options, all));
-    } catch (const core::InputError& error) {
-      if (options.files.size() == 1) throw;
-      std::cerr << Style(2).red("error: ") << error.what() << '\n';
-      code = std::max<int>(code, input_wrong);
-    }
-    if (stop_requested()) break;
-  }
-  if (options.json) std::cout << (all.size() == 1 ? all[0] : all).dump(2) << '\n';
-  return code;
+  return for_each_file(options, [&](const std::filesystem::path& file, Json& all) {
+    return run_file(file, options, all);
+  });
 }
 
 }  // namespace settle::cli

@@ -5,9 +5,14 @@
 #include <iostream>
 #include <map>
 
+#include "analysis/summary.hpp"
+
 namespace settle::cli {
 namespace {
 
+using analysis::median;
+using analysis::sorted;
+using analysis::spread;
 using Eigen::Index;
 using solve::Outcome;
 using Json = nlohmann::ordered_json;
@@ -27,37 +32,6 @@ std::string coloured(const std::string& word, Outcome outcome, const Style& styl
       return style.red(word);
   }
   return word;
-}
-
-// The numbers of one cell over all trials that have it, in rising order.
-std::vector<double> sorted(const core::Quantity& quantity, Index cell = 0) {
-  std::vector<double> values;
-  for (Index k = 0; k < quantity.trials(); ++k)
-    if (std::isfinite(quantity.values(cell, k))) values.push_back(quantity.values(cell, k));
-  std::sort(values.begin(), values.end());
-  return values;
-}
-
-double median(const std::vector<double>& sorted) {
-  return 0.5 * (sorted[sorted.size() / 2] + sorted[(sorted.size() - 1) / 2]);
-}
-
-// "0.0123", or of several trials "0.01 (median; 0.005 to 0.02)", or why there is none.
-std::string spread(const core::Quantity& quantity, Index cell = 0) {
-  const std::vector<double> values = sorted(quantity, cell);
-  if (values.empty()) {
-    std::string reason = "not a number";
-    for (Index k = quantity.trials(); k-- > 0;)
-      if (!quantity.reason(cell, k).empty()) reason = quantity.reason(cell, k);
-    return "none: " + reason;
-  }
-  std::string text = core::brief(median(values));
-  if (values.size() > 1)
-    text += " (median; " + core::brief(values.front()) + " to " + core::brief(values.back()) + ")";
-  if (static_cast<Index>(values.size()) < quantity.trials())
-    text += ", in " + std::to_string(values.size()) + " of " + std::to_string(quantity.trials()) +
-            " trials";
-  return text;
 }
 
 const core::Quantity* find(const RunReport& report, const std::string& name) {
@@ -137,6 +111,26 @@ void print_settling_times(const RunReport& report) {
   }
 }
 
+// Errors that first grow, and by how much any could.
+void print_growth(const RunReport& report) {
+  constexpr double worth_telling = 1.5;
+  if (const core::Quantity* excursion = find(report, "largest_excursion")) {
+    const auto& signals = excursion->axes[0].labels;
+    for (std::size_t s = 0; s < signals.size(); ++s) {
+      const auto cell = static_cast<Index>(s);
+      const std::vector<double> values = sorted(*excursion, cell);
+      if (signals[s].ends_with(".error") && !values.empty() && values.back() >= worth_telling)
+        print_line("excursion", spread(*excursion, cell) +
+                                    " times as far from rest as at the start  (" + signals[s] +
+                                    ")");
+    }
+  }
+  const core::Quantity* growth = find(report, "largest_growth");
+  const core::Quantity* when = find(report, "largest_growth_time");
+  if (growth && when && growth->trials() > 0)
+    print_line("largest growth", spread(*growth) + " at t = " + spread(*when) + "  ‖e^{Mt}‖");
+}
+
 void print_rates(const RunReport& report) {
   const core::Quantity* pole = find(report, "slowest_pole");
   const core::Quantity* decay = find(report, "decay_rate");
@@ -153,68 +147,36 @@ void print_rates(const RunReport& report) {
   print_line("decay rate", text);
 }
 
-// A loop that the paper's criterion and its exact poles judge differently.
-void print_disagreement(const RunReport& report, const Style& style) {
-  const core::Quantity* disagree = find(report, "criteria_disagree");
-  if (!disagree || disagree->trials() == 0) return;
-  for (Index c = 0; c < disagree->cells(); ++c) {
-    Index trial = 0;
-    while (trial < disagree->trials() && disagree->values(c, trial) != 1) ++trial;
-    if (trial == disagree->trials()) continue;
-    const double paper = find(report, "paper_criterion")->values(c, trial);
-    const double exact = find(report, "loop_pole")->values(c, trial);
-    print_line(style.yellow("warning"),
-               "the loop of " + disagree->axes[0].labels[static_cast<std::size_t>(c)] + " is " +
-                   (paper < 0 ? "stable" : "unstable") +
-                   " by the paper's criterion (max Re λ(kWB − αI) = " + core::brief(paper) +
-                   ") and " + (exact < 0 ? "stable" : "unstable") +
-                   " by its exact poles (max Re s = " + core::brief(exact) + ")");
-  }
-}
-
 // One line a trial, where there are not too many to read.
 void print_trials(const RunReport& report) {
   const auto& trials = report.summary.trials;
   if (trials.size() < 2 || trials.size() > most_trials) return;
-  const auto cell = [](const std::string& text, std::size_t width) {
-    std::cout << std::string(text.size() < width ? width - text.size() : 1, ' ') << text;
-  };
   const auto number = [](double x) { return std::isfinite(x) ? core::brief(x) : std::string("-"); };
-  std::cout << "\n";
-  cell("trial", 8);
-  cell("verdict", 18);
-  cell("settled at", 12);
+  std::vector<std::string> heading = {"trial", "verdict", "settled at"};
   std::vector<const core::Quantity*> errors;
   for (const auto& quantity : report.quantities)
     if (quantity.name.rfind("inversion_error", 0) == 0) {
       errors.push_back(&quantity);
-      cell(quantity.name, std::max<std::size_t>(18, quantity.name.size() + 2));
+      heading.push_back(quantity.name);
     }
-  std::cout << '\n';
+  Table table(std::move(heading));
   const core::Quantity& kinds = *find(report, "verdict");
   for (std::size_t k = 0; k < trials.size(); ++k) {
     const auto column = static_cast<Index>(k);
-    cell(std::to_string(k), 8);
-    cell(kinds.meanings[static_cast<std::size_t>(kinds.values(0, column))], 18);
-    cell(number(trials[k].settled_at), 12);
-    for (const auto* error : errors)
-      cell(number(error->values(0, column)), std::max<std::size_t>(18, error->name.size() + 2));
-    std::cout << '\n';
+    std::vector<std::string> row = {
+        std::to_string(k), kinds.meanings[static_cast<std::size_t>(kinds.values(0, column))],
+        number(trials[k].settled_at)};
+    for (const auto* error : errors) row.push_back(number(error->values(0, column)));
+    table.add(std::move(row));
   }
+  std::cout << "\n";
+  table.print();
 }
 
 }  // namespace
 
 void print_line(const std::string& label, const std::string& text) {
-  // Marks of colour take no column.
-  std::size_t width = 0;
-  for (std::size_t i = 0; i < label.size(); ++i) {
-    if (label[i] == '\033') {
-      while (i < label.size() && label[i] != 'm') ++i;
-      continue;
-    }
-    width += (label[i] & 0xC0) != 0x80;
-  }
+  const std::size_t width = display_width(label);
   std::cout << "  " << label << std::string(width < 18 ? 18 - width : 1, ' ') << text << '\n';
 }
 
@@ -240,9 +202,11 @@ void print_report(const RunReport& report, const Style& style) {
                                         (who.empty() ? "" : " of " + who.substr(1)));
     }
   print_settling_times(report);
+  print_growth(report);
   print_rates(report);
   if (!report.result.empty()) print_line("result", report.result.string());
-  print_disagreement(report, style);
+  for (const std::string& text : analysis::disagreements(report.quantities))
+    print_line(style.yellow("warning"), text);
   for (const std::string& warning : report.ready.warnings)
     print_line(style.yellow("warning"), warning);
   print_trials(report);

@@ -11,7 +11,12 @@ int show(const CommonOptions& options) {
   const Prepared ready = prepare(file, options.set);
   check_is_not_input(options.output, file);
   if (options.output.empty() || options.output.extension() == ".toml") {
-    const std::string text = io::toml_text(expanded(ready));
+    // A circuit spelt out has no keys of a model that could be varied: of a sweep it is one point.
+    const std::string text =
+        (ready.sweep ? "# The first of " + std::to_string(ready.sweep->points()) +
+                           " points of a sweep: " + analysis::point_text(*ready.sweep, 0) + "\n"
+                     : "") +
+        io::toml_text(expanded(ready));
     if (options.output.empty()) {
       std::cout << text;
       return done;

@@ -1,16 +1,19 @@
 #include "analysis/sweep.hpp"
 
 #include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
 
-#include <atomic>
+#include <algorithm>
 #include <cmath>
 #include <iostream>
 #include <map>
 #include <mutex>
 
 #include "analysis/verdict.hpp"
+#include "cli/each_file.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/run_summary.hpp"
+#include "cli/sweep_summary.hpp"
 #include "sim/io/result_reader.hpp"
 
 namespace settle::cli {
@@ -27,45 +30,106 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+// Writes the results of points as they come. Only one that brings new labels of an axis waits for those
+// before it, so that neither the number of threads nor an interruption changes the order of the labels.
+class Collector {
+ public:
+  Collector(io::SweepWriter& writer, std::size_t points, std::string time_unit)
+      : writer_(writer), written_(points, false), time_unit_(std::move(time_unit)) {}
+
+  /// The result of the k-th of the points.
+  void take(std::size_t k, PointResult result) {
+    if (result.failure.empty() && static_cast<std::uint64_t>(result.trials) != writer_.trials())
+      result.failure = std::to_string(result.trials) + " trials, where the other points have " +
+                       std::to_string(writer_.trials());
+    if (!result.failure.empty()) {
+      ++failed_;
+      writer_.add_failure(result.point, result.failure);
+      pass(k);
+    } else {
+      if (result.trajectories)
+        result.trajectories->write(writer_.point_group(result.point), time_unit_);
+      result.trajectories.reset();
+      result.system.reset();
+      if (k != next_ && writer_.brings_new_labels(result.quantities)) {
+        waiting_.emplace(k, std::move(result));
+        return;
+      }
+      write(k, result);
+    }
+    write_waiting();
+  }
+
+  std::size_t done() const { return done_ + waiting_.size(); }
+  std::size_t failed() const { return failed_; }
+  bool is_complete() const { return done_ == written_.size(); }
+
+ private:
+  void write(std::size_t k, const PointResult& result) {
+    writer_.add(result.point, result.quantities, result.numbers);
+    pass(k);
+  }
+  void pass(std::size_t k) {
+    ++done_;
+    written_[k] = true;
+    while (next_ < written_.size() && written_[next_]) ++next_;
+  }
+  void write_waiting() {
+    for (auto it = waiting_.begin(); it != waiting_.end();) {
+      if (it->first != next_ && writer_.brings_new_labels(it->second.quantities)) {
+        ++it;
+        continue;
+      }
+      write(it->first, it->second);
+      it = waiting_.erase(it);
+    }
+  }
+
+  io::SweepWriter& writer_;
+  std::vector<bool> written_;
+  std::string time_unit_;
+  std::map<std::size_t, PointResult> waiting_;  // by place among the points
+  std::size_t next_ = 0;                        // the first that is not written
+  std::size_t done_ = 0, failed_ = 0;
+};
+
 // Runs every point that is still pending, on all cores. Whether all of them are through.
 bool run_points(const analysis::SweepStudy& study, io::SweepWriter& writer,
                 const std::string& time_unit, ProgressDisplay& display, double most_seconds) {
   std::vector<std::size_t> pending;
   for (std::size_t p = 0; p < writer.points().size(); ++p)
     if (writer.points()[p] == PointStatus::pending) pending.push_back(p);
+  const std::size_t all = writer.points().size(), before = all - pending.size();
   const auto start = Clock::now();
-  const auto go_on = [&] { return !stop_requested() && seconds_since(start) < most_seconds; };
+  std::atomic<std::size_t> next = 0;
+  std::atomic<bool> is_over = false;
+  const auto go_on = [&] {
+    return !is_over && !stop_requested() && seconds_since(start) < most_seconds;
+  };
   std::mutex mutex;
-  std::size_t done = writer.points().size() - pending.size(), failed = 0;
-  const std::size_t before = done, all = writer.points().size();
-  tbb::parallel_for(
-      tbb::blocked_range<std::size_t>(0, pending.size(), 1),
-      [&](const tbb::blocked_range<std::size_t>& range) {
-        for (std::size_t k = range.begin(); k < range.end() && go_on(); ++k) {
-          PointResult result = study.run(pending[k], go_on);
-          if (result.interrupted) return;
-          if (result.failure.empty() &&
-              static_cast<std::uint64_t>(result.trials) != writer.trials())
-            result.failure = std::to_string(result.trials) +
-                             " trials, where the other points have " +
-                             std::to_string(writer.trials());
-          const std::lock_guard lock(mutex);
-          if (result.failure.empty()) {
-            writer.add(result.point, result.quantities, result.numbers);
-            if (result.trajectories)
-              result.trajectories->write(writer.point_group(result.point), time_unit);
-          } else {
-            writer.add_failure(result.point, result.failure);
-            ++failed;
-          }
-          ++done;
-          display.show(static_cast<double>(done - before) / static_cast<double>(all - before),
-                       std::to_string(done) + "/" + std::to_string(all) + " points" +
-                           (failed > 0 ? ", " + std::to_string(failed) + " failed" : ""));
-        }
-      },
-      tbb::simple_partitioner());
-  return done == all;
+  Collector collector(writer, pending.size(), time_unit);
+  const auto work = [&](int) {
+    try {
+      for (std::size_t k; go_on() && (k = next++) < pending.size();) {
+        // The threads of a point's own parallel loops shall not begin another point inside of it.
+        PointResult result =
+            tbb::this_task_arena::isolate([&] { return study.run(pending[k], go_on); });
+        if (result.interrupted) return;
+        const std::lock_guard lock(mutex);
+        collector.take(k, std::move(result));
+        display.show(
+            static_cast<double>(collector.done()) / static_cast<double>(pending.size()),
+            std::to_string(before + collector.done()) + "/" + std::to_string(all) + " points" +
+                (collector.failed() > 0 ? ", " + std::to_string(collector.failed()) + " failed"
+                                        : ""));
+      }
+    } catch (...) {  // of the file: the other threads end, too
+      is_over = true;
+      throw;
+    }
+  };
+  tbb::parallel_for(0, tbb::this_task_arena::max_concurrency(), work, tbb::simple_partitioner());
+  return collector.is_complete();
 }
 
 // The boundary as a table beside the maps: columns of the axes, the curve, and the values of the axes
@@ -101,16 +165,19 @@ struct SweepReport {
   std::string title, time_unit;
   std::filesystem::path result;
   double seconds = 0;
+  bool complete = false;
   std::size_t points = 0, failed = 0, pending = 0;
+  std::size_t before = 0;                                     // done by an earlier session
   std::vector<std::pair<std::size_t, std::string>> failures;  // some of them
   std::map<std::string, std::size_t> verdicts;                // of trials
   analysis::Agreement agreement;
   analysis::SweepBoundary boundary;
+  Table table{{}};
   std::vector<std::string> warnings;
 };
 
-SweepReport collect(const analysis::SweepStudy& study, const io::SweepWriter& writer) {
-  SweepReport report{.study = study};
+// What the file holds of it.
+void collect(SweepReport& report, const io::SweepWriter& writer) {
   report.points = writer.points().size();
   const auto reasons = writer.read("point_reason");
   for (std::size_t p = 0; p < writer.points().size(); ++p) {
@@ -123,31 +190,35 @@ SweepReport collect(const analysis::SweepStudy& study, const io::SweepWriter& wr
     for (Eigen::Index k = 0; k < verdicts->values.size(); ++k)
       if (const double kind = verdicts->values.data()[k]; !std::isnan(kind))
         ++report.verdicts[verdicts->meanings[static_cast<std::size_t>(kind)]];
-  return report;
+  report.agreement = analysis::agreement(writer);
+  report.table = table_of(report.study.spec(), writer);
 }
 
-std::string axes_text(const analysis::SweepSpec& spec) {
-  std::string text;
-  for (const analysis::SweepAxis& axis : spec.axes) {
-    const std::vector<std::string> labels = axis.labels();
-    text += (text.empty() ? "" : " × ") + axis.name + " (" + std::to_string(labels.size());
-    if (axis.is_numeric() && labels.size() > 1)
-      text += ": " + core::brief(axis.values.front().number()) + " to " +
-              core::brief(axis.values.back().number());
-    else if (labels.size() <= 4)
-      text += ": " + core::join(labels);
-    text += ")";
-  }
-  return text;
+// Where stability changes along the one axis that it is traced along.
+void print_places(const SweepReport& report) {
+  const analysis::SweepSpec& spec = report.study.spec();
+  const analysis::SweepBoundary& boundary = report.boundary;
+  std::vector<std::size_t> others;
+  for (std::size_t a = 0; a < spec.axes.size(); ++a)
+    if (a != boundary.axes.front()) others.push_back(a);
+  const std::size_t told = std::min(boundary.points.size(), 2 * most_told);
+  for (std::size_t k = 0; k < told; ++k)
+    print_line("",
+               spec.axes[boundary.axes.front()].name + " = " + core::brief(boundary.points[k].x) +
+                   (others.empty() ? "" : " at " + point_text(spec, boundary.slices[k], others)));
+  if (told < boundary.points.size()) print_line("", "… (boundary in the file)");
 }
 
 void print(const SweepReport& report, const Style& style) {
   const analysis::SweepSpec& spec = report.study.spec();
   std::cout << style.bold(report.title) << '\n';
-  print_line("sweep", axes_text(spec));
-  print_line("points", std::to_string(report.points - report.pending) +
-                           (report.pending > 0 ? " of " + std::to_string(report.points) : "") +
-                           " in " + duration_text(report.seconds));
+  print_line("sweep", analysis::axes_text(spec));
+  const std::size_t through = report.points - report.pending;
+  print_line(
+      "points",
+      std::to_string(through) + (report.pending > 0 ? " of " + std::to_string(report.points) : "") +
+          (report.before > 0 ? ", " + std::to_string(through - report.before) + " of them" : "") +
+          " in " + duration_text(report.seconds));
   std::string text;
   for (const std::string& kind : analysis::verdict_names())
     if (const auto found = report.verdicts.find(kind); found != report.verdicts.end())
@@ -162,17 +233,18 @@ void print(const SweepReport& report, const Style& style) {
 
   const analysis::Agreement& agreement = report.agreement;
   if (agreement.compared > 0) {
-    const std::size_t differing = agreement.differing.size();
+    const std::size_t differing = agreement.differing, places = agreement.differing_points.size();
     print_line("stability",
                "as the poles predict at " +
                    (differing == 0 ? "all " : "all but " + std::to_string(differing) + " of ") +
                    std::to_string(agreement.compared) + " that settled, rang on or diverged" +
                    (agreement.undecided > 0
-                        ? "; " + std::to_string(agreement.undecided) + " were undecided"
+                        ? "; " + std::to_string(agreement.undecided) +
+                              (agreement.undecided == 1 ? " was" : " were") + " undecided"
                         : ""));
-    for (std::size_t k = 0; k < std::min(differing, most_told); ++k)
-      print_line("  differs at", point_text(spec, agreement.differing[k]));
-    if (differing > most_told) print_line("", "…");
+    for (std::size_t k = 0; k < std::min(places, most_told); ++k)
+      print_line("  differs at", point_text(spec, agreement.differing_points[k]));
+    if (places > most_told) print_line("", "…");
   }
   if (agreement.times_compared > 0)
     print_line(
@@ -195,12 +267,14 @@ void print(const SweepReport& report, const Style& style) {
                          (report.boundary.axes.size() == 1
                               ? ""
                               : ", " + std::to_string(report.boundary.points.size()) + " points"));
-    if (report.boundary.axes.size() == 1)
-      for (std::size_t k = 0; k < std::min(report.boundary.points.size(), most_told); ++k)
-        print_line("", over + " = " + core::brief(report.boundary.points[k].x));
+    if (report.boundary.axes.size() == 1) print_places(report);
   }
   print_line("result", report.result.string());
   for (const std::string& warning : report.warnings) print_line(style.yellow("warning"), warning);
+  if (!report.table.empty()) {
+    std::cout << '\n';
+    report.table.print();
+  }
   std::cout.flush();
 }
 
@@ -209,10 +283,8 @@ Json to_json(const SweepReport& report) {
   Json out;
   out["result"] = report.result.string();
   out["title"] = report.title;
-  out["status"] = report.pending > 0 ? "interrupted" : "done";
-  for (const analysis::SweepAxis& axis : spec.axes)
-    out["axes"].push_back(
-        {{"name", axis.name}, {"parameters", axis.parameters}, {"values", axis.labels()}});
+  out["status"] = report.complete ? "done" : "interrupted";
+  out["axes"] = axes_json(spec);
   out["points"] = report.points;
   out["pending"] = report.pending;
   out["failed"] = report.failed;
@@ -220,7 +292,7 @@ Json to_json(const SweepReport& report) {
     out["failures"].push_back({{"point", point_text(spec, point)}, {"reason", reason}});
   out["verdicts"] = report.verdicts;
   out["stability"] = {{"compared", report.agreement.compared},
-                      {"differing", report.agreement.differing.size()},
+                      {"differing", report.agreement.differing},
                       {"undecided", report.agreement.undecided}};
   out["settling_time"] = {{"band", report.agreement.band},
                           {"compared", report.agreement.times_compared},
@@ -233,32 +305,27 @@ Json to_json(const SweepReport& report) {
 }
 
 // Runs what is pending, compares it with the prediction, and closes the file.
-int complete(const analysis::SweepStudy& study, io::SweepWriter& writer, SweepReport& report,
-             const RunOptions& options, Json& all) {
+int finish(const analysis::SweepStudy& study, io::SweepWriter& writer, SweepReport& report,
+           const RunOptions& options, Json& all) {
   const auto start = Clock::now();
-  bool complete = false;
+  bool& complete = report.complete;
+  report.before = writer.points().size() -
+                  static_cast<std::size_t>(std::count(writer.points().begin(),
+                                                      writer.points().end(), PointStatus::pending));
   {
     ProgressDisplay display(options.quiet || options.json, report.result.stem().string());
     const SignalGuard guard;
     complete =
         run_points(study, writer, report.time_unit, display, options.quick ? quick_seconds : 1e18);
-    SweepReport collected = collect(study, writer);
-    collected.title = report.title;
-    collected.time_unit = report.time_unit;
-    collected.result = report.result;
-    collected.warnings = report.warnings;
-    report.points = collected.points;
-    report.failed = collected.failed;
-    report.pending = collected.pending;
-    report.failures = std::move(collected.failures);
-    report.verdicts = std::move(collected.verdicts);
-    report.agreement = analysis::agreement(writer);
+    collect(report, writer);
     if (complete) {
-      report.boundary = analysis::trace_boundary(study, writer);
+      report.boundary = analysis::trace_boundary(study, writer, [] { return !stop_requested(); });
+      complete = !stop_requested();
+    }
+    if (complete) {
       write_boundary(writer, study, report.boundary);
       writer.set_attribute("stability_compared", static_cast<double>(report.agreement.compared));
-      writer.set_attribute("stability_differing",
-                           static_cast<double>(report.agreement.differing.size()));
+      writer.set_attribute("stability_differing", static_cast<double>(report.agreement.differing));
       writer.set_attribute("settling_time_compared",
                            static_cast<double>(report.agreement.times_compared));
       writer.set_attribute("settling_time_off", static_cast<double>(report.agreement.times_off));
@@ -278,7 +345,10 @@ int complete(const analysis::SweepStudy& study, io::SweepWriter& writer, SweepRe
                 << "; settle resume " << report.result.string() << " goes on with it\n";
     return stop_requested() ? interrupted : done;
   }
-  return report.failed == report.points ? simulation_failed : done;
+  // Points that fail are findings, as long as there are others.
+  const bool any = std::any_of(report.verdicts.begin(), report.verdicts.end(),
+                               [](const auto& verdict) { return verdict.first != "failed"; });
+  return any ? done : simulation_failed;
 }
 
 }  // namespace
@@ -298,47 +368,44 @@ int run_sweep(const Prepared& ready, const std::filesystem::path& result, const 
   report.time_unit = ready.config.time_unit;
   report.result = result;
   report.warnings = ready.warnings;
-  return complete(study, writer, report, options, all);
+  return finish(study, writer, report, options, all);
 }
 
 int resume(const RunOptions& options) {
-  survive_file_size_limit();
-  forget_stop_request();
-  Json all = Json::array();
-  int code = done;
-  for (const auto& path : options.files) {
+  return for_each_file(options, [&](const std::filesystem::path& path, Json& all) {
+    if (!io::SweepFile::is_sweep(path)) {
+      io::ResultFile{path};  // says what is wrong with the file
+      throw core::InputError(path.string(), "the result of a run, which cannot be resumed",
+                             "the result of a sweep; a run goes on with initial = { from = \"" +
+                                 path.filename().string() + "\" } in its configuration");
+    }
     std::optional<analysis::SweepStudy> study;
     RunOptions same = options;
-    SweepReport report{.study = *study};
+    std::string title, time_unit;
     {
-      if (!io::SweepFile::is_sweep(path)) io::ResultFile{path};  // says what is wrong with the file
-      if (!io::SweepFile::is_sweep(path))
-        throw core::InputError(path.string(), "the result of a run, which cannot be resumed",
-                               "the result of a sweep; a run goes on with initial = { from = \"" +
-                                   path.filename().string() + "\" } in its configuration");
       const io::SweepFile file(path);
+      if (file.attribute("status") == "done") {
+        if (options.json)
+          all.push_back({{"result", path.string()}, {"status", "done"}});
+        else if (!options.quiet)
+          std::cout << path.string() << " is complete\n";
+        return static_cast<int>(done);
+      }
       const std::vector<std::string> flags = file.file().text_list_attribute("sweep_options");
       same.quick = std::find(flags.begin(), flags.end(), "--quick") != flags.end();
       study.emplace(io::parse_toml(file.config(), path.string() + ": sweep_config"), file.base(),
                     same.quick);
-      report.title = file.attribute("title");
-      report.time_unit = file.attribute("time_unit");
-      report.result = path;
-      if (file.attribute("status") == "done") {
-        if (!options.quiet && !options.json) std::cout << path.string() << " is complete\n";
-        continue;
-      }
+      title = file.attribute("title");
+      time_unit = file.attribute("time_unit");
     }
     io::SweepWriter writer(path);
     if (writer.points().size() != study->spec().points())
       throw core::InputError(path.string(),
                              "a sweep of another number of points than its configuration's",
                              "the file as settle run wrote it");
-    code = std::max(code, complete(*study, writer, report, same, all));
-    if (stop_requested()) break;
-  }
-  if (options.json) std::cout << (all.size() == 1 ? all[0] : all).dump(2) << '\n';
-  return code;
+    SweepReport report{.study = *study, .title = title, .time_unit = time_unit, .result = path};
+    return finish(*study, writer, report, same, all);
+  });
 }
 
 }  // namespace settle::cli

@@ -33,6 +33,35 @@ std::string Style::wrap(const char* code, const std::string& text) const {
   return colour_ ? std::string("\033[") + code + "m" + text + "\033[0m" : text;
 }
 
+std::size_t display_width(const std::string& text) {
+  std::size_t width = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\033')
+      while (i < text.size() && text[i] != 'm') ++i;
+    else
+      width += (text[i] & 0xC0) != 0x80;  // not the second byte of a character or later
+  }
+  return width;
+}
+
+void Table::print() const {
+  std::vector<std::size_t> widths(rows_.front().size(), 0);
+  for (const auto& row : rows_)
+    for (std::size_t c = 0; c < row.size(); ++c)
+      widths[c] = std::max(widths[c], display_width(row[c]));
+  const Style style(1);
+  for (const auto& row : rows_) {
+    std::string line = "   ";
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      const std::string space(widths[c] - display_width(row[c]), ' ');
+      line += (c == 0 ? " " : "  ") +
+              (c < alignment_.size() && alignment_[c] == 'l' ? row[c] + space : space + row[c]);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    std::cout << (&row == &rows_.front() ? style.dim(line) : line) << '\n';
+  }
+}
+
 std::string duration_text(double seconds) {
   if (seconds < 60) return core::brief(seconds) + " s";
   const auto whole = static_cast<long long>(std::llround(seconds));

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include "sim/solve/solve.hpp"
 
@@ -49,6 +50,25 @@ class ProgressDisplay {
   Clock::time_point start_ = Clock::now(), last_ = start_;
   bool visible_ = false;
 };
+
+/// Columns of texts under a heading, each as wide as its widest entry.
+class Table {
+ public:
+  /// @param alignment  'l' or 'r' for each column; the others are right-aligned
+  explicit Table(std::vector<std::string> heading, std::string alignment = "")
+      : rows_{std::move(heading)}, alignment_(std::move(alignment)) {}
+  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  bool empty() const { return rows_.size() <= 1; }
+  /// On standard output, indented by four.
+  void print() const;
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+  std::string alignment_;
+};
+
+/// Columns that a text takes on a terminal: marks of colour take none.
+std::size_t display_width(const std::string& text);
 
 /// "1.2 s", "3 min 20 s".
 std::string duration_text(double seconds);

@@ -556,15 +556,23 @@ Value expanded(const Config& config) {
 
 Circuit build_circuit(const Config& config) { return Builder(config).build(); }
 
-Circuit with_gains(const Config& config, const Circuit& circuit, std::size_t controller,
-                   const Gains& gains) {
-  Config changed = config;
-  ControllerSpec& spec = changed.circuit.controllers.at(controller);
+void set_gains(Config& config, std::size_t controller, const Gains& gains) {
+  ControllerSpec& spec = config.circuit.controllers.at(controller);
   spec.leak = gains.leak;
   spec.p = gains.p;
   spec.i = gains.i;
   spec.d = gains.d;
-  return Builder(changed, &circuit).build();
+}
+
+Circuit rebuilt(const Config& config, const Circuit& circuit) {
+  return Builder(config, &circuit).build();
+}
+
+Circuit with_gains(const Config& config, const Circuit& circuit, std::size_t controller,
+                   const Gains& gains) {
+  Config changed = config;
+  set_gains(changed, controller, gains);
+  return rebuilt(changed, circuit);
 }
 
 }  // namespace settle::models

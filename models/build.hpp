@@ -48,9 +48,13 @@ struct Gains {
   double leak = 0, p = 0, i = 0, d = 0;
 };
 
-/// The circuit of `config`, or of one of its trials, with other gains of one controller (nodes of a
-/// gain that is zero are not built) and everything else as it is in `circuit`: the weights are the
-/// same, whatever an initialisation would make of the new gains.
+void set_gains(Config& config, std::size_t controller, const Gains& gains);
+
+/// The circuit of `config` whose controllers' gains were changed since `circuit`, or one of its trials,
+/// was built (nodes of a gain that is zero are not built), and everything else as it is in `circuit`: the
+/// weights are the same, whatever an initialisation would make of the new gains.
+system::Circuit rebuilt(const Config& config, const system::Circuit& circuit);
+/// The same with other gains of one controller.
 system::Circuit with_gains(const Config& config, const system::Circuit& circuit,
                            std::size_t controller, const Gains& gains);
 

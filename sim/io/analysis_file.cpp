@@ -26,7 +26,8 @@ void write_analysis(const std::filesystem::path& path, const std::string& kind,
 AnalysisFile::AnalysisFile(const std::filesystem::path& path)
     : path_(path), file_(h5::File::open(path)) {
   if (!file_.has_attribute("kind"))
-    throw core::InputError(path.string(), "no analysis", "a file that settle analyze or tune wrote");
+    throw core::InputError(path.string(), "no analysis",
+                           "a file that settle analyze or tune wrote");
   for (const std::string& name : file_.names())
     if (file_.is_dataset(name))
       if (auto quantity = read_quantity(file_, name)) quantities_.push_back(std::move(*quantity));

@@ -8,6 +8,10 @@ namespace settle::io {
 using Eigen::Index;
 using Eigen::MatrixXd;
 
+solve::Sampling sampling_of(const RecordOptions& options) {
+  return {.steps = options.steps, .every = options.every, .interval = options.interval};
+}
+
 void take_sample(const system::OdeSystem& system, const Variable& variable,
                  const system::ConstBlock& x, const system::Workspace& workspace,
                  Eigen::Ref<MatrixXd> out) {
@@ -30,10 +34,6 @@ PointRecorder::PointRecorder(const system::OdeSystem& system, const RecordOption
       layout_(system.circuit()),
       variables_(layout_.select(options)),
       rows_(variables_.size()) {}
-
-solve::Sampling PointRecorder::sampling() const {
-  return {.steps = options_.steps, .every = options_.every, .interval = options_.interval};
-}
 
 void PointRecorder::sample(double t, const system::ConstBlock& x, system::Workspace& workspace) {
   system_.evaluate(t, x, workspace);

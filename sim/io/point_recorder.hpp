@@ -8,13 +8,16 @@
 
 namespace settle::io {
 
+/// When [record] wants samples.
+solve::Sampling sampling_of(const RecordOptions& options);
+
 /// Samples what [record] selects, as the Recorder does, without a file of its own.
 class PointRecorder final : public solve::Observer {
  public:
   /// @throws InputError  for a selector that matches nothing
   PointRecorder(const system::OdeSystem& system, const RecordOptions& options);
 
-  solve::Sampling sampling() const override;
+  solve::Sampling sampling() const override { return sampling_of(options_); }
   void sample(double t, const system::ConstBlock& x, system::Workspace& workspace) override;
 
   /// `time` and every variable (time, trial, unit).

@@ -431,10 +431,7 @@ Recorder::Recorder(const std::filesystem::path& path, const system::OdeSystem& s
 
 Recorder::~Recorder() = default;
 
-solve::Sampling Recorder::sampling() const {
-  const RecordOptions& options = impl_->options();
-  return {.steps = options.steps, .every = options.every, .interval = options.interval};
-}
+solve::Sampling Recorder::sampling() const { return sampling_of(impl_->options()); }
 
 void Recorder::sample(double t, const system::ConstBlock& x, system::Workspace& workspace) {
   impl_->sample(t, x, workspace);

@@ -25,7 +25,9 @@ void check_unfinished(const std::filesystem::path& path) {
   const std::string status = file.text_attribute("status");
   if (status == "running" || status == "interrupted")
     throw core::InputError(path.string(), "a result whose status is \"" + status + "\" is there",
-                           way_out);
+                           way_out + std::string(file.has_attribute("sweep_axes")
+                                                     ? ", or settle resume to go on with it"
+                                                     : ""));
 }
 
 // HDF5 truncates a file before it looks for a lock, so the lock is asked for here.

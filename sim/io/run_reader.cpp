@@ -21,8 +21,7 @@ std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 Outcome outcome_of(const std::string& name) {
   const auto& names = solve::outcome_names();
   const auto found = std::find(names.begin(), names.end(), name);
-  return found == names.end() ? Outcome::not_settled
-                              : static_cast<Outcome>(found - names.begin());
+  return found == names.end() ? Outcome::not_settled : static_cast<Outcome>(found - names.begin());
 }
 
 class RunReader {
@@ -40,6 +39,7 @@ class RunReader {
   }
 
   RunRecord read() {
+    check_weights();
     read_states();
     read_final();
     read_summary();
@@ -48,6 +48,32 @@ class RunReader {
   }
 
  private:
+  // The circuit may have been made anew from data files that have changed since.
+  void check_weights() const {
+    if (!file_.file().is_group("circuit")) return;
+    const h5::Group group = file_.file().group("circuit");
+    const Layout layout(system_.circuit());
+    for (std::size_t k = 0; k < system_.circuit().edges.size(); ++k) {
+      const system::Edge& edge = system_.circuit().edges[k];
+      const std::string name = "weights_" + layout.edge(static_cast<int>(k));
+      if (layout.is_internal(edge) || !edge.weights || !group.exists(name)) continue;
+      const h5::Dataset dataset = group.dataset(name);
+      const MatrixXd now = edge.weights->dense();
+      const h5::Numbers then = dataset.read_numbers();
+      using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+      const bool same =
+          then.values.size() == static_cast<std::size_t>(now.size()) &&
+          (Eigen::Map<const RowMajor>(then.values.data(), now.rows(), now.cols()) - now)
+                  .cwiseAbs()
+                  .maxCoeff() <= 1e-9 * now.cwiseAbs().maxCoeff();
+      if (!same)
+        throw core::InputError(
+            file_.path().string(),
+            "a run with other weights of " + edge.name + " than its configuration makes now",
+            "the data files that it was run with, or a new run");
+    }
+  }
+
   // n × trials at every recorded time; NaN rows for nodes that were not recorded.
   void read_states() {
     const Index rows = file_.time().size();
@@ -61,7 +87,8 @@ class RunReader {
       const MatrixXd values = file_.trajectory(name);
       const Index size = system_.circuit().nodes[static_cast<std::size_t>(node)].size;
       if (values.cols() != size * system_.trials())
-        throw core::InputError(file_.path().string(), "a trajectory of \"" + name + "\" of another size",
+        throw core::InputError(file_.path().string(),
+                               "a trajectory of \"" + name + "\" of another size",
                                "the result of the circuit that its configuration describes");
       for (Index k = 0; k < rows; ++k)
         for (Index trial = 0; trial < system_.trials(); ++trial)
@@ -77,8 +104,8 @@ class RunReader {
       const system::Node& own = system_.circuit().nodes[static_cast<std::size_t>(node)];
       const MatrixXd state = file_.final_state(own.name);
       if (state.rows() != own.size)
-        throw core::InputError(file_.path().string(), "a final state of \"" + own.name +
-                                                          "\" of another size",
+        throw core::InputError(file_.path().string(),
+                               "a final state of \"" + own.name + "\" of another size",
                                "the result of the circuit that its configuration describes");
       x.middleRows(system_.offset(node), own.size) = state;
     }
@@ -148,8 +175,8 @@ class RunReader {
       out_.trajectory.add(phase, t, x);
       if (t == info.end) result.state = x;
       // Within the interval that ends here, where there is one.
-      const double before = k > 0 ? std::max(info.start, file_.time()[static_cast<Index>(k - 1)])
-                                  : info.start;
+      const double before =
+          k > 0 ? std::max(info.start, file_.time()[static_cast<Index>(k - 1)]) : info.start;
       system_.begin({phase, std::min(before, t), t}, workspace);
       system_.derivative(t, x, rate, workspace);
       monitor.observe(t, Eigen::Map<const Eigen::VectorXd>(x.data(), x.size()),

@@ -140,14 +140,19 @@ h5::Shape SweepWriter::start_of(std::size_t point, std::size_t more) const {
   return start;
 }
 
+h5::Shape SweepWriter::shape_of(const std::vector<std::string>& own) const {
+  h5::Shape shape = shape_;
+  for (const std::string& axis : own)
+    shape.push_back(axis == "trial" ? trials_ : own_.at(axis).size);
+  return shape;
+}
+
 // The map of that name over the sweep's axes and `own` ones (which exist), made where it is not there, and
 // as large as its axes are now.
 h5::Dataset& SweepWriter::map(const std::string& name, h5::Type type,
                               const std::vector<std::string>& own, const std::string& units,
                               const std::string& long_name) {
-  h5::Shape shape = shape_;
-  for (const std::string& axis : own)
-    shape.push_back(axis == "trial" ? trials_ : own_.at(axis).size);
+  const h5::Shape shape = shape_of(own);
   if (const auto found = maps_.find(name); found != maps_.end()) {
     if (found->second.shape() != shape) found->second.resize(shape);
     return found->second;
@@ -207,6 +212,7 @@ std::vector<Index> SweepWriter::places(const QuantityAxis& axis) {
     scale.make_scale(axis.name);
   }
   if (own.size != before) {
+    grew_ = true;
     h5::Dataset scale = file_->dataset(axis.name);
     if (!fresh) scale.resize({own.size});
     if (axis.labels.empty()) {
@@ -220,13 +226,44 @@ std::vector<Index> SweepWriter::places(const QuantityAxis& axis) {
   return out;
 }
 
+void SweepWriter::check_name(const std::string& name) const {
+  if (std::find(axes_.begin(), axes_.end(), name) != axes_.end())
+    throw core::InputError(path_.string(),
+                           "an axis of the sweep called \"" + name + "\", as what is measured is",
+                           "another name = \"…\" for it in sweep.axes");
+}
+
+bool SweepWriter::brings_new_labels(const std::vector<Quantity>& quantities) const {
+  for (const Quantity& quantity : quantities)
+    for (const QuantityAxis& axis : quantity.axes) {
+      if (axis.labels.empty() || quantity.cells() == 0) continue;
+      const auto own = own_.find(axis.name);
+      if (own == own_.end()) return true;
+      const std::vector<std::string>& known = own->second.labels;
+      for (const std::string& label : axis.labels)
+        if (std::find(known.begin(), known.end(), label) == known.end()) return true;
+    }
+  return false;
+}
+
 void SweepWriter::write_quantity(std::size_t point, const Quantity& quantity) {
   const bool is_text = !quantity.texts.empty();
+  if (quantity.cells() == 0)
+    return;  // an axis without entries here: controllers where there are none
+  check_name(quantity.name);
   std::vector<std::string> own = {"trial"};
   std::vector<std::vector<Index>> places_of;
   for (const QuantityAxis& axis : quantity.axes) {
+    check_name(axis.name);
     places_of.push_back(places(axis));
     own.push_back(axis.name);
+    if (axis.numbers.empty()) continue;
+    // Its numbers may be others at every point.
+    h5::Shape count(axes_.size(), 1);
+    count.push_back(axis.numbers.size());
+    map(axis.name + "_value", h5::Type::float64, {axis.name},
+        quantity_units(axis.units, time_unit_), axis.long_name)
+        .write_block(start_of(point, 1), count, std::span<const double>(axis.numbers));
   }
   h5::Shape count(axes_.size(), 1);
   count.push_back(trials_);
@@ -346,8 +383,13 @@ void SweepWriter::set_attribute(const std::string& name, double number) {
 }
 
 // The status of a point follows its numbers to the disk, so that a kill in between loses no more than the
-// point.
+// point. Maps that were last written before their axes grew are made to fit them.
 void SweepWriter::flush() {
+  if (grew_)
+    for (auto& [name, dataset] : maps_)
+      if (const h5::Shape shape = shape_of(axes_of_.at(name)); dataset.shape() != shape)
+        dataset.resize(shape);
+  grew_ = false;
   file_->flush();
   for (const std::size_t point : unflushed_) {
     const auto flag = static_cast<std::int8_t>(status_[point]);
@@ -451,6 +493,11 @@ std::vector<PointStatus> SweepFile::points() const {
   for (const std::int64_t flag : file_.dataset(status_name).read_integers())
     out.push_back(static_cast<PointStatus>(flag));
   return out;
+}
+
+std::optional<Quantity> SweepFile::read(const std::string& name) const {
+  if (std::find(maps_.begin(), maps_.end(), name) == maps_.end()) return std::nullopt;
+  return map(name);
 }
 
 std::string SweepFile::config() const { return file_.dataset("sweep_config").read_text(); }

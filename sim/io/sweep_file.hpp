@@ -37,8 +37,8 @@ struct SweepInfo {
 enum class PointStatus : std::int8_t { pending, done, failed };
 
 /// Every quantity is a variable of the sweep's axes, then `trial`, then its own axes; an axis whose
-/// labels or size differ from point to point holds all of them. Points that are not done are NaN. What
-/// was added reaches the file about once a second.
+/// labels or size differ from point to point holds all of them, and one of numbers is an index, beside which
+/// stands AXIS_value. Points that are not done are NaN. What was added reaches the file about once a second.
 class SweepWriter {
  public:
   /// A new file. @throws as Recorder
@@ -58,7 +58,11 @@ class SweepWriter {
   /// Status of every point, the last axis varying fastest.
   const std::vector<PointStatus>& points() const { return status_; }
 
+  /// Whether the quantities have entries on a labelled axis that no point before had: they are appended
+  /// to it, so that the order in which such points are added is the order of the axis.
+  bool brings_new_labels(const std::vector<core::Quantity>& quantities) const;
   /// What was measured at a point. Numbers are of the point as a whole ("steps").
+  /// @throws InputError  for a quantity or axis that is called as an axis of the sweep
   void add(std::size_t point, const std::vector<core::Quantity>& quantities,
            const std::vector<std::pair<std::string, double>>& numbers);
   /// A point that could not be run, and why.
@@ -87,6 +91,8 @@ class SweepWriter {
   h5::Dataset& map(const std::string& name, h5::Type type, const std::vector<std::string>& own,
                    const std::string& units, const std::string& long_name);
   std::vector<Eigen::Index> places(const core::QuantityAxis& axis);
+  void check_name(const std::string& name) const;
+  h5::Shape shape_of(const std::vector<std::string>& own) const;
   h5::Shape start_of(std::size_t point, std::size_t more) const;
   void write_quantity(std::size_t point, const core::Quantity& quantity);
   void flush();
@@ -102,6 +108,7 @@ class SweepWriter {
   std::map<std::string, OwnAxis> own_;
   std::map<std::string, h5::Dataset> maps_;
   std::map<std::string, std::vector<std::string>> axes_of_;  // of each map: its own axes
+  bool grew_ = false;                                        // an axis, since the last flush
   double last_flush_ = 0;
 };
 
@@ -129,6 +136,8 @@ class SweepFile {
   /// Names of the maps: variables over the sweep's axes.
   const std::vector<std::string>& maps() const { return maps_; }
   core::Quantity map(const std::string& name) const { return read_map(file_, name, axes_.size()); }
+  /// The same; nothing where there is none of that name.
+  std::optional<core::Quantity> read(const std::string& name) const;
 
  private:
   std::filesystem::path path_;

@@ -4,6 +4,7 @@
 #include <regex>
 #include <span>
 
+#include "analysis/sweep.hpp"
 #include "cli/commands.hpp"
 #include "sim/io/hdf5.hpp"
 
@@ -37,7 +38,8 @@ void check(const Mistake& mistake) {
   const std::filesystem::path file = folder.write("config.toml", mistake.toml);
   INFO(mistake.name << "\n" << mistake.toml.substr(0, 2000));
   try {
-    cli::prepare(file, mistake.set);
+    const cli::Prepared ready = cli::prepare(file, mistake.set);
+    if (ready.sweep) analysis::SweepStudy(ready.file.value, folder.path());
     FAIL_CHECK("nothing was found wrong");
   } catch (const core::InputError& error) {
     const std::string message = error.what();

@@ -18,7 +18,7 @@ struct Mistake {
   std::string where = {};             ///< the place's beginning, where it is no line of the file
 };
 
-/// Prepares the configuration as every command does, in a folder that holds matrix.csv (3 × 2),
+/// Prepares the configuration as every command does, and its sweep as check and run do, in a folder that holds matrix.csv (3 × 2),
 /// ragged.csv, nan.csv, constant.csv, and matrix.h5 with /W (2 × 3) and /V; and checks that exactly
 /// the expected is said, as an InputError.
 void check(const Mistake& mistake);
