@@ -148,7 +148,7 @@ std::string reasons_text(const Quantity& quantity) {
       else
         text += " at " + std::to_string(words.size()) + " of " + std::to_string(all);
     }
-    text += ": " + group.reason + (group.differs ? ", say" : "");
+    text += (group.differs ? ", for example: " : ": ") + group.reason;
   }
   return text;
 }
@@ -243,7 +243,7 @@ PageTable axis_table(const std::vector<const Quantity*>& quantities) {
                        [&](const Quantity* quantity) { return !sorted(*quantity, k).empty(); });
   };
   Index shown = std::min(axis.size, most_entries);
-  while (shown > 1 && !is_told(shown - 1)) --shown;
+  while (axis.labels.empty() && shown > 1 && !is_told(shown - 1)) --shown;
   PageTable out;
   out.about = over_trials(first);
   out.alignment = "l";
@@ -366,7 +366,12 @@ std::string words_of(const std::string& name) {
 }
 
 std::string capitalised(std::string text) {
-  if (!text.empty()) text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
+  // A variable stays as it is: "x[0] passed the limit".
+  const std::string word = text.substr(0, text.find_first_of(" ,:"));
+  const bool is_word = word.size() > 1 && std::all_of(word.begin(), word.end(), [](char c) {
+                         return std::isalpha(static_cast<unsigned char>(c)) != 0;
+                       });
+  if (is_word) text[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(text[0])));
   return text;
 }
 

@@ -86,6 +86,7 @@ footer p { padding-top: .7rem; border-top: 1px solid var(--line); max-width: non
   .facts { grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); }
   .drawing svg { max-width: none; width: min(34rem, var(--own-width)); }
   tbody th.left { min-width: 9.5rem; }
+  th, td { padding-left: .45rem; padding-right: .45rem; }
 }
 @media print {
   body { font-size: 10pt; }

@@ -55,8 +55,9 @@ const Words& words_about(const std::string& figure) {
         "form 1/(1 + Gσ²) of a linear loop whose feedback is the negative transpose."}},
       {"bode",
        {"Bode diagram",
-        "Gain and phase of the loop broken at a projection. Where the gain crosses one, the "
-        "distance of the phase from −180° is the phase margin."}},
+        "The loop broken at a projection, against frequency: its gain (of several channels the "
+        "largest and the smallest) and, of a single channel, its phase. The margins say how far it "
+        "is from a gain of one at a phase of −180°, where stability is lost."}},
       {"nyquist",
        {"Nyquist diagram",
         "The same loop in the complex plane. The nearer a curve comes to −1, the less change of "

@@ -172,7 +172,7 @@ class SweepPage {
 
   PageTable every_point() const {
     PageTable out;
-    out.title = "Every point";
+    out.title = "Every point (" + std::to_string(points()) + ")";
     out.folded = points() > open_points;
     for (const io::SweepDimension& axis : sweep_.axes()) out.heading.push_back(axis.name);
     out.alignment = std::string(out.heading.size(), 'r') + "l";
@@ -400,10 +400,9 @@ Page sweep_report(const io::SweepFile& sweep, const ReportOptions& options) {
                            "a trial from 0 to " + std::to_string(sweep.trials() - 1));
   const SweepPage page(sweep);
   Page out = titled_page("Sweep", sweep.file(), sweep.path(), options);
-  out.lead = "A circuit of rate neurons and feedback controllers, simulated anew for " +
-             counted(page.points(), "value") + (sweep.axes().size() > 1 ? " (combinations)" : "") +
-             " of " + page.what_was_varied() +
-             ": where it comes to rest, how fast and how exactly.";
+  out.lead = "A circuit of rate neurons and feedback controllers, simulated anew for each of " +
+             counted(page.points(), sweep.axes().size() > 1 ? "combination" : "value") + " of " +
+             page.what_was_varied() + ": where it comes to rest, how fast and how exactly.";
   out.verdicts = page.verdicts();
   out.facts = page.facts();
   PageSection main{"The points", report_figures(sweep.path(), options)};

@@ -54,7 +54,7 @@ class TuningPage {
     out.heading = {"", "before", "after", "bound"};
     const char* names[] = {"Leak α", "Proportional gain p", "Integral gain i", "Derivative gain d"};
     for (Index p = 0; p < 4; ++p)
-      out.rows.push_back({{.text = names[p], .code = p == 0 ? "gains_before, gains_after" : ""},
+      out.rows.push_back({{.text = names[p]},
                           {.text = number_text(number("gains_before", p))},
                           {.text = number_text(number("gains_after", p))},
                           {}});
@@ -103,7 +103,7 @@ class TuningPage {
  private:
   void add(PageTable& table, const std::string& name, const std::string& what,
            const std::string& bound) const {
-    std::vector<PageCell> row = {{.text = what, .code = name + "_before, " + name + "_after"}};
+    std::vector<PageCell> row = {{.text = what}};
     for (const char* side : {"_before", "_after"}) {
       const double value = number(name + side);
       row.push_back(
