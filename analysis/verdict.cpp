@@ -217,7 +217,8 @@ class Judge {
     const std::string where = !own_ && subject_.equilibrium().converged
                                   ? "the equilibrium is unstable, "
                                   : "unstable where it ended, ";
-    if (result_.outcome == Outcome::oscillating && still_grows())
+    // A linear circuit has no limit cycle, however slowly it grows.
+    if (result_.outcome == Outcome::oscillating && (run_.is_linear() || still_grows()))
       return {VerdictKind::leaving, "an oscillation that grows: " + where + pole_text()};
     if (result_.outcome == Outcome::oscillating) return cycle(where + pole_text());
     return {VerdictKind::leaving, "moving away: " + where + pole_text()};
