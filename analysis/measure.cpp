@@ -65,13 +65,15 @@ const solve::Equilibrium& Subject::equilibrium() const {
     equilibrium_->reason = "the circuit is driven by \"" + source + "\", which still changes";
     return *equilibrium_;
   }
-  VectorXd start = end();
-  if (!start.allFinite()) {
-    const auto [first, last] = run.trajectory.of_phase(static_cast<int>(run.phase));
-    start = first < last ? VectorXd(run.trajectory.state(first).col(trial))
-                         : VectorXd(system().initial_state().col(0));
-  }
-  equilibrium_ = solve::find_equilibrium({system(), run.whole(), phase.end}, start);
+  const solve::RestProblem problem{system(), run.whole(), phase.end};
+  if (!has_left()) equilibrium_ = solve::find_equilibrium(problem, end());
+  if (equilibrium_ && equilibrium_->converged) return *equilibrium_;
+  // From a wide cycle, or from where all is saturated, Newton's method need not find back.
+  const auto [first, last] = run.trajectory.of_phase(static_cast<int>(run.phase));
+  const VectorXd start = first < last ? VectorXd(run.trajectory.state(first).col(trial))
+                                      : VectorXd(system().initial_state().col(0));
+  solve::Equilibrium found = solve::find_equilibrium(problem, start);
+  if (found.converged || !equilibrium_) equilibrium_ = std::move(found);
   return *equilibrium_;
 }
 

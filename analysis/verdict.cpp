@@ -1,6 +1,7 @@
 #include "analysis/verdict.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -62,9 +63,18 @@ class Judge {
                   brief(run_.config.solver.settled_tolerance()) +
                   " that counts as settled; a smaller solver.rtol or a larger "
                   "solver.settled.tolerance would do"};
+    const bool is_stable = stability_ == Linearisation::Stability::stable;
+    if (result_.outcome == Outcome::oscillating && !has_rest())
+      return cycle("no state of rest was found");
+    // A motion that keeps its size while the linear one would have lost a tenth of it in that time.
+    if (result_.outcome == Outcome::oscillating && is_stable && !run_.is_linear() &&
+        -pole_.real() * (phase_.end - phase_.start) / 4 > 0.1)
+      return cycle("the equilibrium is stable, " + pole_text() + ", and it does not come to it");
     if (stability_ == Linearisation::Stability::neutral) return integrating(worst);
-    if (stability_ == Linearisation::Stability::stable) return slow(worst);
-    return {VerdictKind::undecided, result_.reason};
+    if (is_stable && has_rest()) return slow(worst);
+    const std::string text = "still moving, and no state of rest was found";
+    if (is_stable && worst.any()) return {worst.kind, worst.text + "; " + text};
+    return {VerdictKind::undecided, is_stable ? text : result_.reason};
   }
 
  private:
@@ -179,7 +189,13 @@ class Judge {
     if (stability_ == Linearisation::Stability::stable && is_fixed_step() &&
         (run_.is_linear() || subject_.equilibrium().converged))
       return numerical("diverged (" + result_.reason + ")");
-    // By its growth alone, the rest state being stable: it may yet come back.
+    // By its growth alone. What only integrates does not diverge, what is nonlinear may be bounded farther
+    // out, and what has a stable rest state may come back to it.
+    if (!subject_.has_left() && stability_ == Linearisation::Stability::neutral)
+      return integrating(unmet());
+    if (!subject_.has_left() && !run_.is_linear() &&
+        stability_ == Linearisation::Stability::unstable)
+      return unstable();
     if (!subject_.has_left() && stability_ == Linearisation::Stability::stable)
       return {VerdictKind::undecided,
               "it moved away throughout the last half of the run, although the equilibrium is "
@@ -201,34 +217,39 @@ class Judge {
     const std::string where = !own_ && subject_.equilibrium().converged
                                   ? "the equilibrium is unstable, "
                                   : "unstable where it ended, ";
-    if (result_.outcome == Outcome::oscillating && still_grows())
+    // A linear circuit has no limit cycle, however slowly it grows.
+    if (result_.outcome == Outcome::oscillating && (run_.is_linear() || still_grows()))
       return {VerdictKind::leaving, "an oscillation that grows: " + where + pole_text()};
-    if (result_.outcome == Outcome::oscillating) {
-      const double omega = oscillation();
-      std::string text = "limit cycle";
-      if (std::isfinite(omega))
-        text +=
-            " of angular frequency " + brief(omega) + " (period " + time(2 * M_PI / omega) + ")";
-      return {VerdictKind::limit_cycle,
-              text + ": " + where + pole_text() +
-                  (run_.system.is_bounded() ? ", and saturation bounds the motion"
-                                            : ", and the motion is bounded so far")};
-    }
+    if (result_.outcome == Outcome::oscillating) return cycle(where + pole_text());
     return {VerdictKind::leaving, "moving away: " + where + pole_text()};
   }
 
-  // Whether the motion was a tenth faster in the last quarter of the phase than in the third.
+  // Whether it is known where a linearisation speaks of rest.
+  bool has_rest() const {
+    return run_.is_linear() || own_.has_value() || subject_.equilibrium().converged;
+  }
+
+  Verdict cycle(const std::string& why) const {
+    const double omega = oscillation();
+    std::string text = "limit cycle";
+    if (std::isfinite(omega))
+      text += " of angular frequency " + brief(omega) + " (period " + time(2 * M_PI / omega) + ")";
+    return {VerdictKind::limit_cycle,
+            text + ": " + why +
+                (run_.system.is_bounded() ? ", and saturation bounds the motion"
+                                          : ", and the motion is bounded so far")};
+  }
+
+  // Whether the motion grew by a tenth from quarter to quarter of the phase, since the second.
   bool still_grows() const {
     const double length = phase_.end - phase_.start;
-    double third = 0, last = 0;
+    std::array<double, 4> most{};
     for (const auto& bin : phase_.histories[at(subject_.trial)].bins()) {
       const double share = (bin.time - phase_.start) / length;
-      if (share >= 0.75)
-        last = std::max(last, bin.value);
-      else if (share >= 0.5)
-        third = std::max(third, bin.value);
+      double& value = most[std::min<std::size_t>(3, static_cast<std::size_t>(4 * share))];
+      value = std::max(value, bin.value);
     }
-    return last > 1.1 * third;
+    return most[2] > 1.1 * most[1] && most[3] > 1.1 * most[2];
   }
 
   Verdict integrating(const Unmet& worst) const {

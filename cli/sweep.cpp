@@ -44,7 +44,7 @@ class Collector {
                        std::to_string(writer_.trials());
     if (!result.failure.empty()) {
       ++failed_;
-      writer_.add_failure(result.point, result.failure);
+      writer_.add_failure(result.point, std::move(result.failure));
       pass(k);
     } else {
       if (result.trajectories)
@@ -55,7 +55,7 @@ class Collector {
         waiting_.emplace(k, std::move(result));
         return;
       }
-      write(k, result);
+      write(k, std::move(result));
     }
     write_waiting();
   }
@@ -65,8 +65,8 @@ class Collector {
   bool is_complete() const { return done_ == written_.size(); }
 
  private:
-  void write(std::size_t k, const PointResult& result) {
-    writer_.add(result.point, result.quantities, result.numbers);
+  void write(std::size_t k, PointResult result) {
+    writer_.add(result.point, std::move(result.quantities), std::move(result.numbers));
     pass(k);
   }
   void pass(std::size_t k) {
@@ -80,7 +80,7 @@ class Collector {
         ++it;
         continue;
       }
-      write(it->first, it->second);
+      write(it->first, std::move(it->second));
       it = waiting_.erase(it);
     }
   }
@@ -129,6 +129,7 @@ bool run_points(const analysis::SweepStudy& study, io::SweepWriter& writer,
     }
   };
   tbb::parallel_for(0, tbb::this_task_arena::max_concurrency(), work, tbb::simple_partitioner());
+  writer.flush();
   return collector.is_complete();
 }
 

@@ -299,15 +299,43 @@ void Dataset::attach_scale(const Dataset& scale, unsigned axis) {
     write_failed(*this, "attach the dimension " + scale.path());
 }
 
+namespace {
+
+// A scale's path. HDF5 would look for it through the whole file, but as a rule it stands beside the dataset
+// and is called as the dimension.
+std::string path_of_scale(const Dataset& scale, const std::string& dataset) {
+  const ssize_t length = H5DSget_scale_name(scale.id(), nullptr, 0);
+  std::string name(static_cast<std::size_t>(std::max<ssize_t>(length, 0)) + 1, '\0');
+  if (length <= 0 || H5DSget_scale_name(scale.id(), name.data(), name.size()) < 0)
+    return scale.path();
+  name.pop_back();
+  const std::string near = dataset.substr(0, dataset.rfind('/') + 1) + name;
+  H5O_info_t own, other;
+  const bool is_it =
+      H5Lexists(scale.id(), near.c_str(), H5P_DEFAULT) > 0 &&
+      H5Oget_info2(scale.id(), &own, H5O_INFO_BASIC) >= 0 &&
+      H5Oget_info_by_name2(scale.id(), near.c_str(), &other, H5O_INFO_BASIC, H5P_DEFAULT) >= 0 &&
+      own.fileno == other.fileno && own.addr == other.addr;
+  return is_it ? near : scale.path();
+}
+
+}  // namespace
+
 std::vector<std::string> Dataset::scales() const {
+  struct Found {
+    std::string dataset, scale;
+  };
   std::vector<std::string> out(shape().size());
   for (unsigned axis = 0; axis < out.size(); ++axis) {
     const auto first = [](hid_t, unsigned, hid_t scale, void* data) -> herr_t {
       H5Iinc_ref(scale);
-      *static_cast<std::string*>(data) = Dataset(Handle(scale)).path();
+      Found& found = *static_cast<Found*>(data);
+      found.scale = path_of_scale(Dataset(Handle(scale)), found.dataset);
       return 1;
     };
-    H5DSiterate_scales(id(), axis, nullptr, first, &out[axis]);
+    Found found{path(), ""};
+    H5DSiterate_scales(id(), axis, nullptr, first, &found);
+    out[axis] = std::move(found.scale);
   }
   H5Eclear2(H5E_DEFAULT);
   return out;

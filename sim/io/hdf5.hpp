@@ -185,6 +185,9 @@ class File : public Group {
 
   /// Moves everything to the disk. @throws OutputError
   void flush();
+  /// From now on metadata stays in memory until flush(), instead of reaching the disk piece by piece: a
+  /// process that is killed in between leaves the file as the last flush left it.
+  void hold_metadata();
   /// Flushes and closes; objects that are still held keep the file open until they go. @throws
   /// OutputError
   void close();

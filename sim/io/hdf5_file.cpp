@@ -229,6 +229,18 @@ void File::flush() {
   if (H5Fflush(id(), H5F_SCOPE_LOCAL) < 0) write_failed(*this, "write");
 }
 
+void File::hold_metadata() {
+  H5AC_cache_config_t config;
+  config.version = H5AC__CURR_CACHE_CONFIG_VERSION;
+  bool done = H5Fget_mdc_config(id(), &config) >= 0;
+  config.evictions_enabled = false;
+  config.incr_mode = H5C_incr__off;
+  config.flash_incr_mode = H5C_flash_incr__off;
+  config.decr_mode = H5C_decr__off;
+  done = done && H5Fset_mdc_config(id(), &config) >= 0;
+  if (!done) write_failed(*this, "hold the metadata");
+}
+
 void File::close() {
   if (!handle_.valid()) return;
   const std::string name = file();

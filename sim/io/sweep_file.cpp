@@ -19,7 +19,7 @@ using core::QuantityAxis;
 using Eigen::Index;
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-constexpr double flush_interval = 1;  // seconds
+constexpr double flush_interval = 1;  // seconds, at least
 constexpr const char* status_name = "point_status";
 constexpr const char* reason_name = "point_reason";
 
@@ -85,6 +85,7 @@ SweepWriter::SweepWriter(const std::filesystem::path& path, const std::vector<Sw
   write_configuration(root, info.run);
   root.put("sweep_config", {}, std::vector<std::string>{info.config},
            "configuration of the sweep, with what was set on the command line");
+  file_->hold_metadata();
   flush();
 }
 
@@ -98,6 +99,8 @@ SweepWriter::SweepWriter(const std::filesystem::path& path)
     status_.push_back(static_cast<PointStatus>(flag));
   open_maps();
   file_->set_attribute("status", "running");
+  file_->hold_metadata();
+  flush();
 }
 
 SweepWriter::~SweepWriter() {
@@ -124,7 +127,7 @@ void SweepWriter::open_maps() {
     for (const std::string& axis : own) {
       const h5::Dataset scale = file_->dataset(axis);
       OwnAxis& known = own_[axis];
-      known.size = scale.shape().at(0);
+      known.size = known.written = scale.shape().at(0);
       if (scale.is_text()) known.labels = scale.read_texts();
     }
     maps_.emplace(name, std::move(dataset));
@@ -147,16 +150,12 @@ h5::Shape SweepWriter::shape_of(const std::vector<std::string>& own) const {
   return shape;
 }
 
-// The map of that name over the sweep's axes and `own` ones (which exist), made where it is not there, and
-// as large as its axes are now.
+// The map of that name over the sweep's axes and `own` ones (which exist), made where it is not there.
 h5::Dataset& SweepWriter::map(const std::string& name, h5::Type type,
                               const std::vector<std::string>& own, const std::string& units,
                               const std::string& long_name) {
   const h5::Shape shape = shape_of(own);
-  if (const auto found = maps_.find(name); found != maps_.end()) {
-    if (found->second.shape() != shape) found->second.resize(shape);
-    return found->second;
-  }
+  if (const auto found = maps_.find(name); found != maps_.end()) return found->second;
   h5::DatasetOptions options;
   const bool grows =
       std::any_of(own.begin(), own.end(), [](const std::string& axis) { return axis != "trial"; });
@@ -186,44 +185,58 @@ h5::Dataset& SweepWriter::map(const std::string& name, h5::Type type,
   return maps_.emplace(name, std::move(dataset)).first->second;
 }
 
-// Where the entries of a quantity's axis stand in the file's axis of that name, which grows to hold them.
-std::vector<Index> SweepWriter::places(const QuantityAxis& axis) {
+// The axis of that name grows to hold the entries of a quantity's.
+void SweepWriter::learn(const QuantityAxis& axis) {
   OwnAxis& own = own_[axis.name];
-  const bool fresh = own.size == 0;
-  std::vector<Index> out;
-  const std::uint64_t before = own.size;
-  if (axis.labels.empty()) {
-    own.size = std::max(own.size, static_cast<std::uint64_t>(axis.size));
-    for (Index k = 0; k < axis.size; ++k) out.push_back(k);
-  } else {
-    for (const std::string& label : axis.labels) {
-      const auto found = std::find(own.labels.begin(), own.labels.end(), label);
-      out.push_back(found - own.labels.begin());
-      if (found == own.labels.end()) own.labels.push_back(label);
+  if (own.long_name.empty()) own.long_name = axis.long_name;
+  for (const std::string& label : axis.labels)
+    if (std::find(own.labels.begin(), own.labels.end(), label) == own.labels.end())
+      own.labels.push_back(label);
+  own.size = axis.labels.empty() ? std::max(own.size, static_cast<std::uint64_t>(axis.size))
+                                 : own.labels.size();
+}
+
+// Where the entries of a quantity's axis stand in the file's axis of that name.
+std::vector<std::size_t> SweepWriter::places(const QuantityAxis& axis) const {
+  std::vector<std::size_t> out(static_cast<std::size_t>(axis.size));
+  std::iota(out.begin(), out.end(), std::size_t{0});
+  const std::vector<std::string>& known = own_.at(axis.name).labels;
+  for (std::size_t k = 0; k < axis.labels.size(); ++k)
+    out[k] = static_cast<std::size_t>(std::find(known.begin(), known.end(), axis.labels[k]) -
+                                      known.begin());
+  return out;
+}
+
+// The axes as they have grown, and all maps over them.
+void SweepWriter::write_axes() {
+  bool grew = false;
+  for (auto& [name, own] : own_) {
+    if (own.size == own.written) continue;
+    grew = true;
+    const bool is_text = !own.labels.empty();
+    if (own.written == 0) {
+      h5::Dataset scale =
+          file_->create_dataset(name, is_text ? h5::Type::text : h5::Type::int64, {own.size},
+                                {.max_shape = {h5::unlimited}, .chunk = {32}});
+      scale.set_attribute("units", "1");
+      scale.set_attribute("long_name", own.long_name);
+      scale.make_scale(name);
     }
-    own.size = own.labels.size();
-  }
-  if (fresh) {
-    const bool is_text = !axis.labels.empty();
-    h5::Dataset scale = file_->create_dataset(axis.name, is_text ? h5::Type::text : h5::Type::int64,
-                                              {own.size}, {.max_shape = {h5::unlimited}});
-    scale.set_attribute("units", "1");
-    scale.set_attribute("long_name", axis.long_name);
-    scale.make_scale(axis.name);
-  }
-  if (own.size != before) {
-    grew_ = true;
-    h5::Dataset scale = file_->dataset(axis.name);
-    if (!fresh) scale.resize({own.size});
-    if (axis.labels.empty()) {
+    h5::Dataset scale = file_->dataset(name);
+    scale.resize({own.size});
+    if (is_text) {
+      scale.write(own.labels);
+    } else {
       std::vector<std::int64_t> index(own.size);
       std::iota(index.begin(), index.end(), 0);
       scale.write(std::span<const std::int64_t>(index));
-    } else {
-      scale.write(own.labels);
     }
+    own.written = own.size;
   }
-  return out;
+  if (!grew) return;
+  for (auto& [name, dataset] : maps_)
+    if (const h5::Shape shape = shape_of(axes_of_.at(name)); dataset.shape() != shape)
+      dataset.resize(shape);
 }
 
 void SweepWriter::check_name(const std::string& name) const {
@@ -248,13 +261,9 @@ bool SweepWriter::brings_new_labels(const std::vector<Quantity>& quantities) con
 
 void SweepWriter::write_quantity(std::size_t point, const Quantity& quantity) {
   const bool is_text = !quantity.texts.empty();
-  if (quantity.cells() == 0)
-    return;  // an axis without entries here: controllers where there are none
-  check_name(quantity.name);
   std::vector<std::string> own = {"trial"};
-  std::vector<std::vector<Index>> places_of;
+  std::vector<std::vector<std::size_t>> places_of;
   for (const QuantityAxis& axis : quantity.axes) {
-    check_name(axis.name);
     places_of.push_back(places(axis));
     own.push_back(axis.name);
     if (axis.numbers.empty()) continue;
@@ -279,7 +288,7 @@ void SweepWriter::write_quantity(std::size_t point, const Quantity& quantity) {
     std::size_t rest = c, stride = 1;
     for (std::size_t a = quantity.axes.size(); a-- > 0;) {
       const auto size = static_cast<std::size_t>(quantity.axes[a].size);
-      cell_of[c] += stride * static_cast<std::size_t>(places_of[a][rest % size]);
+      cell_of[c] += stride * places_of[a][rest % size];
       rest /= size;
       stride *= own_.at(quantity.axes[a].name).size;
     }
@@ -330,26 +339,25 @@ void SweepWriter::write_quantity(std::size_t point, const Quantity& quantity) {
       .write_block(start, count, reasons);
 }
 
-void SweepWriter::add(std::size_t point, const std::vector<Quantity>& quantities,
-                      const std::vector<std::pair<std::string, double>>& numbers) {
-  for (const Quantity& quantity : quantities) write_quantity(point, quantity);
-  for (const auto& [name, number] : numbers) {
-    std::string words = name;
-    std::replace(words.begin(), words.end(), '_', ' ');
-    map(name, h5::Type::float64, {}, "1", words)
-        .write_block(start_of(point, 0), h5::Shape(axes_.size(), 1), std::span(&number, 1));
+void SweepWriter::add(std::size_t point, std::vector<Quantity> quantities,
+                      std::vector<std::pair<std::string, double>> numbers) {
+  // An axis may have no entries here: controllers where there are none.
+  std::erase_if(quantities, [](const Quantity& quantity) { return quantity.cells() == 0; });
+  for (const Quantity& quantity : quantities) {
+    check_name(quantity.name);
+    for (const QuantityAxis& axis : quantity.axes) check_name(axis.name);
   }
+  for (const Quantity& quantity : quantities)
+    for (const QuantityAxis& axis : quantity.axes) learn(axis);
   status_[point] = PointStatus::done;
-  unflushed_.push_back(point);
-  if (now() - last_flush_ >= flush_interval) flush();
+  unwritten_.push_back({point, std::move(quantities), std::move(numbers), ""});
+  flush_if_due();
 }
 
-void SweepWriter::add_failure(std::size_t point, const std::string& reason) {
-  map(reason_name, h5::Type::text, {}, "1", "why the point could not be run")
-      .write_block(start_of(point, 0), h5::Shape(axes_.size(), 1), std::vector{reason});
+void SweepWriter::add_failure(std::size_t point, std::string reason) {
   status_[point] = PointStatus::failed;
-  unflushed_.push_back(point);
-  if (now() - last_flush_ >= flush_interval) flush();
+  unwritten_.push_back({point, {}, {}, std::move(reason)});
+  flush_if_due();
 }
 
 h5::Group SweepWriter::point_group(std::size_t point) {
@@ -382,23 +390,37 @@ void SweepWriter::set_attribute(const std::string& name, double number) {
   file_->set_attribute(name, number);
 }
 
-// The status of a point follows its numbers to the disk, so that a kill in between loses no more than the
-// point. Maps that were last written before their axes grew are made to fit them.
+// The file is not touched in between, so that a kill may harm it within a flush alone: flushes are rare if
+// they are long.
+void SweepWriter::flush_if_due() {
+  if (now() >= next_flush_) flush();
+}
+
 void SweepWriter::flush() {
-  if (grew_)
-    for (auto& [name, dataset] : maps_)
-      if (const h5::Shape shape = shape_of(axes_of_.at(name)); dataset.shape() != shape)
-        dataset.resize(shape);
-  grew_ = false;
-  file_->flush();
-  for (const std::size_t point : unflushed_) {
-    const auto flag = static_cast<std::int8_t>(status_[point]);
-    maps_.at(status_name)
-        .write_block(start_of(point, 0), h5::Shape(axes_.size(), 1), std::span(&flag, 1));
+  const double begin = now();
+  write_axes();
+  const h5::Shape one(axes_.size(), 1);
+  for (const Added& added : unwritten_) {
+    for (const Quantity& quantity : added.quantities) write_quantity(added.point, quantity);
+    for (const auto& [name, number] : added.numbers) {
+      std::string words = name;
+      std::replace(words.begin(), words.end(), '_', ' ');
+      map(name, h5::Type::float64, {}, "1", words)
+          .write_block(start_of(added.point, 0), one, std::span(&number, 1));
+    }
+    if (status_[added.point] == PointStatus::failed)
+      map(reason_name, h5::Type::text, {}, "1", "why the point could not be run")
+          .write_block(start_of(added.point, 0), one, std::vector{added.failure});
   }
-  unflushed_.clear();
   file_->flush();
-  last_flush_ = now();
+  // The status of a point follows its numbers to the disk.
+  for (const Added& added : unwritten_) {
+    const auto flag = static_cast<std::int8_t>(status_[added.point]);
+    maps_.at(status_name).write_block(start_of(added.point, 0), one, std::span(&flag, 1));
+  }
+  unwritten_.clear();
+  file_->flush();
+  next_flush_ = now() + std::max(flush_interval, 50 * (now() - begin));
 }
 
 void SweepWriter::finish(const std::string& status, const std::string& reason) {

@@ -38,7 +38,8 @@ enum class PointStatus : std::int8_t { pending, done, failed };
 
 /// Every quantity is a variable of the sweep's axes, then `trial`, then its own axes; an axis whose
 /// labels or size differ from point to point holds all of them, and one of numbers is an index, beside which
-/// stands AXIS_value. Points that are not done are NaN. What was added reaches the file about once a second.
+/// stands AXIS_value. Points that are not done are NaN. What was added reaches the file about once a second,
+/// all at once: a process that is killed in between leaves a file that can be gone on with.
 class SweepWriter {
  public:
   /// A new file. @throws as Recorder
@@ -53,7 +54,7 @@ class SweepWriter {
   SweepWriter& operator=(const SweepWriter&) = delete;
 
   std::uint64_t trials() const { return trials_; }
-  /// What was added of that name; nothing where there was none.
+  /// What was written of that name until the last flush; nothing where there was none.
   std::optional<core::Quantity> read(const std::string& name) const;
   /// Status of every point, the last axis varying fastest.
   const std::vector<PointStatus>& points() const { return status_; }
@@ -63,10 +64,12 @@ class SweepWriter {
   bool brings_new_labels(const std::vector<core::Quantity>& quantities) const;
   /// What was measured at a point. Numbers are of the point as a whole ("steps").
   /// @throws InputError  for a quantity or axis that is called as an axis of the sweep
-  void add(std::size_t point, const std::vector<core::Quantity>& quantities,
-           const std::vector<std::pair<std::string, double>>& numbers);
+  void add(std::size_t point, std::vector<core::Quantity> quantities,
+           std::vector<std::pair<std::string, double>> numbers);
   /// A point that could not be run, and why.
-  void add_failure(std::size_t point, const std::string& reason);
+  void add_failure(std::size_t point, std::string reason);
+  /// Writes what was added.
+  void flush();
   /// A group for the trajectories of a point: /points/00017.
   h5::Group point_group(std::size_t point);
   /// A table beside the map: columns of one length over the dimension `dimension`.
@@ -84,18 +87,27 @@ class SweepWriter {
 
  private:
   struct OwnAxis {
+    std::string long_name;
     std::vector<std::string> labels;  // empty: an index
-    std::uint64_t size = 0;
+    std::uint64_t size = 0, written = 0;
+  };
+  struct Added {
+    std::size_t point;
+    std::vector<core::Quantity> quantities;
+    std::vector<std::pair<std::string, double>> numbers;
+    std::string failure;
   };
   void open_maps();
   h5::Dataset& map(const std::string& name, h5::Type type, const std::vector<std::string>& own,
                    const std::string& units, const std::string& long_name);
-  std::vector<Eigen::Index> places(const core::QuantityAxis& axis);
   void check_name(const std::string& name) const;
+  void learn(const core::QuantityAxis& axis);
+  std::vector<std::size_t> places(const core::QuantityAxis& axis) const;
   h5::Shape shape_of(const std::vector<std::string>& own) const;
   h5::Shape start_of(std::size_t point, std::size_t more) const;
+  void write_axes();
   void write_quantity(std::size_t point, const core::Quantity& quantity);
-  void flush();
+  void flush_if_due();
 
   std::filesystem::path path_;
   std::optional<h5::File> file_;
@@ -104,12 +116,11 @@ class SweepWriter {
   std::uint64_t trials_ = 0;
   std::string time_unit_;
   std::vector<PointStatus> status_;
-  std::vector<std::size_t> unflushed_;  // points whose status has not reached the file
+  std::vector<Added> unwritten_;
   std::map<std::string, OwnAxis> own_;
   std::map<std::string, h5::Dataset> maps_;
   std::map<std::string, std::vector<std::string>> axes_of_;  // of each map: its own axes
-  bool grew_ = false;                                        // an axis, since the last flush
-  double last_flush_ = 0;
+  double next_flush_ = 0;
 };
 
 /// A map over the first `axes` dimensions as a quantity whose columns are the points: its cells are

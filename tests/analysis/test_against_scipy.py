@@ -19,7 +19,8 @@ rtol = 1e-9
 atol = 1e-12
 """
 
-# Stable and far from normal: W B has eigenvalues -0.18, -0.60 and -2.71, and large parts beside them.
+# Stable and far from normal: W B has eigenvalues -0.18, -0.60 and -2.71, and large parts beside
+# them.
 LINEAR = """seed = 12
 [analysis]
 measures = ["*"]
@@ -31,8 +32,10 @@ kind = "dynamic_inversion"
 layers = [4, 3]
 transfer = "identity"
 tau = 0.7
-forward = {{ values = [[1.43, -1.79, 0.29, -0.4], [-0.32, -0.15, -1.41, -0.16], [-0.61, 2.33, 0.16, -0.25]] }}
-feedback = {{ values = [[-0.35, -2.38, 0.01], [-0.06, -0.58, -0.92], [0.05, 1.05, 2.8], [0.3, 2.32, 1.19]] }}
+forward = {{ values = [
+    [1.43, -1.79, 0.29, -0.4], [-0.32, -0.15, -1.41, -0.16], [-0.61, 2.33, 0.16, -0.25]] }}
+feedback = {{ values = [
+    [-0.35, -2.38, 0.01], [-0.06, -0.58, -0.92], [0.05, 1.05, 2.8], [0.3, 2.32, 1.19]] }}
 setpoint = {{ init = "normal", std = 0.5 }}
 [model.controller]
 leak = 0.1
@@ -362,7 +365,8 @@ gains = { i = 1.5 }
         at = result.label("projection", "hidden->control")
         frequencies = result["response_frequency"][0, at]
         _, magnitude, phase = signal.bode(loop, frequencies)
-        found = result["return_ratio_real"][0, at, :, 0] + 1j * result["return_ratio_imag"][0, at, :, 0]
+        real, imag = (result["return_ratio_" + part][0, at, :, 0] for part in ("real", "imag"))
+        found = real + 1j * imag
         self.close(20 * np.log10(np.abs(found)), magnitude, 1e-9, 1e-9)
         self.close(np.degrees(np.unwrap(np.angle(found))), phase, 1e-9, 1e-9)
         self.close(result["return_ratio_largest"][0, at], np.abs(found))

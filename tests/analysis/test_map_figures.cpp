@@ -264,10 +264,10 @@ TEST_CASE("a sweep over names alone is drawn as dots") {
 
 TEST_CASE("of three axes a map is drawn for values of the third, and those left out are told") {
   const test::TemporaryFolder folder;
-  const Path file = sweep(configuration(leaks + ", " + gains +
-                                        R"(, { parameter = "model.controller.gains.p",
-                 values = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 1] })"),
-                          folder / "s.h5");
+  const std::string proportional =
+      R"({ parameter = "model.controller.gains.p", values = [0, 0.1, 0.2, 0.3, 0.4, 0.5, 1] })";
+  const Path file =
+      sweep(configuration(leaks + ", " + gains + ", " + proportional), folder / "s.h5");
   check_renders(file, "map", folder);
   check_renders(file, "lines", folder);
   const Chart chart = map_figure(file, {}, "map");

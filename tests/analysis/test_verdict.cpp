@@ -278,6 +278,36 @@ TEST_CASE("a transient that grows to the end is not taken for divergence, and it
   }
 }
 
+TEST_CASE("a chain of integrators integrates: its double pole at zero is not taken for unstable") {
+  // Rounding splits it by 1e-8.
+  const Measured m(
+      "[solver]\nduration = 80.0\nsettled = {}\n[[population]]\nname = \"x\"\nsize = 3\n"
+      "leak = [0.0, 0.0, 1.0]\ninitial = [0.0, 0.1, 1.0]\n[[projection]]\nfrom = \"x\"\n"
+      "to = \"x\"\nweights = { values = [[0.3, 0.7, 0.1], [-0.128571428571428571, -0.3, 0.2], "
+      "[0.0, "
+      "0.0, 0.0]] }\n",
+      {"verdict", "slowest_pole"});
+  CHECK(std::abs(m.value("slowest_pole")) < 1e-7);
+  CHECK(m.meaning("verdict") == "integrating");
+}
+
+TEST_CASE("a wide cycle is one, also where Newton's method does not find back from it") {
+  // Of weights that wind far up: at its end all is saturated, and the linear equations there are
+  // stable.
+  const Measured m(
+      "seed = 81\n[solver]\nduration = 6000.0\nsettled = {}\n[model]\n"
+      "kind = \"dynamic_inversion\"\ntransfer = \"tanh\"\nlayers = [5, 3]\n"
+      "forward = { values = [[0.67, -0.04, -0.57, 2.16, -0.38], [0.28, -0.13, 0.14, 0.14, 1.15], "
+      "[-0.95, 0.19, -1.51, -0.2, -0.01]] }\n"
+      "feedback = { values = [[0.26, 1.14, 0.24], [-0.01, -0.18, -0.15], [0.91, 0.48, 1.25], "
+      "[-0.33, 1.8, -1.18], [-0.83, 0.06, 0.89]] }\nsetpoint = { init = \"normal\", std = 0.12 }\n"
+      "[model.controller]\nleak = 0.0067\ngains = { p = 0.657, i = 1.272, d = 0.215 }\n",
+      {"verdict", "equilibrium"});
+  CHECK(m.meaning("verdict") == "limit_cycle");
+  CHECK(m.text("verdict_text").find("the equilibrium is unstable, pole 0.3") != std::string::npos);
+  CHECK(m.value("equilibrium_residual") < 1e-9);
+}
+
 TEST_CASE("of a sequence the verdict names the phase that did not settle, and its own mode") {
   // Loop 2 goes first and is slow; loop 1, faster, settles after it. Each has 100 time units.
   const std::string text =

@@ -136,8 +136,9 @@ TEST_CASE("fifty random circuits: a longer, tighter run with another solver says
       CHECK((a - b).cwiseAbs().maxCoeff() < 20 * 1e-5 * a.cwiseAbs().maxCoeff() / -pole);
     } else if (kind == "slow" || kind == "slowly_damped" || kind == "infeasible" ||
                kind == "saturated") {
-      if (text.find("only integrates") != std::string::npos) {
-        CHECK(again("cvode_bdf", longer, 1e-5).summary.outcome() == Outcome::not_settled);
+      if (text.find("only integrates") != std::string::npos ||
+          text.find("no state of rest was found") != std::string::npos) {
+        CHECK(again("cvode_bdf", longer, 1e-5).summary.outcome() != Outcome::settled);
         continue;
       }
       const double more = number_after(text, ", about ");
@@ -145,7 +146,9 @@ TEST_CASE("fifty random circuits: a longer, tighter run with another solver says
         CHECK(again("rosenbrock4", longer, 1e-5).summary.outcome() == Outcome::settled);
         continue;
       }
-      const Measured second = again("rosenbrock4", first_duration + 1.05 * more, 1e-5);
+      // Exact for a linear circuit, but for its four digits, for a step, and for the slack of a swing.
+      const double slack = first.simulation.system.is_linear() ? 1.02 : 1.1;
+      const Measured second = again("rosenbrock4", first_duration + slack * more + 1, 1e-5);
       CHECK(second.summary.outcome() == Outcome::settled);
       CHECK(second.summary.trials[0].settled_at > first_duration);
     } else if (kind == "limit_cycle") {
@@ -160,17 +163,19 @@ TEST_CASE("fifty random circuits: a longer, tighter run with another solver says
       CHECK(again("cvode_bdf", longer, 1e-5).summary.outcome() != Outcome::settled);
     } else if (kind == "leaving") {
       CHECK(pole > 0);
-      const Measured second = again("cvode_bdf", longer, 1e-5);
-      const bool elsewhere = second.meaning("verdict") != "leaving";
-      CHECK(elsewhere);
+      // It does not come back to what it leaves.
+      const auto& system = first.simulation.system;
+      const solve::Equilibrium left = solve::find_equilibrium(
+          {system, first.run().whole(), first.summary.t_end}, first.summary.final_state.col(0));
+      const VectorXd end = again("cvode_bdf", longer, 1e-5).summary.final_state.col(0);
+      if (left.converged) CHECK(!((end - left.x).norm() < 1e-3 * left.x.norm()));
     } else if (kind == "tolerance_limited") {
       CHECK(again("rosenbrock4", longer, 1e-5).summary.outcome() == Outcome::settled);
     } else if (kind == "undecided") {
-      // It says that a longer run tells, and that does.
-      REQUIRE(text.find("a longer run tells") != std::string::npos);
-      const Measured second = again("rosenbrock4", longer, 1e-5);
-      CHECK(second.meaning("verdict") != "undecided");
-      CHECK(second.meaning("verdict") != "failed");
+      // A longer run tells, or there is no state of rest.
+      const std::string later = again("rosenbrock4", longer, 1e-5).meaning("verdict");
+      const bool rests = text.find("no state of rest was found") == std::string::npos;
+      if (rests) CHECK((later != "undecided" && later != "failed"));
     } else {
       FAIL_CHECK("a verdict that no run can confirm");
     }
