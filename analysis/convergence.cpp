@@ -18,12 +18,12 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 /// The rate at which the residual ‖T ẋ‖∞ decayed at last: minus the slope of ln of its envelope,
-/// fitted over the last two decades above the solver's own error.
+/// fitted over the last two decades above the solver's own error (up to six where it rings slowly).
 class DecayRate final : public Measure {
  public:
   std::vector<Quantity> quantities(const Run& run) const override {
     return {declare("decay_rate", "1/time",
-                    "decay rate of the residual, fitted over its last two decades in phase " +
+                    "decay rate of the residual, fitted over its last decades in phase " +
                         run.phase_result().name)};
   }
 
@@ -66,29 +66,41 @@ class DecayRate final : public Measure {
     return line;
   }
 
-  static double fit(const std::vector<solve::ResidualHistory::Bin>& all, double rtol,
-                    std::string& reason) {
-    // The last stretch in which the residual stands above the noise, and is within two decades of
-    // its end. Where it rings, it dips into the noise for less than eight bins.
+  // The last stretch in which the residual stands above the noise, and is within a factor `span` of
+  // its end. Where it rings, it dips into the noise for less than eight bins.
+  static std::vector<Bin> last_stretch(const std::vector<Bin>& all, double rtol, double span) {
     const auto is_noise = [&](const Bin& bin) { return bin.value <= 10 * rtol * bin.scale; };
     std::vector<Bin> bins;
     for (auto bin = all.rbegin(); bin != all.rend(); ++bin) {
       if (is_noise(*bin)) continue;
       if (!bins.empty() &&
-          (bin->value > 100 * bins.front().value || bins.back().index - bin->index > 8))
+          (bin->value > span * bins.front().value || bins.back().index - bin->index > 8))
         break;
       bins.push_back(*bin);
     }
     std::reverse(bins.begin(), bins.end());
+    return bins;
+  }
+
+  static std::vector<Bin> maxima(const std::vector<Bin>& bins) {
+    std::vector<Bin> out;
+    for (std::size_t b = 1; b + 1 < bins.size(); ++b)
+      if (bins[b].value >= bins[b - 1].value && bins[b].value > bins[b + 1].value)
+        out.push_back(bins[b]);
+    return out;
+  }
+
+  static double fit(const std::vector<Bin>& all, double rtol, std::string& reason) {
+    const std::vector<Bin> bins = last_stretch(all, rtol, 100);
     if (bins.size() < 6) {
       reason = "too few steps above the solver's own error";
       return nan;
     }
-    // Its envelope: local maxima where it rings, all bins where it falls monotonically.
-    std::vector<Bin> envelope;
-    for (std::size_t b = 1; b + 1 < bins.size(); ++b)
-      if (bins[b].value >= bins[b - 1].value && bins[b].value > bins[b + 1].value)
-        envelope.push_back(bins[b]);
+    // Its envelope: local maxima where it rings, over as many decades as it takes to have four of
+    // them; all bins where it falls monotonically.
+    std::vector<Bin> envelope = maxima(bins);
+    for (double span = 1e4; !envelope.empty() && envelope.size() < 4 && span <= 1e6; span *= 100)
+      envelope = maxima(last_stretch(all, rtol, span));
     if (envelope.size() < 4) envelope = bins;
     if (envelope.size() < 4) {
       reason = "the last two decades passed within a few steps";

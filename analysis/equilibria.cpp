@@ -112,10 +112,16 @@ class Equilibria final : public Measure {
       if (const auto pole = state.linearisation.rightmost()) {
         out[1].set(cell, pole->real());
         out[2].set(cell, std::abs(pole->imag()));
+      } else {
+        for (const std::size_t q : {1, 2})
+          out[q].missing(cell, "the eigenvalue iteration did not converge");
       }
       out[3].set(cell, static_cast<double>(state.linearisation.stability()));
       out[4].set(cell, state.equilibrium.residual);
-      if (end.allFinite()) out[5].set(cell, (end - state.equilibrium.x).norm() / end.norm());
+      if (end.allFinite())
+        out[5].set(cell, (end - state.equilibrium.x).norm() / end.norm());
+      else
+        out[5].missing(cell, "the trial diverged");
       std::size_t q = 6;
       for (const int i : subject.system().dynamic_nodes()) {
         const Index size = subject.system().circuit().nodes[static_cast<std::size_t>(i)].size;

@@ -86,10 +86,21 @@ double Linearisation::rounding() const {
   return std::max(floor, n * std::numeric_limits<double>::epsilon() * jacobian().norm());
 }
 
+// Of a defective pole (integrators in a row) rounding makes several, apart by its root: by their
+// condition 1/|wᴴv| each of them may be at zero.
+bool Linearisation::is_lost_in_rounding(std::complex<double> pole) const {
+  const double uncertain = std::numeric_limits<double>::epsilon() * static_cast<double>(size());
+  if (!is_dense() || std::abs(pole) > std::sqrt(uncertain) * jacobian().norm()) return false;
+  const core::EigenSystem* found = modes(1);
+  if (!found || found->left.size() == 0) return false;
+  const double condition = 1 / std::abs(found->left.col(0).dot(found->right.col(0)));
+  return std::abs(pole.real()) <= uncertain * jacobian().norm() * condition;
+}
+
 Linearisation::Stability Linearisation::stability() const {
   const auto pole = rightmost();
   if (!pole || !std::isfinite(pole->real())) return Stability::unknown;
-  if (std::abs(pole->real()) <= rounding()) return Stability::neutral;
+  if (std::abs(pole->real()) <= rounding() || is_lost_in_rounding(*pole)) return Stability::neutral;
   return pole->real() < 0 ? Stability::stable : Stability::unstable;
 }
 

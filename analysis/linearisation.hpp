@@ -44,9 +44,10 @@ class Linearisation {
   std::optional<std::complex<double>> rightmost() const;
 
   /// Real parts closer to zero than this are taken for zero: 1e-9 over the largest time constant, or
-  /// what rounding does to the eigenvalues.
+  /// what rounding does to well-conditioned eigenvalues.
   double rounding() const;
   enum class Stability { stable, neutral, unstable, unknown };
+  /// By the rightmost pole; neutral where it is zero, also to what rounding does to a defective one.
   Stability stability() const;
 
   /// ∂ẋ/∂v (size × n_node) for an input to a node, ∂x_node/∂x (n_node × size), and what an edge adds
@@ -57,6 +58,7 @@ class Linearisation {
 
  private:
   std::complex<double> rightmost_of_blocks() const;
+  bool is_lost_in_rounding(std::complex<double> pole) const;
 
   solve::RestProblem problem_;
   VectorXd x_;

@@ -64,12 +64,18 @@ GainStudy::Point GainStudy::at(std::size_t controller, const models::Gains& gain
   auto system = std::make_unique<const system::OdeSystem>(
       models::with_gains(config_, problem_.system.circuit(), controller, gains));
   const solve::RestProblem problem{*system, problem_.segment, problem_.t};
-  const solve::Equilibrium found = solve::find_equilibrium(problem, carried_to(*system));
-  if (!found.converged) return {"no equilibrium: " + found.reason, nan, nan};
-  const Linearisation linearisation(problem, found.x, dense_limit_);
+  VectorXd x = carried_to(*system);
+  // J of a linear circuit is the same everywhere, also where a pole at zero takes its rest state
+  // away.
+  if (!system->is_linear()) {
+    solve::Equilibrium found = solve::find_equilibrium(problem, x);
+    if (!found.converged) return {"no equilibrium: " + found.reason, nan, nan};
+    x = std::move(found.x);
+  }
+  const Linearisation linearisation(problem, x, dense_limit_);
   const auto pole = linearisation.rightmost();
   if (!pole) return {"the eigenvalue iteration did not converge", nan, nan};
-  rest_ = found.x;
+  rest_ = std::move(x);
   last_ = std::move(system);
   const bool is_zero = std::abs(pole->real()) <= linearisation.rounding();
   return {"", is_zero ? 0 : pole->real(), std::abs(pole->imag())};
@@ -114,8 +120,8 @@ ParameterMargin parameter_margin(GainStudy& study, std::size_t controller,
   const SignChange change = nearest_sign_change(of_size, from, from_value, limit);
   if (change.found()) return finish(sign * change.where);
   if (change.end == SignChange::End::ceased) {
-    out.reason =
-        "no change up to " + core::brief(sign * change.ended_at) + ", beyond it " + why_not;
+    out.reason = std::string(upwards ? "no change up to " : "no change down to ") +
+                 core::brief(sign * change.ended_at) + ", beyond it " + why_not;
     return out;
   }
   if (!upwards) {
@@ -170,11 +176,12 @@ class ParameterMargins final : public Measure {
         for (const bool upwards : {false, true}) {
           Cells& value = out[upwards ? 2 : 0];
           Cells& frequency = out[upwards ? 3 : 1];
-          std::string reason = rest.converged ? "" : rest.reason;
+          std::string reason = rest.converged || subject.run.is_linear() ? "" : rest.reason;
           if (reason.empty()) {
+            const VectorXd x = rest.converged ? rest.x : VectorXd(VectorXd::Zero(rest.x.size()));
             GainStudy study(subject.run.config,
                             {subject.system(), subject.run.whole(), subject.run.phase_result().end},
-                            rest.x, subject.run.options.dense_limit);
+                            x, subject.run.options.dense_limit);
             const ParameterMargin margin =
                 parameter_margin(study, c, gains_of(controllers[c]), parameter, upwards);
             value.set(cell, margin.at);

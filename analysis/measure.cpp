@@ -65,13 +65,15 @@ const solve::Equilibrium& Subject::equilibrium() const {
     equilibrium_->reason = "the circuit is driven by \"" + source + "\", which still changes";
     return *equilibrium_;
   }
-  VectorXd start = end();
-  if (!start.allFinite()) {
-    const auto [first, last] = run.trajectory.of_phase(static_cast<int>(run.phase));
-    start = first < last ? VectorXd(run.trajectory.state(first).col(trial))
-                         : VectorXd(system().initial_state().col(0));
-  }
-  equilibrium_ = solve::find_equilibrium({system(), run.whole(), phase.end}, start);
+  const solve::RestProblem problem{system(), run.whole(), phase.end};
+  if (!has_left()) equilibrium_ = solve::find_equilibrium(problem, end());
+  if (equilibrium_ && equilibrium_->converged) return *equilibrium_;
+  // From a wide cycle, or from where all is saturated, Newton's method need not find back.
+  const auto [first, last] = run.trajectory.of_phase(static_cast<int>(run.phase));
+  const VectorXd start = first < last ? VectorXd(run.trajectory.state(first).col(trial))
+                                      : VectorXd(system().initial_state().col(0));
+  solve::Equilibrium found = solve::find_equilibrium(problem, start);
+  if (found.converged || !equilibrium_) equilibrium_ = std::move(found);
   return *equilibrium_;
 }
 
@@ -240,7 +242,7 @@ const core::Registry<Measure>& measures() {
        {"pseudospectrum", "σ_min(zI − M) on a grid of the complex plane", &pseudospectrum_grid},
        {"prediction", "stability and settling time by the slowest pole, without the run",
         &prediction},
-       {"decay_rate", "measured decay of the residual over its last two decades", &decay_rate},
+       {"decay_rate", "measured decay of the residual over its last decades", &decay_rate},
        {"response", "settling and rise time, overshoot, ringing and excursion of every node",
         &response},
        {"directions", "the error split over W's singular directions, beside 1/(1 + Gσ²)",

@@ -51,7 +51,7 @@ class Subject {
   /// The state (n) at the end of the measured phase; NaN where the trial has left.
   VectorXd end() const { return run.phase_result().state.col(trial); }
   bool has_left() const { return !end().allFinite(); }
-  /// Where the circuit as a whole rests: by Newton's method from end(), or where that is no number
+  /// Where the circuit as a whole rests: by Newton's method from end(), or where that finds nothing
   /// from the phase's beginning. Not looked for while a source still changes.
   const solve::Equilibrium& equilibrium() const;
   /// About the equilibrium; about the end where none was found. nullptr, with the reason in

@@ -6,6 +6,8 @@
 #include <limits>
 #include <string_view>
 
+#include "sim/core/error.hpp"
+
 namespace settle::analysis {
 namespace {
 
@@ -18,8 +20,8 @@ double round_step(double step) {
 }
 
 // Where less than two powers of ten stand at a logarithmic axis: 1, 2 and 5 times them, and the
-// shorter the axis, the more of their multiples.
-std::string short_log_ticks(double bottom, double top) {
+// shorter the axis, the more of their multiples; where hardly any falls on it, equal steps.
+std::string short_log_ticks(char which, double bottom, double top) {
   std::string ticks;
   for (double power = std::floor(bottom); power <= top; ++power)
     for (int factor = 1; factor < 10; ++factor) {
@@ -30,7 +32,15 @@ std::string short_log_ticks(double bottom, double top) {
       if (shown && at >= bottom && at <= top)
         ticks += (ticks.empty() ? "" : ", ") + script_number(std::pow(10, at));
     }
-  return "set ytics (" + ticks + ")\nset mytics 1\nset format y '%.3g'\n";
+  const double low = std::pow(10, bottom), high = std::pow(10, top);
+  if (std::count(ticks.begin(), ticks.end(), ',') < 2 && top - bottom < 0.8) {
+    const double step = round_step((high - low) / 5);
+    ticks.clear();
+    for (double at = step * std::ceil(low / step); at <= high; at += step)
+      ticks += (ticks.empty() ? "" : ", ") + script_number(at);
+  }
+  const std::string a(1, which);
+  return "set " + a + "tics (" + ticks + ")\nset m" + a + "tics 1\nset format " + a + " '%.3g'\n";
 }
 
 }  // namespace
@@ -66,13 +76,35 @@ std::string data_block(const std::string& name, const Panel& panel) {
   std::string out = "$" + name + " << EOD\n";
   for (std::size_t c = 0; c < panel.curves.size(); ++c) {
     if (c > 0) out += "\n\n";
-    for (const PlotPoint& p : panel.curves[c].points)
+    const Curve& curve = panel.curves[c];
+    if (curve.points.empty()) out += "NaN NaN\n";  // so that the next one keeps its index
+    for (const PlotPoint& p : curve.points)
       out += script_number(p.x) + " " + script_number(p.y) + "\n";
   }
   return out + "EOD\n";
 }
 
+std::string axis(char which, AxisRange range, bool log, double length, double tick_distance) {
+  const std::string a(1, which);
+  const double most_ticks = std::max(3.0, length / tick_distance);
+  const std::string limits =
+      "set " + a + "range [" + script_number(range.low) + ":" + script_number(range.high) + "]\n";
+  if (!log)
+    return "unset logscale " + a + "\n" + limits + "set " + a + "tics " +
+           script_number(round_step((range.high - range.low) / most_ticks)) + "\nset m" + a +
+           "tics 1\nset format " + a + (which == 'x' ? " '%.6g'\n" : " '%.4g'\n");
+  const double bottom = std::log10(range.low), top = std::log10(range.high);
+  const std::string scale = "set logscale " + a + "\n" + limits;
+  if (std::floor(top) - std::ceil(bottom) < 1) return scale + short_log_ticks(which, bottom, top);
+  const double step = std::max(1.0, std::ceil((top - bottom) / most_ticks));
+  return scale + "set " + a + "tics " + script_number(std::pow(10, step)) + "\nset m" + a +
+         "tics " + (step == 1 && top - bottom <= 3 ? "10" : "1") + "\nset format " + a +
+         " '10^{%T}'\n";
+}
+
 std::string y_axis(const Panel& panel, double height) {
+  constexpr double tick_height = 22;
+  if (panel.y) return axis('y', *panel.y, panel.log_y, height, tick_height);
   double low = std::numeric_limits<double>::infinity(), high = -low;
   for (const Curve& curve : panel.curves)
     for (const PlotPoint& p : curve.points)
@@ -81,27 +113,27 @@ std::string y_axis(const Panel& panel, double height) {
         high = std::max(high, p.y);
       }
   if (low > high) low = panel.log_y ? 0.1 : -1, high = 1;
-  const double most_ticks = std::max(3.0, height / 22);
   if (panel.log_y) {
     double top = std::log10(high) + 0.08, bottom = std::max(std::log10(low) - 0.08, top - 20);
     const double widen = std::max(0.0, 0.4 - (top - bottom)) / 2;
     top += widen;
     bottom -= widen;
-    const std::string range = "set logscale y\nset yrange [" + script_number(std::pow(10, bottom)) +
-                              ":" + script_number(std::pow(10, top)) + "]\n";
-    if (std::floor(top) - std::ceil(bottom) < 1) return range + short_log_ticks(bottom, top);
-    const double step = std::max(1.0, std::ceil((top - bottom) / most_ticks));
-    return range + "set ytics " + script_number(std::pow(10, step)) + "\nset mytics " +
-           (step == 1 && top - bottom <= 3 ? "10" : "1") + "\nset format y '10^{%T}'\n";
+    return axis('y', {std::pow(10, bottom), std::pow(10, top)}, true, height, tick_height);
   }
   double pad = 0.06 * (high - low);
   if (!(pad > 1e-12 * std::max(std::abs(low), std::abs(high))))
     pad = std::max(0.05 * std::abs(high), 1e-3);
-  low -= pad;
-  high += pad;
-  return "unset logscale y\nset yrange [" + script_number(low) + ":" + script_number(high) +
-         "]\nset ytics " + script_number(round_step((high - low) / most_ticks)) +
-         "\nset mytics 1\nset format y '%.4g'\n";
+  return axis('y', {low - pad, high + pad}, false, height, tick_height);
+}
+
+std::string picture_extension(const std::filesystem::path& out) {
+  const std::string extension = out.extension().string();
+  if (extension != ".svg" && extension != ".png" && extension != ".pdf")
+    throw core::InputError(
+        out.string(),
+        extension.empty() ? "a name without an extension" : "the extension \"" + extension + "\"",
+        "a figure that ends in .svg, .png or .pdf");
+  return extension;
 }
 
 std::string terminal(const std::string& extension, double width, double height) {
@@ -112,9 +144,9 @@ std::string terminal(const std::string& extension, double width, double height) 
   if (extension == ".svg") return "set terminal svg size " + size(width, height, "") + font;
   if (extension == ".png")
     return "set terminal pngcairo size " + size(2 * width, 2 * height, "") +
-           " fontscale 1.5 linewidth 2" + font;
+           " fontscale 1.5 linewidth 2 pointscale 2" + font;
   return "set terminal pdfcairo size " + size(width / 96, height / 96, "in") +
-         " fontscale 0.56 linewidth 0.75" + font;
+         " fontscale 0.56 linewidth 1.5" + font;  // of half a point: as wide as an SVG's
 }
 
 }  // namespace settle::analysis

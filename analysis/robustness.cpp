@@ -159,6 +159,9 @@ class ReturnRatio final : public Measure {
     for (std::size_t e = 0; e < edges.size(); ++e) {
       const FrequencyResponse found =
           frequency_response(broken_at(*subject.linearisation(), edges[e]), options);
+      if (found.loci.cols() < loci)
+        for (const std::size_t q : {1, 2})
+          out[q].missing("a loop has as many loci as its projection has channels");
       for (Index j = 0; j < std::min(samples, found.frequency.size()); ++j) {
         const Index cell = static_cast<Index>(e) * samples + j;
         out[0].set(cell, found.frequency[j]);
@@ -303,21 +306,25 @@ class PolesAlong final : public Measure {
     if (out.empty()) return;
     const Run& run = subject.run;
     Index cell = 0;
-    bool any = false;
+    bool any = false, all = true;
     for (const std::size_t k : samples(run)) {
       const VectorXd x = run.trajectory.state(k).col(subject.trial);
       const Linearisation here({subject.system(), run.whole(), run.trajectory.time(k)}, x,
                                run.options.dense_limit);
-      if (x.allFinite() && here.is_dense())
-        if (const auto pole = here.rightmost()) {
-          out[0].set(cell, pole->real());
-          out[1].set(cell, std::abs(pole->imag()));
-          any = true;
-        }
+      const auto pole = x.allFinite() && here.is_dense() ? here.rightmost() : std::nullopt;
+      any = any || pole;
+      all = all && pole;
+      if (pole) {
+        out[0].set(cell, pole->real());
+        out[1].set(cell, std::abs(pole->imag()));
+      }
       ++cell;
     }
-    if (any) return;
-    for (Cells& cells : out) cells.missing("no state along the trajectory could be linearised");
+    for (Cells& cells : out)
+      if (!any)
+        cells.missing("no state along the trajectory could be linearised");
+      else if (!all)
+        cells.missing("the trial had left, or the eigenvalue iteration did not converge");
   }
 
  private:

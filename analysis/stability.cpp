@@ -126,6 +126,10 @@ class Poles final : public Measure {
         out[3].set(k * static_cast<Index>(nodes.size()) + static_cast<Index>(i),
                    share[static_cast<Index>(i)]);
     }
+    if (wanted < count(subject.run))
+      for (const std::size_t q : {0, 1, 2})
+        out[q].missing("only the rightmost " + std::to_string(wanted) +
+                       " were looked for (analysis.poles)");
     if (modes->left.size() == 0)
       out[3].missing("left eigenvectors are found up to " +
                      std::to_string(subject.run.options.dense_limit) +

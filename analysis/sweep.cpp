@@ -197,7 +197,10 @@ double SweepStudy::abscissa(std::size_t point, const std::vector<double>& number
   }
 }
 
-Agreement agreement(const io::SweepWriter& file) {
+namespace {
+
+template <typename File>
+Agreement compared(const File& file) {
   Agreement out;
   const auto outcome = file.read("outcome"), predicted = file.read("predicted_stability");
   if (!outcome || !predicted) return out;
@@ -247,6 +250,11 @@ Agreement agreement(const io::SweepWriter& file) {
   out.median_ratio = ratios[ratios.size() / 2];
   return out;
 }
+
+}  // namespace
+
+Agreement agreement(const io::SweepWriter& file) { return compared(file); }
+Agreement agreement(const io::SweepFile& file) { return compared(file); }
 
 std::string narrowest_share(const core::Quantity& settling_times) {
   // The last band is the solver's tolerance.

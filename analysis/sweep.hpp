@@ -68,6 +68,7 @@ struct Agreement {
   double median_ratio = std::numeric_limits<double>::quiet_NaN();  ///< simulated over predicted
 };
 Agreement agreement(const io::SweepWriter& file);
+Agreement agreement(const io::SweepFile& file);
 
 /// The narrowest of the shares that settling times are of, "1 %"; "" where there is none.
 std::string narrowest_share(const core::Quantity& settling_times);

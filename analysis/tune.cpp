@@ -479,6 +479,12 @@ std::vector<core::Quantity> as_quantities(const Tuning& tuning, const TuneSpec& 
     else
       quantity.reasons[0] = why_not;
   };
+  core::Quantity& feasible = start("feasible", "1", "whether the tuned gains keep the bounds");
+  feasible.meanings = {"no", "yes"};
+  feasible.values(0, 0) = tuning.feasible;
+  if (!tuning.feasible)
+    out.emplace_back(declare("infeasible_text", "1", "what no gains could keep")).texts = {
+        tuning.why_not};
   const std::string band = core::brief(100 * spec.band) + " %";
   const auto unsettled = [](const TunedPoint& point) {
     return point.why_not.empty() ? std::string("did not settle, or breaks a bound") : point.why_not;

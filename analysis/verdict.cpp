@@ -1,7 +1,7 @@
 #include "analysis/verdict.hpp"
 
 #include <algorithm>
-#include <chrono>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -14,7 +14,6 @@ namespace {
 
 using core::brief;
 using solve::Outcome;
-using Clock = std::chrono::steady_clock;
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
@@ -28,11 +27,19 @@ class Judge {
       : subject_(subject),
         run_(subject.run),
         unit_(run_.config.time_unit),
-        result_(run_.summary.trials[at(subject.trial)]) {
-    if (const Linearisation* linearisation = subject.linearisation()) {
-      stability_ = linearisation->stability();
-      if (const auto pole = linearisation->rightmost()) pole_ = *pole;
+        result_(run_.summary.trials[at(subject.trial)]),
+        phase_(deciding_phase()),
+        linearisation_(subject.linearisation()) {
+    // Of another phase than the measured one: what moved in it, about where it ended.
+    const VectorXd end = phase_.state.col(subject.trial);
+    if (&phase_ != &run_.phase_result() && end.allFinite()) {
+      own_.emplace(solve::RestProblem{subject.system(), phase_.segment, phase_.end}, end,
+                   run_.options.dense_limit);
+      linearisation_ = own_->size() > 0 ? &*own_ : nullptr;
     }
+    if (!linearisation_) return;
+    stability_ = linearisation_->stability();
+    if (const auto pole = linearisation_->rightmost()) pole_ = *pole;
   }
 
   Verdict decide() {
@@ -41,8 +48,7 @@ class Judge {
     if (result_.outcome == Outcome::diverged) return diverged();
     const Unmet worst = unmet();
     if (result_.outcome == Outcome::settled) return settled(worst);
-    if (const std::string source =
-            run_.system.changing_source(run_.summary.phases.back().segment, run_.summary.t_end);
+    if (const std::string source = run_.system.changing_source(phase_.segment, phase_.end);
         !source.empty())
       return {VerdictKind::driven,
               "no rest to come to: \"" + source + "\" still drives it at the end"};
@@ -52,14 +58,23 @@ class Judge {
       return numerical("keeps oscillating");
     if (at_noise())
       return {VerdictKind::tolerance_limited,
-              "limited by the tolerance: the residual " + brief(result_.residual) +
+              "limited by the tolerance: the residual " + brief(residual()) +
                   " hovers at the solver's own error, above the " +
                   brief(run_.config.solver.settled_tolerance()) +
                   " that counts as settled; a smaller solver.rtol or a larger "
                   "solver.settled.tolerance would do"};
+    const bool is_stable = stability_ == Linearisation::Stability::stable;
+    if (result_.outcome == Outcome::oscillating && !has_rest())
+      return cycle("no state of rest was found");
+    // A motion that keeps its size while the linear one would have lost a tenth of it in that time.
+    if (result_.outcome == Outcome::oscillating && is_stable && !run_.is_linear() &&
+        -pole_.real() * (phase_.end - phase_.start) / 4 > 0.1)
+      return cycle("the equilibrium is stable, " + pole_text() + ", and it does not come to it");
     if (stability_ == Linearisation::Stability::neutral) return integrating(worst);
-    if (stability_ == Linearisation::Stability::stable) return slow(worst);
-    return {VerdictKind::undecided, result_.reason};
+    if (is_stable && has_rest()) return slow(worst);
+    const std::string text = "still moving, and no state of rest was found";
+    if (is_stable && worst.any()) return {worst.kind, worst.text + "; " + text};
+    return {VerdictKind::undecided, is_stable ? text : result_.reason};
   }
 
  private:
@@ -72,11 +87,33 @@ class Judge {
 
   std::string time(double t) const { return brief(t, unit_); }
 
-  std::string pole_text() const { return analysis::pole_text(*subject_.linearisation()); }
+  std::string pole_text() const { return analysis::pole_text(*linearisation_); }
+
+  // The phase that decided the outcome: of a trial that did not settle, the first one that did not.
+  const solve::PhaseResult& deciding_phase() const {
+    const bool moves =
+        result_.outcome == Outcome::not_settled || result_.outcome == Outcome::oscillating;
+    return moves && result_.deciding_phase >= 0 ? run_.summary.phases[at(result_.deciding_phase)]
+                                                : run_.phase_result();
+  }
+
+  double residual() const { return residual_at_end(run_, subject_.trial, phase_); }
 
   bool is_fixed_step() const { return run_.config.solver.step.has_value(); }
+  // Whether the residual is at the solver's own error, and no longer falls as its slowest mode does.
   bool at_noise() const {
-    return !is_fixed_step() && result_.residual <= 30 * run_.config.solver.rtol;
+    if (is_fixed_step() || !(residual() <= 30 * run_.config.solver.rtol)) return false;
+    if (stability_ != Linearisation::Stability::stable) return true;
+    const double rate = -pole_.real();
+    const double stretch = std::min((phase_.end - phase_.start) / 2, 1 / rate);
+    double before = 0, last = 0;
+    for (const auto& bin : phase_.histories[at(subject_.trial)].bins()) {
+      if (bin.time >= phase_.end - stretch)
+        last = std::max(last, bin.value);
+      else if (bin.time >= phase_.end - 2 * stretch)
+        before = std::max(before, bin.value);
+    }
+    return !(std::log(before / last) >= 0.5 * rate * stretch);
   }
 
   Verdict numerical(const std::string& what) const {
@@ -152,6 +189,18 @@ class Judge {
     if (stability_ == Linearisation::Stability::stable && is_fixed_step() &&
         (run_.is_linear() || subject_.equilibrium().converged))
       return numerical("diverged (" + result_.reason + ")");
+    // By its growth alone. What only integrates does not diverge, what is nonlinear may be bounded farther
+    // out, and what has a stable rest state may come back to it.
+    if (!subject_.has_left() && stability_ == Linearisation::Stability::neutral)
+      return integrating(unmet());
+    if (!subject_.has_left() && !run_.is_linear() &&
+        stability_ == Linearisation::Stability::unstable)
+      return unstable();
+    if (!subject_.has_left() && stability_ == Linearisation::Stability::stable)
+      return {VerdictKind::undecided,
+              "it moved away throughout the last half of the run, although the equilibrium is "
+              "stable (" +
+                  pole_text() + "): a longer run tells whether it comes back"};
     std::string text = "diverged: " + result_.reason;
     if (stability_ == Linearisation::Stability::unstable)
       text += "; unstable " + pole_text() + ", " +
@@ -165,22 +214,46 @@ class Judge {
   }
 
   Verdict unstable() const {
-    const std::string where = subject_.equilibrium().converged ? "the equilibrium is unstable, "
-                                                               : "unstable where it ended, ";
-    if (result_.outcome == Outcome::oscillating) {
-      const double omega = oscillation();
-      std::string text = "limit cycle";
-      if (std::isfinite(omega))
-        text +=
-            " of angular frequency " + brief(omega) + " (period " + time(2 * M_PI / omega) + ")";
-      return {VerdictKind::limit_cycle,
-              text + ": " + where + pole_text() + ", and saturation bounds the motion"};
-    }
+    const std::string where = !own_ && subject_.equilibrium().converged
+                                  ? "the equilibrium is unstable, "
+                                  : "unstable where it ended, ";
+    // A linear circuit has no limit cycle, however slowly it grows.
+    if (result_.outcome == Outcome::oscillating && (run_.is_linear() || still_grows()))
+      return {VerdictKind::leaving, "an oscillation that grows: " + where + pole_text()};
+    if (result_.outcome == Outcome::oscillating) return cycle(where + pole_text());
     return {VerdictKind::leaving, "moving away: " + where + pole_text()};
   }
 
+  // Whether it is known where a linearisation speaks of rest.
+  bool has_rest() const {
+    return run_.is_linear() || own_.has_value() || subject_.equilibrium().converged;
+  }
+
+  Verdict cycle(const std::string& why) const {
+    const double omega = oscillation();
+    std::string text = "limit cycle";
+    if (std::isfinite(omega))
+      text += " of angular frequency " + brief(omega) + " (period " + time(2 * M_PI / omega) + ")";
+    return {VerdictKind::limit_cycle,
+            text + ": " + why +
+                (run_.system.is_bounded() ? ", and saturation bounds the motion"
+                                          : ", and the motion is bounded so far")};
+  }
+
+  // Whether the motion grew by a tenth from quarter to quarter of the phase, since the second.
+  bool still_grows() const {
+    const double length = phase_.end - phase_.start;
+    std::array<double, 4> most{};
+    for (const auto& bin : phase_.histories[at(subject_.trial)].bins()) {
+      const double share = (bin.time - phase_.start) / length;
+      double& value = most[std::min<std::size_t>(3, static_cast<std::size_t>(4 * share))];
+      value = std::max(value, bin.value);
+    }
+    return most[2] > 1.1 * most[1] && most[3] > 1.1 * most[2];
+  }
+
   Verdict integrating(const Unmet& worst) const {
-    const std::string nodes = nodes_of_pole(*subject_.linearisation());
+    const std::string nodes = nodes_of_pole(*linearisation_);
     std::string text = "a state only integrates: pole at 0" +
                        (nodes.empty() ? "" : " (" + nodes + ")") + ", no leak pulls it back";
     if (worst.any()) return {worst.kind, worst.text + "; " + text};
@@ -188,51 +261,72 @@ class Judge {
   }
 
   Verdict slow(const Unmet& worst) const {
-    const double tolerance = run_.config.solver.settled_tolerance();
-    const double more = std::log(std::max(result_.residual / tolerance, 1.0)) / -pole_.real();
-    std::string longer =
+    const solve::Equilibrium rest =
+        own_ ? solve::find_equilibrium(own_->problem(), own_->state()) : subject_.equilibrium();
+    const double more = time_to_settle(run_, subject_.trial, phase_, *linearisation_, rest);
+    const std::string longer =
         more > 0 ? "about " + time(more) + " more until it settles" : "it has almost settled";
     const bool rings = std::abs(pole_.imag()) > std::abs(pole_.real());
     std::string text = (rings ? "slowly damped oscillation: " : "slow mode: ") + pole_text() +
                        ", time constant " + time(-1 / pole_.real()) + ", " + longer;
+    if (&phase_ != &run_.phase_result()) text = "in phase " + phase_.name + ", " + text;
     if (worst.any()) return {worst.kind, worst.text + "; " + text};
     return {rings ? VerdictKind::slowly_damped : VerdictKind::slow, text};
   }
 
   // Angular frequency of the motion at the end: of the state that swings most, over the last quarter of
-  // the run, from the times at which it rises through its mean.
+  // the run, or as much more as it takes for two swings, from the times at which it rises through its
+  // middle; where that drifts too far, through a line fitted to it.
   double oscillation() const {
-    const auto [first, last] = run_.trajectory.of_phase(
-        result_.deciding_phase >= 0 ? result_.deciding_phase : static_cast<int>(run_.phase));
+    const auto [first, last] =
+        run_.trajectory.of_phase(static_cast<int>(&phase_ - run_.summary.phases.data()));
     if (last - first < 8) return nan;
     const double begin = run_.trajectory.time(first), end = run_.trajectory.time(last - 1);
-    std::vector<double> times;
-    std::vector<VectorXd> states;
-    for (std::size_t k = first; k < last; ++k)
-      if (run_.trajectory.time(k) >= end - (end - begin) / 4) {
-        times.push_back(run_.trajectory.time(k));
-        states.emplace_back(run_.trajectory.state(k).col(subject_.trial));
+    for (const bool drifts : {false, true})
+      for (const double share : {0.25, 0.5, 0.75}) {
+        std::size_t from = first;
+        while (run_.trajectory.time(from) < end - share * (end - begin)) ++from;
+        const std::vector<double> rises = rises_through_middle(from, last, drifts);
+        if (rises.size() >= 3)
+          return 2 * M_PI * static_cast<double>(rises.size() - 1) / (rises.back() - rises.front());
       }
-    if (states.size() < 8 || !states.back().allFinite()) return nan;
-    MatrixXd all(states.front().size(), static_cast<Index>(states.size()));
-    for (std::size_t k = 0; k < states.size(); ++k) all.col(static_cast<Index>(k)) = states[k];
-    const VectorXd middle = (all.rowwise().maxCoeff() + all.rowwise().minCoeff()) / 2;
-    Index most = 0;
-    (all.rowwise().maxCoeff() - all.rowwise().minCoeff()).maxCoeff(&most);
+    return nan;
+  }
+
+  // With `drifts`, through a line that is fitted to each state.
+  std::vector<double> rises_through_middle(std::size_t first, std::size_t last, bool drifts) const {
+    const solve::Trajectory& path = run_.trajectory;
+    MatrixXd all(run_.system.dimension(), static_cast<Index>(last - first));
+    for (std::size_t k = first; k < last; ++k)
+      all.col(static_cast<Index>(k - first)) = path.state(k).col(subject_.trial);
     std::vector<double> rises;
-    for (Index k = 1; k < all.cols(); ++k) {
-      const double a = all(most, k - 1) - middle[most], b = all(most, k) - middle[most];
-      if (a < 0 && b >= 0)
-        rises.push_back(times[at(k - 1)] + (times[at(k)] - times[at(k - 1)]) * a / (a - b));
+    if (all.cols() < 8 || !all.allFinite()) return rises;
+    if (drifts) {
+      VectorXd times(all.cols());
+      for (Index k = 0; k < times.size(); ++k) times[k] = path.time(first + at(k));
+      times.array() -= times.mean();
+      all.colwise() -= all.rowwise().mean().eval();
+      all -= (all * times).eval() * (times / times.squaredNorm()).transpose();
     }
-    if (rises.size() < 2) return nan;
-    return 2 * M_PI * static_cast<double>(rises.size() - 1) / (rises.back() - rises.front());
+    const VectorXd high = all.rowwise().maxCoeff(), low = all.rowwise().minCoeff();
+    Index most = 0;
+    (high - low).maxCoeff(&most);
+    const double middle = (high[most] + low[most]) / 2;
+    for (Index k = 1; k < all.cols(); ++k) {
+      const double a = all(most, k - 1) - middle, b = all(most, k) - middle;
+      const double before = path.time(first + at(k - 1)), after = path.time(first + at(k));
+      if (a < 0 && b >= 0) rises.push_back(before + (after - before) * a / (a - b));
+    }
+    return rises;
   }
 
   const Subject& subject_;
   const Run& run_;
   std::string unit_;
   const solve::TrialResult& result_;
+  const solve::PhaseResult& phase_;
+  const Linearisation* linearisation_;  // nullptr where there is none
+  std::optional<Linearisation> own_;
   Linearisation::Stability stability_ = Linearisation::Stability::unknown;
   std::complex<double> pole_ = nan;
 };
@@ -255,168 +349,6 @@ class VerdictMeasure final : public Measure {
   }
 };
 
-bool is_curable(VerdictKind kind) {
-  switch (kind) {
-    case VerdictKind::slow:
-    case VerdictKind::slowly_damped:
-    case VerdictKind::limit_cycle:
-    case VerdictKind::leaving:
-    case VerdictKind::integrating:
-    case VerdictKind::diverged:
-      return true;
-    default:
-      return false;
-  }
-}
-
-// A run that is only asked how it ended, within some seconds.
-class TrialRun final : public solve::Observer {
- public:
-  explicit TrialRun(Clock::time_point end) : end_(end) {}
-  bool step(const solve::Progress&) override { return Clock::now() < end_; }
-
- private:
-  Clock::time_point end_;
-};
-
-class CureSearch {
- public:
-  CureSearch(const Subject& subject, const Linearisation& linearisation, double seconds)
-      : subject_(subject),
-        run_(subject.run),
-        linearisation_(linearisation),
-        controllers_(subject.system().circuit().controllers),
-        end_(Clock::now() +
-             std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds))) {}
-
-  std::optional<Cure> find() {
-    const std::optional<double> rate = wanted_rate();
-    if (!rate) return std::nullopt;
-    std::optional<Cure> unconfirmed;
-    for (Cure& cure : candidates(*rate)) {
-      if (is_over()) break;
-      confirm(cure, *rate);
-      if (cure.confirmed) return cure;
-      if (!unconfirmed) unconfirmed = cure;
-    }
-    return unconfirmed;
-  }
-
- private:
-  bool is_over() const { return Clock::now() >= end_; }
-
-  // 0, stability; of a circuit that is stable but slow, the decay that would have settled it in time.
-  std::optional<double> wanted_rate() const {
-    if (linearisation_.stability() != Linearisation::Stability::stable) return 0;
-    const double left =
-        run_.summary.trials[at(subject_.trial)].residual / run_.config.solver.settled_tolerance();
-    if (!(left > 1) || !(run_.summary.t_end > 0)) return std::nullopt;
-    return -linearisation_.rightmost()->real() + std::log(left) / run_.summary.t_end;
-  }
-
-  // The boundaries of every leak and gain, the nearest by ratio first.
-  std::vector<Cure> candidates(double rate) const {
-    std::vector<Cure> out;
-    for (const std::size_t c : controllers_of_the_mode())
-      for (const Parameter parameter : all_parameters)
-        for (const bool upwards : {false, true}) {
-          if (is_over()) break;
-          GainStudy study(run_.config, linearisation_.problem(), subject_.equilibrium().x,
-                          run_.options.dense_limit);
-          const models::Gains gains = gains_of(controllers_[c]);
-          const ParameterMargin margin =
-              parameter_margin(study, c, gains, parameter, upwards, rate);
-          // A controller that is switched off is no cure.
-          const bool is_off = margin.at == 0 && parameter != Parameter::leak;
-          if (std::isfinite(margin.at) && !is_off)
-            out.push_back({.trial = subject_.trial,
-                           .controller = c,
-                           .parameter = parameter,
-                           .from = value(gains, parameter),
-                           .boundary = margin.at,
-                           .text = ""});
-        }
-    std::stable_sort(out.begin(), out.end(),
-                     [&](const Cure& a, const Cure& b) { return distance(a) < distance(b); });
-    return out;
-  }
-
-  // Those in whose feedback loop a node is that takes part in the rightmost mode.
-  std::vector<std::size_t> controllers_of_the_mode() const {
-    const system::OdeSystem& system = subject_.system();
-    const system::Circuit& circuit = system.circuit();
-    const core::EigenSystem* modes = linearisation_.modes(1);
-    std::vector<std::size_t> out;
-    if (!modes) return out;
-    const std::vector<int> component =
-        components(circuit, circuit.phases[at(linearisation_.problem().segment.phase)]);
-    const VectorXd share = participation(linearisation_, *modes, 0);
-    for (std::size_t c = 0; c < controllers_.size(); ++c)
-      for (std::size_t i = 0; i < system.dynamic_nodes().size(); ++i)
-        if (share[static_cast<Index>(i)] >= 0.05 &&
-            component[at(system.dynamic_nodes()[i])] == component[at(controllers_[c].error)]) {
-          out.push_back(c);
-          break;
-        }
-    return out;
-  }
-
-  // By ratio. A parameter that is zero comes last, by what it would be beside the integral gain.
-  double distance(const Cure& cure) const {
-    constexpr double tiny = 1e-12;
-    const double gain = std::max(std::abs(controllers_[cure.controller].gain_i), tiny);
-    if (cure.from == 0) return 100 + std::abs(cure.boundary) / gain;
-    return std::abs(std::log(std::max(std::abs(cure.boundary / cure.from), tiny)));
-  }
-
-  // Runs the trial with the parameter a tenth of the change beyond the boundary, then farther.
-  void confirm(Cure& cure, double rate) const {
-    const system::Controller& controller = controllers_[cure.controller];
-    const bool upwards = std::abs(cure.boundary) > std::abs(cure.from);
-    const std::string bound = "with " + controller.name + "." + key(cure.parameter) +
-                              (upwards ? " above " : " below ") + brief(cure.boundary) + " (now " +
-                              brief(cure.from) + ") it would " +
-                              (rate > 0 ? "settle in time" : "be stable");
-    for (const double farther : {0.1, 0.3, 1.0, 3.0}) {
-      if (is_over()) break;
-      cure.to = upwards ? cure.boundary + farther * (cure.boundary - cure.from)
-                        : cure.boundary * std::pow(cure.boundary / cure.from, farther);
-      const system::OdeSystem other(
-          models::with_gains(run_.config, subject_.system().circuit(), cure.controller,
-                             with(gains_of(controller), cure.parameter, cure.to)));
-      TrialRun trial(end_);
-      const solve::SolveSummary summary =
-          solve::solve(other, other.initial_state(), run_.config.solver, trial);
-      cure.confirmed = summary.outcome() == Outcome::settled;
-      if (!cure.confirmed) continue;
-      cure.text =
-          bound + "; with " + brief(cure.to) +
-          " it settles at t = " + brief(summary.trials.front().settled_at, run_.config.time_unit) +
-          ", with an inversion error of " + brief(inversion_error_of(other, summary, cure)) +
-          " (confirmed by running it)";
-      return;
-    }
-    cure.text = bound + " (not confirmed" +
-                (is_over() ? ": there was no time to run it)"
-                           : ": with " + brief(cure.to) + " it did not settle)");
-  }
-
-  // Of the controller that was changed, at the end of the phase that measures speak of.
-  double inversion_error_of(const system::OdeSystem& system, const solve::SolveSummary& summary,
-                            const Cure& cure) const {
-    const solve::PhaseResult& phase = summary.phases[run_.phase];
-    Evaluation end(system, phase.segment, phase.end, phase.state.col(0));
-    const system::Controller& controller = system.circuit().controllers[cure.controller];
-    return end.value(controller.error).norm() / end.setpoint(controller).norm();
-  }
-
-  const Subject& subject_;
-  const Run& run_;
-  const Linearisation& linearisation_;
-  const std::vector<system::Controller>& controllers_;
-  Clock::time_point end_;
-};
-
 }  // namespace
 
 const std::vector<std::string>& verdict_names() {
@@ -429,26 +361,83 @@ const std::vector<std::string>& verdict_names() {
 
 Verdict judge(const Subject& subject) { return Judge(subject).decide(); }
 
-std::optional<Cure> find_cure(const Run& run, double seconds) {
-  const auto& trials = run.summary.trials;
-  const auto first = std::find_if(trials.begin(), trials.end(), [](const auto& trial) {
-    return trial.outcome != Outcome::settled && trial.outcome != Outcome::failed;
-  });
-  if (first == trials.end()) return std::nullopt;
-  const Subject subject(run, static_cast<Index>(first - trials.begin()));
-  const Linearisation* linearisation = subject.linearisation();
-  if (!linearisation || !linearisation->is_dense() || !subject.equilibrium().converged ||
-      !is_curable(judge(subject).kind))
-    return std::nullopt;
-  return CureSearch(subject, *linearisation, seconds).find();
+double residual_at_end(const Run& run, Index trial, const solve::PhaseResult& phase) {
+  if (&phase == &run.summary.phases.back()) return run.summary.trials[at(trial)].residual;
+  const auto& bins = phase.histories[at(trial)].bins();
+  return bins.empty() ? nan : bins.back().value / bins.back().scale;
 }
 
-core::Quantity as_quantity(const Cure& cure, const Run& run) {
-  core::Quantity out =
-      declare("cure", "1", "smallest change of a leak or gain with which the trial settles");
-  out.texts.assign(at(run.system.trials()), "");
-  out.texts[at(cure.trial)] = cure.text;
-  return out;
+namespace {
+
+// The size of a state that its residual is relative to.
+double size_of(const VectorXd& x, const Linearisation& linearisation,
+               const solve::SolverOptions& options) {
+  return std::max(x(linearisation.rows()).cwiseAbs().maxCoeff(), options.atol / options.rtol);
+}
+
+}  // namespace
+
+double above_tolerance(const Run& run, Index trial, const solve::PhaseResult& phase,
+                       const Linearisation& linearisation, const solve::Equilibrium& rest) {
+  const solve::SolverOptions& options = run.config.solver;
+  const VectorXd end = phase.state.col(trial);
+  double residual = residual_at_end(run, trial, phase) * size_of(end, linearisation, options);
+  const std::complex<double> pole = linearisation.rightmost().value_or(nan);
+  if (std::abs(pole.imag()) > std::abs(pole.real()))
+    for (const auto& bin : phase.histories[at(trial)].bins())
+      if (bin.time >= phase.end - M_PI / std::abs(pole.imag()))
+        residual = std::max(residual, bin.value);
+  return residual / size_of(rest.converged ? rest.x : end, linearisation, options) /
+         options.settled_tolerance();
+}
+
+double time_to_settle(const Run& run, Index trial, const solve::PhaseResult& phase,
+                      const Linearisation& linearisation, const solve::Equilibrium& rest) {
+  const system::OdeSystem& system = linearisation.problem().system;
+  const solve::SolverOptions& options = run.config.solver;
+  const std::complex<double> pole = linearisation.rightmost().value_or(nan);
+  const double dwell = solve::settled_dwell(system, options);
+  const double left = above_tolerance(run, trial, phase, linearisation, rest);
+  const double one_mode = std::log(std::max(left, M_E)) / -pole.real();
+  if (!linearisation.is_dense()) return left > 1 ? one_mode + dwell : 0;
+
+  const VectorXd end = phase.state.col(trial);
+  const double limit =
+      options.settled_tolerance() * size_of(rest.converged ? rest.x : end, linearisation, options);
+  system::Workspace workspace = system.make_workspace();
+  system.begin(phase.segment, workspace);
+  MatrixXd rate(end.size(), 1);
+  system.derivative(phase.end, end, rate, workspace);
+  const VectorXd start = rate(linearisation.rows(), 0), tau = system.tau()(linearisation.rows());
+
+  // e^{Jt} for t = h, 2h, 4h …, of which any multiple of h is made; and in steps through a stretch that
+  // no swing of the slowest mode is longer than.
+  constexpr int digits = 10, doublings = 6, steps = 16;
+  const double h = std::ldexp(one_mode, -digits);
+  std::vector<MatrixXd> powers = {core::exponential(h * linearisation.jacobian())};
+  while (powers.size() <= digits + doublings) powers.emplace_back(powers.back() * powers.back());
+  const bool rings = std::abs(pole.imag()) > std::abs(pole.real());
+  const double stretch = std::max(dwell, rings ? M_PI / std::abs(pole.imag()) : 0);
+  const MatrixXd step = core::exponential(stretch / steps * linearisation.jacobian());
+  const auto is_below = [&](long multiple) {
+    VectorXd v = start;
+    for (std::size_t k = 0; k < powers.size(); ++k)
+      if ((multiple >> k) % 2 == 1) v = powers[k] * v;
+    for (int i = 0; i <= steps; ++i) {
+      if (!(tau.cwiseProduct(v).cwiseAbs().maxCoeff() <= limit)) return false;
+      v = step * v;
+    }
+    return true;
+  };
+  if (is_below(0)) return 0;
+  long low = 0, high = 1L << digits;
+  while (!is_below(high)) {
+    low = high;
+    high *= 2;
+    if (high >= 1L << (digits + doublings)) return one_mode + dwell;
+  }
+  while (high - low > 1) (is_below((low + high) / 2) ? high : low) = (low + high) / 2;
+  return static_cast<double>(high) * h + dwell;
 }
 
 std::unique_ptr<Measure> verdict() { return std::make_unique<VerdictMeasure>(); }

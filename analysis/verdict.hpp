@@ -38,6 +38,21 @@ struct Verdict {
 /// end.
 Verdict judge(const Subject& subject);
 
+/// The relative residual at the end of a phase.
+double residual_at_end(const Run& run, Index trial, const solve::PhaseResult& phase);
+/// How many times the tolerance that residual is, measured as it will be at rest: by the size of the
+/// rest state where one was found, and where the rightmost mode rings by the largest residual of its
+/// last half swing, since at the end it may be in a trough.
+double above_tolerance(const Run& run, Index trial, const solve::PhaseResult& phase,
+                       const Linearisation& linearisation, const solve::Equilibrium& rest);
+
+/// How much longer the phase must last for the trial to count as settled, its dwell included: until
+/// ‖T e^{Jt} ẋ‖∞, of the linearised circuit from where it ended, is below the tolerance for good; of a
+/// circuit without a dense J until its rightmost mode is. 0 where the residual is below it already.
+/// Exact for a linear circuit.
+double time_to_settle(const Run& run, Index trial, const solve::PhaseResult& phase,
+                      const Linearisation& linearisation, const solve::Equilibrium& rest);
+
 /// The smallest change of one controller's leak or gain with which a trial that did not settle does.
 struct Cure {
   Index trial = 0;

@@ -39,9 +39,16 @@ struct AnalyzeOptions : RunOptions {
 };
 
 struct PlotOptions : CommonOptions {
+  std::vector<std::string> figures;  ///< empty: a choice of them
+  bool with_data = false;
+  std::filesystem::path data;  ///< empty: beside each figure
   std::vector<std::string> variables;
   std::int64_t trial = 0;
   bool log_time = false;
+};
+
+struct ReportOptions : CommonOptions {
+  std::int64_t trial = 0;
 };
 
 /// A rehearsal takes at most so long, in seconds.
@@ -55,6 +62,7 @@ int check(const CommonOptions& options);
 int show(const CommonOptions& options);
 int list(const std::vector<std::string>& names, bool json);
 int plot(const PlotOptions& options);
+int report(const ReportOptions& options);
 
 struct Prepared;
 /// A run of a file with [sweep]: every point of it.

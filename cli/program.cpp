@@ -162,21 +162,49 @@ int parse_and_call(int argc, const char* const* argv) {
   list_command->footer("Example: settle list dynamic_inversion");
 
   PlotOptions plot_options;
-  CLI::App* plot_command = app.add_subcommand("plot", "Draw a result: trajectories and the error");
+  CLI::App* plot_command =
+      app.add_subcommand("plot", "Draw a file: trajectories, error, poles, Bode, Nyquist …");
   add_files(plot_command, plot_options, "Result files (HDF5)", true);
   plot_command
       ->add_option("-o,--output", plot_options.output,
-                   "Figure: .svg, .png or .pdf [<file's stem>.svg]")
+                   "Figure: .svg, .png or .pdf [<file's stem>.svg]; further ones: <stem>_<name>")
       ->type_name("FILE");
   plot_command
-      ->add_option("--variables", plot_options.variables, "Datasets to draw [a choice of them]")
+      ->add_option("--figure", plot_options.figures,
+                   "Figures to draw, by name [the main one; all where measures were asked for]")
+      ->type_name("NAME,…")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->take_all();
+  CLI::Option* plot_data =
+      plot_command
+          ->add_option("--data", plot_options.data,
+                       "Write the drawn numbers as CSV too [beside each figure]")
+          ->type_name("[FILE.csv]")
+          ->expected(0, 1);
+  // The only file may have been taken for the option's value: plot() sorts that out.
+  plot_command->get_option("file")->required(false);
+  plot_command
+      ->add_option("--variables", plot_options.variables, "Trajectories to draw [a choice of them]")
       ->type_name("NAME…")
       ->delimiter(',');
   plot_command->add_option("--trial", plot_options.trial, "Trial to draw, from 0 [0]")
       ->type_name("K");
   plot_command->add_flag("--log-time", plot_options.log_time, "A logarithmic time axis");
   plot_command->add_flag("--quiet,-q", plot_options.quiet, "Print nothing but errors");
-  plot_command->footer("Example: settle plot dynamic_inversion.h5 -o dynamic_inversion.png");
+  plot_command->footer(
+      "Example: settle plot dynamic_inversion.h5 -o dynamic_inversion.png --figure poles --data");
+
+  ReportOptions report_options;
+  CLI::App* report_command = app.add_subcommand(
+      "report", "Write a page of a result: verdict, figures, circuit and every measure");
+  add_files(report_command, report_options, "Files of settle run, analyze or tune (HDF5)", true);
+  report_command->add_option("-o,--output", report_options.output, "Page [<file's stem>.html]")
+      ->type_name("FILE.html");
+  report_command->add_option("--trial", report_options.trial, "Trial to draw, from 0 [0]")
+      ->type_name("K");
+  report_command->add_flag("--quiet,-q", report_options.quiet, "Print nothing but errors");
+  report_command->footer("Example: settle report dynamic_inversion.h5");
 
   for (CLI::App* command :
        {run_command, resume_command, analyze_command, tune_command, check_command, show_command})
@@ -202,6 +230,8 @@ int parse_and_call(int argc, const char* const* argv) {
   if (check_command->parsed()) return check(check_options);
   if (show_command->parsed()) return show(show_options);
   if (list_command->parsed()) return list(names, list_json);
+  if (report_command->parsed()) return report(report_options);
+  plot_options.with_data = plot_data->count() > 0;
   return plot(plot_options);
 }
 

@@ -5,9 +5,14 @@
 #include <iostream>
 #include <map>
 
+#include "analysis/summary.hpp"
+
 namespace settle::cli {
 namespace {
 
+using analysis::median;
+using analysis::sorted;
+using analysis::spread;
 using Eigen::Index;
 using solve::Outcome;
 using Json = nlohmann::ordered_json;
@@ -27,37 +32,6 @@ std::string coloured(const std::string& word, Outcome outcome, const Style& styl
       return style.red(word);
   }
   return word;
-}
-
-// The numbers of one cell over all trials that have it, in rising order.
-std::vector<double> sorted(const core::Quantity& quantity, Index cell = 0) {
-  std::vector<double> values;
-  for (Index k = 0; k < quantity.trials(); ++k)
-    if (std::isfinite(quantity.values(cell, k))) values.push_back(quantity.values(cell, k));
-  std::sort(values.begin(), values.end());
-  return values;
-}
-
-double median(const std::vector<double>& sorted) {
-  return 0.5 * (sorted[sorted.size() / 2] + sorted[(sorted.size() - 1) / 2]);
-}
-
-// "0.0123", or of several trials "0.01 (median; 0.005 to 0.02)", or why there is none.
-std::string spread(const core::Quantity& quantity, Index cell = 0) {
-  const std::vector<double> values = sorted(quantity, cell);
-  if (values.empty()) {
-    std::string reason = "not a number";
-    for (Index k = quantity.trials(); k-- > 0;)
-      if (!quantity.reason(cell, k).empty()) reason = quantity.reason(cell, k);
-    return "none: " + reason;
-  }
-  std::string text = core::brief(median(values));
-  if (values.size() > 1)
-    text += " (median; " + core::brief(values.front()) + " to " + core::brief(values.back()) + ")";
-  if (static_cast<Index>(values.size()) < quantity.trials())
-    text += ", in " + std::to_string(values.size()) + " of " + std::to_string(quantity.trials()) +
-            " trials";
-  return text;
 }
 
 const core::Quantity* find(const RunReport& report, const std::string& name) {
@@ -173,25 +147,6 @@ void print_rates(const RunReport& report) {
   print_line("decay rate", text);
 }
 
-// A loop that the paper's criterion and its exact poles judge differently.
-void print_disagreement(const RunReport& report, const Style& style) {
-  const core::Quantity* disagree = find(report, "criteria_disagree");
-  if (!disagree || disagree->trials() == 0) return;
-  for (Index c = 0; c < disagree->cells(); ++c) {
-    Index trial = 0;
-    while (trial < disagree->trials() && disagree->values(c, trial) != 1) ++trial;
-    if (trial == disagree->trials()) continue;
-    const double paper = find(report, "paper_criterion")->values(c, trial);
-    const double exact = find(report, "loop_pole")->values(c, trial);
-    print_line(style.yellow("warning"),
-               "the loop of " + disagree->axes[0].labels[static_cast<std::size_t>(c)] + " is " +
-                   (paper < 0 ? "stable" : "unstable") +
-                   " by the paper's criterion (max Re λ(kWB − αI) = " + core::brief(paper) +
-                   ") and " + (exact < 0 ? "stable" : "unstable") +
-                   " by its exact poles (max Re s = " + core::brief(exact) + ")");
-  }
-}
-
 // One line a trial, where there are not too many to read.
 void print_trials(const RunReport& report) {
   const auto& trials = report.summary.trials;
@@ -250,7 +205,8 @@ void print_report(const RunReport& report, const Style& style) {
   print_growth(report);
   print_rates(report);
   if (!report.result.empty()) print_line("result", report.result.string());
-  print_disagreement(report, style);
+  for (const std::string& text : analysis::disagreements(report.quantities))
+    print_line(style.yellow("warning"), text);
   for (const std::string& warning : report.ready.warnings)
     print_line(style.yellow("warning"), warning);
   print_trials(report);

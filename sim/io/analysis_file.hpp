@@ -30,6 +30,7 @@ class AnalysisFile {
   std::string attribute(const std::string& name) const;
   const std::vector<core::Quantity>& quantities() const { return quantities_; }
   const core::Quantity* find(const std::string& name) const;
+  const h5::File& file() const { return file_; }
 
  private:
   std::filesystem::path path_;

@@ -518,6 +518,11 @@ std::vector<PointStatus> SweepFile::points() const {
   return out;
 }
 
+std::optional<Quantity> SweepFile::read(const std::string& name) const {
+  if (std::find(maps_.begin(), maps_.end(), name) == maps_.end()) return std::nullopt;
+  return map(name);
+}
+
 std::string SweepFile::config() const { return file_.dataset("sweep_config").read_text(); }
 
 }  // namespace settle::io

@@ -147,6 +147,8 @@ class SweepFile {
   /// Names of the maps: variables over the sweep's axes.
   const std::vector<std::string>& maps() const { return maps_; }
   core::Quantity map(const std::string& name) const { return read_map(file_, name, axes_.size()); }
+  /// The same; nothing where there is none of that name.
+  std::optional<core::Quantity> read(const std::string& name) const;
 
  private:
   std::filesystem::path path_;

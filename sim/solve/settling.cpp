@@ -5,10 +5,13 @@
 #include <cmath>
 #include <limits>
 
+#include "sim/core/linalg.hpp"
+
 namespace settle::solve {
 namespace {
 
 const double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr Index most_for_poles = 400;  // states; beyond it the eigenvalues take too long
 
 // The envelope of a residual in `groups` stretches of equal length, the last half of them.
 struct Envelope {
@@ -46,6 +49,19 @@ bool grows(const Envelope& e) {
   const double first = std::log(values[middle] / values.front());
   const double last = std::log(values.back() / values[middle]);
   return first + last > std::log(1.1) && last >= 0.5 * first;
+}
+
+// Growing by its swings, which may be longer than a stretch: from quarter to quarter of the whole run,
+// twofold at least, and not about to level off.
+bool swings_grow(const std::vector<ResidualHistory::Bin>& bins) {
+  std::array<double, 4> value{};
+  const double span = static_cast<double>(bins.back().index + 1);
+  for (const auto& bin : bins) {
+    const auto quarter = static_cast<std::size_t>(4 * (static_cast<double>(bin.index) / span));
+    value[quarter] = std::max(value[quarter], bin.value);
+  }
+  const double before = std::log(value[2] / value[1]), last = std::log(value[3] / value[2]);
+  return before > 0 && last >= 0.5 * before && before + last > std::log(2);
 }
 
 // Not decaying: the later half of it is at least 98 % of the earlier, that is, within the error at
@@ -98,6 +114,10 @@ void ResidualHistory::add(double t, double residual, double scale, bool turned) 
   }
   bin.scale = std::max(bin.scale, scale);
   bin.turns += turned;
+}
+
+double settled_dwell(const system::OdeSystem& system, const SolverOptions& options) {
+  return SettlingMonitor(system, options).dwell();
 }
 
 SettlingMonitor::SettlingMonitor(const system::OdeSystem& system, const SolverOptions& options)
@@ -192,6 +212,17 @@ bool SettlingMonitor::is_settled(Index k) const {
   return trial.below_since + dwell_ <= t_ * (1 + 1e-12);
 }
 
+bool SettlingMonitor::decays_at_last(Index k, const system::Segment& last) const {
+  if (!system_.is_linear()) return false;
+  const std::vector<Index> rows = system_.moving_rows(last);
+  if (rows.empty() || static_cast<Index>(rows.size()) > most_for_poles) return false;
+  system::Workspace workspace = system_.make_workspace();
+  system_.begin(last, workspace);
+  const MatrixXd j =
+      system_.jacobian(t_, VectorXd::Zero(system_.dimension()), k, workspace)(rows, rows);
+  return core::spectral_abscissa(j) < -1e-9 / system_.tau().maxCoeff();
+}
+
 std::pair<Outcome, std::string> SettlingMonitor::classify(Index k,
                                                           const system::Segment& last) const {
   const Trial& trial = trials_[at(k)];
@@ -204,11 +235,15 @@ std::pair<Outcome, std::string> SettlingMonitor::classify(Index k,
                 ", for less than the dwell of " + core::brief(dwell_)};
   const Envelope envelope = last_half(trial.history.bins());
   const bool counts = trial.relative > 30 * rtol_;  // else it is the solver's own noise
-  if (counts && grows(envelope)) {
+  const bool leaves = grows(envelope) || (envelope.turns >= 3 && swings_grow(trial.history.bins()));
+  if (counts && leaves) {
     if (system_.is_bounded())
       return {Outcome::not_settled, residual +
                                         ": still moving away from a state that is no stable "
                                         "one; its saturation will bound it"};
+    if (decays_at_last(k, last))
+      return {Outcome::not_settled,
+              residual + ": a transient that still grows; all poles are stable"};
     return {Outcome::diverged, residual + ": the rate of change grew throughout the last half"};
   }
   if (const std::string source = system_.changing_source(last, t_); !source.empty())

@@ -22,6 +22,7 @@ class SettlingMonitor {
 
   bool is_settled(Index trial) const;
   double tolerance() const { return tolerance_; }
+  double dwell() const { return dwell_; }
   double relative_residual(Index trial) const { return trials_[at(trial)].relative; }
   /// Since when the residual has been below tolerance; NaN where it is not.
   double below_since(Index trial) const { return trials_[at(trial)].below_since; }
@@ -36,6 +37,8 @@ class SettlingMonitor {
     ResidualHistory history;
     VectorXd direction;  // of motion when it last turned
   };
+  // Whether every pole of a linear circuit is stable, so that what grows must decay.
+  bool decays_at_last(Index trial, const system::Segment& last) const;
   static std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
   const system::OdeSystem& system_;

@@ -121,6 +121,10 @@ struct SolveSummary {
 SolveSummary solve(const system::OdeSystem& system, const MatrixXd& x0,
                    const SolverOptions& options, Observer& observer);
 
+/// How long a trial must stay below the tolerance: settled.dwell, or else five times the largest tau of
+/// the states that count.
+double settled_dwell(const system::OdeSystem& system, const SolverOptions& options);
+
 /// How long a phase can last: its own duration, or else solver.duration.
 double longest_duration(const system::Phase& phase, const SolverOptions& options);
 

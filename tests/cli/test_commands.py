@@ -1,5 +1,6 @@
 """The program as its users meet it: exit codes, streams, files, signals."""
 
+import csv
 import json
 import os
 import resource
@@ -166,6 +167,8 @@ class ExitCodes(CommandTest):
             (["check", "small.toml", "-o", "x.h5"], "-o"),
             (["list", "tahn"], 'did you mean "tanh"?'),
             (["plot", "none.h5"], "no such file"),
+            (["plot"], "no file"),
+            (["plot", "a.h5", "b.h5", "-o", "a.svg"], "one name for 2 results"),
         ):
             done = self.settle(*arguments, code=2)
             self.assertIn(said, done.stderr)
@@ -176,6 +179,54 @@ class ExitCodes(CommandTest):
         for command in ([], ["run"], ["check"], ["show"], ["list"], ["plot"]):
             self.assertIn("Example: settle", self.settle(*command, "--help").stdout)
         self.assertIn("settle", self.settle("--version").stdout)
+
+
+class Figures(CommandTest):
+    def setUp(self):
+        super().setUp()
+        self.write("small.toml", SMALL)
+
+    def test_a_run_is_one_figure_unless_measures_were_asked_for(self):
+        self.settle("run", "small.toml", "-q")
+        self.assertEqual(self.settle("plot", "small.h5").stdout, "small.svg\n")
+        self.assertEqual(self.settle("plot", "small.h5", "-o", "a.png").stdout, "a.png\n")
+        measures = 'analysis.measures=["poles", "return_ratio"]'
+        self.settle("run", "small.toml", "-q", "--set", measures)
+        names = ["", "_poles", "_bode", "_nyquist"]
+        self.assertEqual(self.settle("plot", "small.h5").stdout.split(),
+                         [f"small{name}.svg" for name in names])
+        self.assertEqual(self.settle("plot", "small.h5", "-o", "b.pdf").stdout.split(),
+                         [f"b{name}.pdf" for name in names])
+
+    def test_figures_are_chosen_by_name(self):
+        self.settle("run", "small.toml", "-q")
+        plot = ["plot", "small.h5", "--figure"]
+        self.assertEqual(self.settle(*plot, "poles").stdout, "small_poles.svg\n")
+        self.assertEqual(self.settle(*plot, "poles", "-o", "p.svg").stdout, "p.svg\n")
+        done = self.settle(*plot, "poles,trajectories", "--figure", "directions", "-o", "x.svg")
+        self.assertEqual(done.stdout.split(), ["x_poles.svg", "x.svg", "x_directions.svg"])
+        before = self.files()
+        done = self.settle(*plot, "trajectories,pole", "-o", "new.svg", code=2)
+        self.assertIn('no figure "pole"', done.stderr)
+        self.assertIn('did you mean "poles"?', done.stderr)
+        self.assertEqual(self.files(), before)  # nothing is drawn before the mistake is told
+
+    def test_the_drawn_numbers_are_written_beside_the_figure(self):
+        self.settle("run", "small.toml", "-q")
+        done = self.settle("plot", "--data", "small.h5")
+        self.assertEqual(done.stdout.split(), ["small.svg", "small.csv"])
+        with open(self.folder / "small.csv", newline="") as file:
+            rows = [row for row in csv.DictReader(file)
+                    if (row["panel"], row["series"]) == ("hidden", "unit 3")]
+        with h5py.File(self.folder / "small.h5") as file:
+            np.testing.assert_array_equal([float(row["x"]) for row in rows], file["time"])
+            np.testing.assert_array_equal([float(row["y"]) for row in rows],
+                                          file["hidden"][:, 0, 3])
+        self.assertEqual(rows[0]["x_quantity"], "time")
+        done = self.settle("plot", "small.h5", "--figure", "poles", "--data", "n.csv")
+        self.assertEqual(done.stdout.split(), ["small_poles.svg", "n.csv"])
+        done = self.settle("plot", "small.h5", "--data", "n.txt", code=2)
+        self.assertIn(".csv", done.stderr)
 
 
 class Interruption(CommandTest):
