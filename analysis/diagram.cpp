@@ -36,26 +36,6 @@ std::string number(double value) {
 
 std::string point(Point p) { return number(p.x) + "," + number(p.y); }
 
-// Text as it may stand in a label of HTML.
-std::string escaped(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F)
-      out += ' ';
-    else
-      out += c;
-  }
-  return out;
-}
-
 // Words of an equation: runs of letters with their marks, or single other characters.
 std::vector<std::string> words(const std::string& text) {
   std::vector<std::string> out;
@@ -97,7 +77,7 @@ std::string math(const std::string& text) {
     if (all[k] == " " && (ends(k - 1) || ends(k + 1)))
       out += "<I>" + std::string(no_break_space) + "</I>";
     else
-      out += is_variable(all[k]) ? "<I>" + escaped(all[k]) + "</I>" : escaped(all[k]);
+      out += is_variable(all[k]) ? "<I>" + escaped_html(all[k]) + "</I>" : escaped_html(all[k]);
   }
   return out;
 }
@@ -106,10 +86,10 @@ std::string styled(const Line& line) {
   std::string inner;
   switch (line.style) {
     case Line::Style::name:
-      inner = "<B>" + escaped(line.text) + "</B>";
+      inner = "<B>" + escaped_html(line.text) + "</B>";
       break;
     case Line::Style::plain:
-      inner = escaped(line.text);
+      inner = escaped_html(line.text);
       break;
     case Line::Style::equation:
     case Line::Style::detail:
@@ -248,7 +228,7 @@ std::string heading(const system::Circuit& circuit, const std::string& title, do
     const double even = std::min(most, text_width(text, at_size) / lines + 60);
     for (const std::string& line : wrapped(text, even, at_size, 4))
       out += (out.empty() ? "" : "<BR/>") + std::string("<FONT POINT-SIZE=\"") + number(size) +
-             "\">" + (bold ? "<B>" + escaped(line) + "</B>" : escaped(line)) + "</FONT>";
+             "\">" + (bold ? "<B>" + escaped_html(line) + "</B>" : escaped_html(line)) + "</FONT>";
   };
   add(title, 14, true);
   add(subtitle(circuit), 11, false);

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "analysis/report_page.hpp"
+#include "analysis/text.hpp"
 #include "sim/core/error.hpp"
 
 namespace settle::analysis {

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "analysis/page_style.hpp"
+#include "analysis/text.hpp"
 
 namespace settle::analysis {
 namespace {
@@ -32,26 +33,6 @@ std::string mark_of(Tone tone) {
                                                    : "";
   if (sign.empty()) return "";
   return "<span class=\"mark\" aria-hidden=\"true\">" + sign + "</span>";
-}
-
-// Bytes of the UTF-8 character that begins at `k`; 0 where there is none.
-std::size_t character_at(const std::string& text, std::size_t k) {
-  const auto byte = [&](std::size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u;
-  };
-  const unsigned first = byte(k);
-  const std::size_t length = first < 0x80                    ? 1
-                             : first >= 0xC2 && first < 0xE0 ? 2
-                             : first >= 0xE0 && first < 0xF0 ? 3
-                             : first >= 0xF0 && first < 0xF5 ? 4
-                                                             : 0;
-  for (std::size_t i = 1; i < length; ++i)
-    if ((byte(k + i) & 0xC0) != 0x80) return 0;
-  const unsigned second = byte(k + 1);
-  const bool is_overlong = (first == 0xE0 && second < 0xA0) || (first == 0xF0 && second < 0x90);
-  const bool is_surrogate = first == 0xED && second >= 0xA0;
-  const bool is_too_large = first == 0xF4 && second >= 0x90;
-  return is_overlong || is_surrogate || is_too_large ? 0 : length;
 }
 
 std::string element(const std::string& tag, const std::string& classes, const std::string& text) {
@@ -211,32 +192,6 @@ class Writer {
 };
 
 }  // namespace
-
-std::string escaped_html(const std::string& text) {
-  std::string out;
-  for (std::size_t k = 0; k < text.size();) {
-    const std::size_t length = character_at(text, k);
-    const char c = text[k];
-    if (length == 0)
-      out += "\uFFFD";
-    else if (length > 1)
-      out.append(text, k, length);
-    else if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else if (c == '\'')
-      out += "&#39;";
-    else if ((static_cast<unsigned char>(c) >= 0x20 && c != 0x7F) || c == '\n' || c == '\t')
-      out += c;
-    k += std::max<std::size_t>(length, 1);
-  }
-  return out;
-}
 
 std::string html(const Page& page) { return Writer().page(page); }
 

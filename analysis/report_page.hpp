@@ -77,9 +77,6 @@ struct Page {
   std::string generator;  ///< "settle 0.1.0"
 };
 
-/// The text as HTML's, also between quotes; bytes that are no UTF-8 become U+FFFD.
-std::string escaped_html(const std::string& text);
-
 /// A page of its own: nothing is fetched, no script runs.
 std::string html(const Page& page);
 

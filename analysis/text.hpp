@@ -1,4 +1,4 @@
-// Text in figures: how wide it is, and how it is broken or cut to fit.
+// Text in figures and pages: how wide it is, how it is broken or cut to fit, and how it is escaped.
 #pragma once
 
 #include <string>
@@ -16,5 +16,8 @@ std::string fitted(std::string text, double width, double size);
 /// At most `most` lines of that width, broken between words; what doesn't fit is cut.
 std::vector<std::string> wrapped(const std::string& text, double width, double size,
                                  std::size_t most);
+
+/// The text as HTML's, also between quotes; bytes that are no UTF-8 become U+FFFD.
+std::string escaped_html(const std::string& text);
 
 }  // namespace settle::analysis

@@ -5,6 +5,7 @@
 #include "analysis/inline_svg.hpp"
 #include "analysis/measure_tables.hpp"
 #include "analysis/report_page.hpp"
+#include "analysis/text.hpp"
 #include "analysis/verdict.hpp"
 #include "sim/core/error.hpp"
 #include "sim/solve/solve.hpp"
