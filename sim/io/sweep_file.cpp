@@ -167,10 +167,11 @@ h5::Dataset& SweepWriter::map(const std::string& name, h5::Type type,
       options.max_shape.push_back(own[k] == "trial" ? trials_ : h5::unlimited);
       options.chunk.push_back(std::max<std::uint64_t>(1, shape[shape_.size() + k]));
     }
-    // A chunk is a row of points, or less of it where that is large.
-    while (product(options.chunk) > (std::uint64_t{1} << 17) &&
-           options.chunk[shape_.size() - 1] > 1)
-      options.chunk[shape_.size() - 1] = (options.chunk[shape_.size() - 1] + 1) / 2;
+    // A part of a row of points. HDF5 writes a chunk that is cut by the edge as a whole for every point.
+    constexpr std::uint64_t most_entries = 1024;
+    std::uint64_t& along = options.chunk[shape_.size() - 1];
+    const std::uint64_t each = product(options.chunk) / along;
+    along = std::clamp<std::uint64_t>(most_entries / each, 1, along);
   }
   if (type == h5::Type::float64) options.fill = nan;
   if (type == h5::Type::int8) options.fill = -1;

@@ -142,7 +142,7 @@ class Sweeps(CommandTest):
         said = self.settle("run", "sweep.toml").stdout
         head = next(line for line in said.splitlines() if line.split()[:2] == ["layers", "leak"])
         self.assertIn("settling to 1 %", head)
-        rows = [line for line in said.splitlines() if line.startswith(("     [6, 4] ", "  [8, 6, 4]"))]
+        rows = [line for line in said.splitlines() if line.lstrip().startswith(("[6, 4] ", "[8, 6, 4] "))]
         self.assertEqual(len(rows), 6)
 
     def test_list_documents_the_tables(self):
