@@ -89,10 +89,10 @@ std::string counts_text(const Quantity& quantity, Index cell) {
 PageCell summary_cell(const Quantity& quantity, Index cell) {
   if (quantity.trials() == 1) return value_cell(quantity, cell, 0);
   if (!quantity.meanings.empty()) return {.text = counts_text(quantity, cell)};
-  const std::vector<double> values = sorted(quantity, cell);
+  const std::vector<double> values = known(quantity, cell);
   if (values.empty()) return {.text = "–"};
-  PageCell out{.text = core::brief(median(values))};
-  const std::string smallest = core::brief(values.front()), largest = core::brief(values.back());
+  PageCell out{.text = number_text(median(values))};
+  const std::string smallest = number_text(values.front()), largest = number_text(values.back());
   if (smallest != largest) out.note = smallest + "\nto " + largest;
   return out;
 }
@@ -120,6 +120,7 @@ std::string reasons_text(const Quantity& quantity) {
   const OwnAxes own = own_axes(quantity);
   struct Group {
     std::string pattern, reason;
+    bool is_infinite = false;  // which is a number, and its reason an explanation
     std::vector<std::pair<Index, Index>> places;
     bool differs = false;  // in its numbers
   };
@@ -129,9 +130,12 @@ std::string reasons_text(const Quantity& quantity) {
       const std::string& reason = quantity.reason(c, k);
       if (std::isfinite(quantity.values(c, k)) || reason.empty()) continue;
       const std::string pattern = without_numbers(reason);
-      auto same = std::find_if(groups.begin(), groups.end(),
-                               [&](const Group& group) { return group.pattern == pattern; });
-      if (same == groups.end()) same = groups.insert(groups.end(), {pattern, reason, {}, false});
+      const bool is_infinite = std::isinf(quantity.values(c, k));
+      auto same = std::find_if(groups.begin(), groups.end(), [&](const Group& group) {
+        return group.pattern == pattern && group.is_infinite == is_infinite;
+      });
+      if (same == groups.end())
+        same = groups.insert(groups.end(), {pattern, reason, is_infinite, {}, false});
       same->places.emplace_back(c, k);
       same->differs |= same->reason != reason;
     }
@@ -139,7 +143,7 @@ std::string reasons_text(const Quantity& quantity) {
   for (std::size_t i = 0; i < groups.size(); ++i) {
     if (i >= most_reasons) return text + "; and elsewhere for other reasons";
     const Group& group = groups[i];
-    text += text.empty() ? "missing" : "; missing";
+    text += std::string(text.empty() ? "" : "; ") + (group.is_infinite ? "∞" : "missing");
     const auto all = static_cast<std::size_t>(quantity.values.size());
     if (group.places.size() < all) {
       std::vector<std::string> words;
@@ -207,12 +211,12 @@ PageTable scalar_table(const std::vector<const Quantity*>& quantities) {
     } else if (!quantity->meanings.empty()) {
       row.push_back({.text = counts_text(*quantity, 0), .columns = columns, .is_sentence = true});
     } else {
-      const std::vector<double> values = sorted(*quantity);
+      const std::vector<double> values = known(*quantity);
       if (values.empty())
         for (int c = 0; c < 3; ++c) row.push_back({.text = "–"});
       else
         for (const double value : {median(values), values.front(), values.back()})
-          row.push_back({.text = core::brief(value)});
+          row.push_back({.text = number_text(value)});
       row.push_back(
           {.text = std::to_string(values.size()) + " of " + std::to_string(quantity->trials())});
     }
@@ -239,7 +243,7 @@ PageTable axis_table(const std::vector<const Quantity*>& quantities) {
   const QuantityAxis& axis = first.axes[own_axes(first).longer.front()];
   const auto is_told = [&](Index k) {
     return std::any_of(quantities.begin(), quantities.end(),
-                       [&](const Quantity* quantity) { return !sorted(*quantity, k).empty(); });
+                       [&](const Quantity* quantity) { return !known(*quantity, k).empty(); });
   };
   Index shown = std::min(axis.size, first.trials() > 1 ? most_ranges : most_entries);
   while (axis.labels.empty() && shown > 1 && !is_told(shown - 1)) --shown;
@@ -392,6 +396,14 @@ std::string number_text(double value) {
   if (std::isnan(value)) return "–";
   if (std::isinf(value)) return value > 0 ? "∞" : "-∞";
   return core::brief(value);
+}
+
+std::vector<double> known(const Quantity& quantity, Index cell) {
+  std::vector<double> values;
+  for (Index k = 0; k < quantity.trials(); ++k)
+    if (!std::isnan(quantity.values(cell, k))) values.push_back(quantity.values(cell, k));
+  std::sort(values.begin(), values.end());
+  return values;
 }
 
 std::string entry_text(const QuantityAxis& axis, Index entry) {

@@ -18,6 +18,9 @@ std::string capitalised(std::string text);
 /// A number to four digits, "∞", or "–" where there is none.
 std::string number_text(double value);
 
+/// The numbers of one cell over all trials that have one, ∞ among them, in rising order.
+std::vector<double> known(const core::Quantity& quantity, Eigen::Index cell = 0);
+
 /// The coordinate of an entry of an axis: its label, its number, or its index.
 std::string entry_text(const core::QuantityAxis& axis, Eigen::Index entry);
 

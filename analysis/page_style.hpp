@@ -62,6 +62,7 @@ tbody td { white-space: nowrap; }
 td.left { white-space: normal; min-width: 4rem; }
 td.wide { min-width: 14rem; overflow-wrap: anywhere; }
 .left { text-align: left; }
+.whole { white-space: nowrap; }
 tbody tr:hover { background: var(--pale); }
 code, pre { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; }
 th code, td code { display: block; }

@@ -142,8 +142,10 @@ class Writer {
     if (!table.heading.empty()) {
       out_ += "<thead><tr>";
       for (std::size_t c = 0; c < table.heading.size(); ++c)
-        out_ += std::string("<th scope=\"col\"") + (is_left(table, c) ? " class=\"left\"" : "") +
-                '>' + escaped_html(table.heading[c]) + "</th>";
+        // A name is not broken at its hyphen.
+        out_ += "<th scope=\"col\" class=\"" + std::string(is_left(table, c) ? "left" : "right") +
+                (table.heading[c].find(' ') == std::string::npos ? " whole" : "") + "\">" +
+                escaped_html(table.heading[c]) + "</th>";
       line("</tr></thead>");
     }
     line("<tbody>");

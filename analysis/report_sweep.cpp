@@ -281,7 +281,7 @@ class SweepPage {
   // "missing at 135 of 256: it did not settle, …", the most frequent reasons first.
   std::string reasons_text(const Quantity& map) const {
     const auto reasons = sweep_.read(map.name + "_reason");
-    const auto missing = (map.values.array().isFinite() == false).count();
+    const auto missing = map.values.array().isNaN().count();
     if (!reasons || missing == 0) return "";
     std::map<std::string, std::pair<std::size_t, std::string>>
         found;  // by what they have in common
@@ -364,7 +364,7 @@ class SweepPage {
 
   static std::vector<PageCell> row_of(PageCell name, const Quantity& numbers) {
     std::vector<PageCell> row = {std::move(name)};
-    const std::vector<double> values = sorted(numbers);
+    const std::vector<double> values = known(numbers);
     const PageCell runs{.text = std::to_string(values.size()) + " of " +
                                 std::to_string(numbers.trials())};
     if (!numbers.meanings.empty()) {
@@ -380,7 +380,8 @@ class SweepPage {
       for (const double value : values.empty()
                                     ? std::vector<double>(3, NAN)
                                     : std::vector{median(values), values.front(), values.back()})
-        row.push_back({.text = std::isnan(value) ? "–" : core::brief(value, unit)});
+        row.push_back(
+            {.text = std::isfinite(value) ? core::brief(value, unit) : number_text(value)});
     }
     row.push_back(runs);
     return row;

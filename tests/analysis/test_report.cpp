@@ -149,6 +149,20 @@ TEST_CASE("every quantity stands in a table, by its theme") {
   CHECK(tables[4].rows[0][0].text == "what novelty is, control");
 }
 
+TEST_CASE("infinity is a number, and its reason explains it") {
+  Eigen::MatrixXd values(1, 11);
+  values.setConstant(std::numeric_limits<double>::infinity());
+  values(0, 3) = 2;
+  core::Quantity margin = quantity("gain_margin", values);
+  for (Eigen::Index k = 0; k < 11; ++k)
+    if (k != 3) margin.reasons[static_cast<std::size_t>(k)] = "no pole reaches the axis";
+  const auto row = tables_of({margin}).front().rows[0];
+  CHECK(row[0].note == "∞ at 10 of 11: no pole reaches the axis");
+  CHECK(row[1].text == "∞");
+  CHECK(row[2].text == "2");
+  CHECK(row[4].text == "11 of 11");
+}
+
 TEST_CASE("few trials have a column each, many a median and a range") {
   Eigen::MatrixXd few(1, 3), many(1, 11);
   few << 1, none, 3;
