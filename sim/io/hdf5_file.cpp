@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <set>
 #include <system_error>
 
@@ -205,6 +207,9 @@ File File::open(const std::filesystem::path& path) {
   Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT));
   if (!file.valid()) {
     const std::string why = reason();
+    if (why == std::strerror(EAGAIN))  // its lock
+      throw core::InputError(path.string(), "another program is writing it",
+                             "a file that is not being written");
     throw core::InputError(path.string(), "cannot open it as HDF5: " + why, "an HDF5 file");
   }
   return File(std::move(file));
