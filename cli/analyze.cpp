@@ -101,6 +101,11 @@ int analyze_file(const std::filesystem::path& file, const AnalyzeOptions& option
                           subject.trajectory,
                           chosen,
                           phase};
+  constexpr Eigen::Index soon = 150;  // states that are measured within seconds
+  if (subject.ready.system->dimension() > soon && chosen.measures.front() == "*" &&
+      !options.quiet && !options.json)
+    std::cerr << "settle: measuring everything of " << subject.ready.system->dimension()
+              << " states may take minutes; --measures NAME,… takes some of it\n";
   const std::vector<core::Quantity> quantities = analysis::measure(run);
   io::write_analysis(result, "analysis", file.string(), quantities,
                      run_info(subject.ready, options.command), subject.ready.config.solver,
