@@ -363,7 +363,7 @@ class Output(SweepTest):
         self.assertRegex(said, "points +4 in ")
         with h5py.File(self.folder / "sweep.h5") as file:
             np.testing.assert_array_equal(file["leak"][()], [0.01, 1])
-        self.write("sweep.toml", SLOW.replace("step = 0.0005", "step = 0.00001") + LEAK.format(2))
+        self.write("sweep.toml", SLOW.replace("step = 0.0005", "step = 0.0000005") + LEAK.format(2))
         done = self.settle("run", "sweep.toml", "--quick")
         self.assertIn("settle resume sweep.h5", done.stderr)
         self.assertEqual(self.status("sweep.h5")[0], "interrupted")
