@@ -48,7 +48,8 @@ class Collector {
       pass(k);
     } else {
       if (result.trajectories)
-        result.trajectories->write(writer_.point_group(result.point), time_unit_);
+        result.trajectories->write(writer_.point_group(result.point, result.trajectories->bytes()),
+                                   time_unit_);
       result.trajectories.reset();
       result.system.reset();
       if (k != next_ && writer_.brings_new_labels(result.quantities)) {

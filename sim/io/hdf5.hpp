@@ -85,6 +85,10 @@ class Object {
   Handle handle_;
 };
 
+/// Keeps HDF5 from printing its errors in this thread. File does so where it creates or opens one; a thread
+/// that goes on with what another one opened has to say it.
+void quiet_thread();
+
 /// Numbers with their shape, row-major.
 struct Numbers {
   Shape shape;
@@ -185,6 +189,8 @@ class File : public Group {
 
   /// Moves everything to the disk. @throws OutputError
   void flush();
+  /// In bytes, with what has not reached the disk yet.
+  std::uint64_t size() const;
   /// From now on metadata stays in memory until flush(), instead of reaching the disk piece by piece: a
   /// process that is killed in between leaves the file as the last flush left it.
   void hold_metadata();

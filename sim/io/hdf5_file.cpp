@@ -187,6 +187,8 @@ std::vector<std::string> Group::dataset_paths() const {
 
 // ---- File ----
 
+void quiet_thread() { quiet(); }
+
 File File::create(const std::filesystem::path& path) {
   quiet();
   const Handle list = creation_list(H5P_FILE_CREATE);
@@ -232,6 +234,12 @@ bool File::is_hdf5(const std::filesystem::path& path) {
 
 void File::flush() {
   if (H5Fflush(id(), H5F_SCOPE_LOCAL) < 0) write_failed(*this, "write");
+}
+
+std::uint64_t File::size() const {
+  hsize_t bytes = 0;
+  if (H5Fget_filesize(id(), &bytes) < 0) read_failed(*this, "tell the size");
+  return bytes;
 }
 
 void File::hold_metadata() {

@@ -46,6 +46,12 @@ void PointRecorder::sample(double t, const system::ConstBlock& x, system::Worksp
   }
 }
 
+double PointRecorder::bytes() const {
+  std::size_t numbers = times_.size();
+  for (const std::vector<double>& rows : rows_) numbers += rows.size();
+  return static_cast<double>(numbers * sizeof(double));
+}
+
 void PointRecorder::write(h5::Group group, const std::string& time_unit) const {
   Shelf shelf(std::move(group));
   shelf.put_scale("time", times_, units_text(time_unit), "time");

@@ -20,6 +20,8 @@ class PointRecorder final : public solve::Observer {
   solve::Sampling sampling() const override { return sampling_of(options_); }
   void sample(double t, const system::ConstBlock& x, system::Workspace& workspace) override;
 
+  /// About how many bytes write() writes.
+  double bytes() const;
   /// `time` and every variable (time, trial, unit).
   void write(h5::Group group, const std::string& time_unit) const;
 

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <limits>
 #include <numeric>
+#include <set>
 #include <sstream>
 
 #include "sim/io/quantities.hpp"
@@ -20,6 +21,7 @@ using Eigen::Index;
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double flush_interval = 1;  // seconds, at least
+constexpr std::uint64_t chunk_entries = 1024;
 constexpr const char* status_name = "point_status";
 constexpr const char* reason_name = "point_reason";
 
@@ -106,7 +108,11 @@ SweepWriter::SweepWriter(const std::filesystem::path& path)
 SweepWriter::~SweepWriter() {
   if (!file_) return;
   try {
-    finish("interrupted", "the program ended before the sweep did");
+    flush();
+  } catch (...) {  // the disk is full: without what was added last
+  }
+  try {
+    close("interrupted", "the program ended before the sweep did");
   } catch (...) {
   }
 }
@@ -168,10 +174,9 @@ h5::Dataset& SweepWriter::map(const std::string& name, h5::Type type,
       options.chunk.push_back(std::max<std::uint64_t>(1, shape[shape_.size() + k]));
     }
     // A part of a row of points. HDF5 writes a chunk that is cut by the edge as a whole for every point.
-    constexpr std::uint64_t most_entries = 1024;
     std::uint64_t& along = options.chunk[shape_.size() - 1];
     const std::uint64_t each = product(options.chunk) / along;
-    along = std::clamp<std::uint64_t>(most_entries / each, 1, along);
+    along = std::clamp<std::uint64_t>(chunk_entries / each, 1, along);
   }
   if (type == h5::Type::float64) options.fill = nan;
   if (type == h5::Type::int8) options.fill = -1;
@@ -361,7 +366,10 @@ void SweepWriter::add_failure(std::size_t point, std::string reason) {
   flush_if_due();
 }
 
-h5::Group SweepWriter::point_group(std::size_t point) {
+h5::Group SweepWriter::point_group(std::size_t point, double bytes) {
+  h5::quiet_thread();
+  constexpr double for_flush = 4 << 20;  // of the measures, should it be the last one that fits
+  make_room(bytes + for_flush);
   char name[32];
   std::snprintf(name, sizeof name, "%05zu", point);
   if (!file_->exists("points")) file_->create_group("points");
@@ -398,7 +406,9 @@ void SweepWriter::flush_if_due() {
 }
 
 void SweepWriter::flush() {
+  h5::quiet_thread();
   const double begin = now();
+  make_room(unwritten_bytes());
   write_axes();
   const h5::Shape one(axes_.size(), 1);
   for (const Added& added : unwritten_) {
@@ -424,13 +434,51 @@ void SweepWriter::flush() {
   next_flush_ = now() + std::max(flush_interval, 50 * (now() - begin));
 }
 
+// At most, without what HDF5 needs for itself.
+double SweepWriter::unwritten_bytes() const {
+  double bytes = 0;
+  std::set<std::string> made;
+  for (const Added& added : unwritten_) {
+    bytes += static_cast<double>(added.failure.size());
+    for (const Quantity& quantity : added.quantities) {
+      std::vector<std::string> own = {"trial"};
+      for (const QuantityAxis& axis : quantity.axes) own.push_back(axis.name);
+      const double cells = static_cast<double>(product(shape_of(own)));
+      // A map takes its room as a whole, or chunk by chunk.
+      if (!maps_.count(quantity.name) && made.insert(quantity.name).second)
+        bytes += 16 * cells;
+      else if (own.size() > 1)
+        bytes += 16 * (chunk_entries + cells / static_cast<double>(status_.size()));
+      for (const std::string& text : quantity.texts) bytes += static_cast<double>(text.size() + 16);
+      for (const std::string& text : quantity.reasons)
+        bytes += static_cast<double>(text.size() + 32);
+    }
+  }
+  return bytes;
+}
+
+// A file whose growth fails halfway does not open again: its room is taken before.
+void SweepWriter::make_room(double bytes) {
+  constexpr double for_hdf5 = 1 << 20;
+  const double more = static_cast<double>(file_->size()) + bytes + for_hdf5 -
+                      static_cast<double>(std::filesystem::file_size(path_));
+  if (more > 0) reserve_room(path_, more);
+}
+
 void SweepWriter::finish(const std::string& status, const std::string& reason) {
   flush();
+  close(status, reason);
+}
+
+void SweepWriter::close(const std::string& status, const std::string& reason) {
   file_->set_attribute("stop_reason", reason);
   file_->set_attribute("status", status);
+  file_->flush();
+  const std::uint64_t size = file_->size();
   maps_.clear();
   file_->close();
   file_.reset();
+  std::filesystem::resize_file(path_, size);  // without the room that was not needed
 }
 
 std::optional<Quantity> SweepWriter::read(const std::string& name) const {

@@ -68,10 +68,10 @@ class SweepWriter {
            std::vector<std::pair<std::string, double>> numbers);
   /// A point that could not be run, and why.
   void add_failure(std::size_t point, std::string reason);
-  /// Writes what was added.
+  /// Writes what was added. @throws NoRoom  where the disk is full; the file is as it was
   void flush();
-  /// A group for the trajectories of a point: /points/00017.
-  h5::Group point_group(std::size_t point);
+  /// A group for the trajectories of a point, /points/00017, and room for so many bytes in it. @throws NoRoom
+  h5::Group point_group(std::size_t point, double bytes);
   /// A table beside the map: columns of one length over the dimension `dimension`.
   struct Column {
     std::string name, units, long_name;
@@ -108,6 +108,9 @@ class SweepWriter {
   void write_axes();
   void write_quantity(std::size_t point, const core::Quantity& quantity);
   void flush_if_due();
+  double unwritten_bytes() const;
+  void make_room(double bytes);
+  void close(const std::string& status, const std::string& reason);
 
   std::filesystem::path path_;
   std::optional<h5::File> file_;

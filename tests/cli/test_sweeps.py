@@ -1,6 +1,7 @@
 """Sweeps as their users meet them: the same bits as single runs, interruptions, failing points, files."""
 
 import json
+import resource
 import shutil
 import signal
 import subprocess
@@ -340,6 +341,24 @@ class Interruptions(SweepTest):
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
         self.assertEqual(self.status("sweep.h5")[0], "interrupted")
+
+    def test_a_full_disk_loses_nothing_that_was_written(self):
+        self.write("sweep.toml", SMALL.replace("interval = 0.5", "interval = 0.002") + KEEP
+                   + LEAK.format(12))
+        self.settle("run", "sweep.toml", "-q", "-o", "whole.h5")
+
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (12_000_000, 12_000_000))
+
+        done = self.settle("run", "sweep.toml", "--threads", "1", code=1, preexec_fn=limit)
+        self.assertRegex(done.stderr, "(?i)error: sweep.h5: no room for .* more: file too large\n$")
+        self.assertEqual(done.stderr.count("\n"), 1)
+        status, points = self.status("sweep.h5")
+        self.assertEqual(status, "interrupted")
+        self.assertGreater((points == 0).sum(), 0)
+        self.assertGreater((points == 1).sum(), 0)
+        self.settle("resume", "sweep.h5", "-q")
+        self.same("whole.h5", "sweep.h5")
 
     def test_only_sweeps_are_resumed(self):
         self.write("small.toml", SMALL)

@@ -228,8 +228,8 @@ TEST_CASE("a table stands beside the maps, the group of a point is made anew", "
     io::SweepWriter writer = writer_of(folder / "s.h5");
     writer.put_table("boundary_point", "points of it", {{"boundary_leak", "1", "leak", {1, 2, 3}}});
     writer.set_attribute("compared", 3.0);
-    writer.point_group(5).write_dataset("x", {1}, std::vector<double>{1});
-    writer.point_group(5).write_dataset("x", {2}, std::vector<double>{1, 2});
+    writer.point_group(5, 16).write_dataset("x", {1}, std::vector<double>{1});
+    writer.point_group(5, 16).write_dataset("x", {2}, std::vector<double>{1, 2});
     writer.finish("done", "");
   }
   const io::SweepFile file(folder / "s.h5");
