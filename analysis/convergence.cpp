@@ -172,7 +172,7 @@ class Response final : public Measure {
       if (reason.empty()) {
         auto& path = paths[at(all[s].phase)];
         if (!path)
-          path.emplace(subject.system(), subject.run.trajectory, all[s].phase, subject.trial);
+          path.emplace(subject.system(), subject.run.trajectories.of(subject.trial), all[s].phase);
         reason = measure(subject, all[s], *path, rest, cell, bands, out);
       }
       if (reason.empty()) continue;
@@ -227,7 +227,7 @@ class Response final : public Measure {
   // x*, or why there is none.
   static std::pair<VectorXd, std::string> state_of_rest(const Subject& subject) {
     if (subject.has_left()) return {{}, "the trial diverged"};
-    if (subject.run.trajectory.size() == 0) return {{}, "the trajectory was not kept"};
+    if (subject.run.trajectories.of(subject.trial).size() == 0) return {{}, "the trajectory was not kept"};
     const solve::Equilibrium& found = subject.equilibrium();
     if (found.converged) {
       const Linearisation* linearisation = subject.linearisation();

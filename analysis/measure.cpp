@@ -69,9 +69,10 @@ const solve::Equilibrium& Subject::equilibrium() const {
   if (!has_left()) equilibrium_ = solve::find_equilibrium(problem, end());
   if (equilibrium_ && equilibrium_->converged) return *equilibrium_;
   // From a wide cycle, or from where all is saturated, Newton's method need not find back.
-  const auto [first, last] = run.trajectory.of_phase(static_cast<int>(run.phase));
-  const VectorXd start = first < last ? VectorXd(run.trajectory.state(first).col(trial))
-                                      : VectorXd(system().initial_state().col(0));
+  const solve::Trajectory& path = run.trajectories.of(trial);
+  const auto [first, last] = path.of_phase(static_cast<int>(run.phase));
+  const VectorXd start =
+      first < last ? VectorXd(path.state(first)) : VectorXd(system().initial_state().col(0));
   solve::Equilibrium found = solve::find_equilibrium(problem, start);
   if (found.converged || !equilibrium_) equilibrium_ = std::move(found);
   return *equilibrium_;

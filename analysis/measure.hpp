@@ -20,7 +20,7 @@ struct Run {
   const models::Config& config;
   const system::OdeSystem& system;
   const solve::SolveSummary& summary;
-  const solve::Trajectory& trajectory;
+  const solve::Trajectories& trajectories;
   const AnalysisOptions& options;
   std::size_t phase = 0;  ///< the one that measures speak of
 

@@ -4,13 +4,8 @@
 
 namespace settle::analysis {
 
-Path::Path(const system::OdeSystem& system, const solve::Trajectory& trajectory, int phase,
-           Index trial)
-    : system_(system),
-      trajectory_(trajectory),
-      phase_(phase),
-      trial_(trial),
-      workspace_(system.make_workspace()) {
+Path::Path(const system::OdeSystem& system, const solve::Trajectory& trajectory, int phase)
+    : system_(system), trajectory_(trajectory), phase_(phase), workspace_(system.make_workspace()) {
   std::tie(first_, last_) = trajectory.of_phase(phase);
 }
 

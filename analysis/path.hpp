@@ -14,13 +14,12 @@ using Eigen::VectorXd;
 class Path {
  public:
   /// @param system      the trial's own, of one trial
-  /// @param trajectory  of all trials
-  Path(const system::OdeSystem& system, const solve::Trajectory& trajectory, int phase,
-       Index trial);
+  /// @param trajectory  the trial's
+  Path(const system::OdeSystem& system, const solve::Trajectory& trajectory, int phase);
 
   std::size_t size() const { return last_ - first_; }
   double time(std::size_t k) const { return trajectory_.time(first_ + k); }
-  VectorXd state(std::size_t k) const { return trajectory_.state(first_ + k).col(trial_); }
+  VectorXd state(std::size_t k) const { return trajectory_.state(first_ + k); }
   /// The state at t between the samples k and k + 1.
   VectorXd state(std::size_t k, double t) const;
   /// A node's value (of −1: the state) at sample k, or at t between the samples k and k + 1.
@@ -36,7 +35,6 @@ class Path {
   const system::OdeSystem& system_;
   const solve::Trajectory& trajectory_;
   int phase_;
-  Index trial_;
   std::size_t first_, last_;
   mutable system::Workspace workspace_;
   mutable std::size_t interval_ = static_cast<std::size_t>(-1);  // that the workspace stands in

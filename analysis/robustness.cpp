@@ -5,6 +5,7 @@
 
 #include "analysis/frequency.hpp"
 #include "analysis/measures.hpp"
+#include "analysis/path.hpp"
 #include "analysis/plot_data.hpp"
 #include "analysis/transient_growth.hpp"
 
@@ -292,7 +293,7 @@ class PolesAlong final : public Measure {
 
   std::vector<Quantity> quantities(const Run& run) const override {
     QuantityAxis instant = index_axis("instant", "times along the trajectory", 0);
-    for (const std::size_t k : samples(run)) instant.numbers.push_back(run.trajectory.time(k));
+    instant.numbers = instants(run);
     instant.size = static_cast<Index>(instant.numbers.size());
     instant.units = "time";
     if (instant.size == 0) return {};
@@ -307,10 +308,16 @@ class PolesAlong final : public Measure {
     const Run& run = subject.run;
     Index cell = 0;
     bool any = false, all = true;
-    for (const std::size_t k : samples(run)) {
-      const VectorXd x = run.trajectory.state(k).col(subject.trial);
-      const Linearisation here({subject.system(), run.whole(), run.trajectory.time(k)}, x,
-                               run.options.dense_limit);
+    const Path path(subject.system(), run.trajectories.of(subject.trial),
+                    static_cast<int>(run.phase));
+    std::size_t k = 0;
+    for (const double t : instants(run)) {
+      while (k + 1 < path.size() && path.time(k + 1) <= t) ++k;
+      const bool is_there = path.size() > 0 && path.time(path.size() - 1) >= t;
+      const VectorXd x = !is_there ? VectorXd::Constant(run.system.dimension(), std::nan(""))
+                         : path.time(k) == t ? path.state(k)
+                                             : path.state(k, t);
+      const Linearisation here({subject.system(), run.whole(), t}, x, run.options.dense_limit);
       const auto pole = x.allFinite() && here.is_dense() ? here.rightmost() : std::nullopt;
       any = any || pole;
       all = all && pole;
@@ -328,11 +335,13 @@ class PolesAlong final : public Measure {
   }
 
  private:
-  static std::vector<std::size_t> samples(const Run& run) {
-    const auto [first, last] = run.trajectory.of_phase(static_cast<int>(run.phase));
-    std::vector<std::size_t> out;
+  // Some of the times at which the first trial's steps ended.
+  static std::vector<double> instants(const Run& run) {
+    const solve::Trajectory& path = run.trajectories.of(0);
+    const auto [first, last] = path.of_phase(static_cast<int>(run.phase));
+    std::vector<double> out;
     for (const Index k : evenly_chosen(static_cast<Index>(last - first), most_instants))
-      out.push_back(first + at(k));
+      out.push_back(path.time(first + at(k)));
     return out;
   }
 };

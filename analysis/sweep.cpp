@@ -62,7 +62,7 @@ class PointObserver final : public solve::Observer {
  public:
   PointObserver(const system::OdeSystem& system, const models::Config& config,
                 io::PointRecorder* recorder, const std::function<bool()>& go_on)
-      : recorder_(recorder), go_on_(go_on), trajectory_(system.dimension(), system.trials()) {
+      : recorder_(recorder), go_on_(go_on), trajectories_(system) {
     // Methods without dense output step onto the samples: so they must here for the same bits.
     const bool dense = solve::methods().find(config.solver.method)->make()->has_dense_output();
     if (recorder || !dense) sampling_ = io::sampling_of(config.record);
@@ -73,17 +73,17 @@ class PointObserver final : public solve::Observer {
     if (recorder_) recorder_->sample(t, x, workspace);
   }
   bool wants_states() const override { return true; }
-  void arrive(int phase, double t, const system::ConstBlock& x) override {
-    trajectory_.add(phase, t, x);
+  void arrive(int phase, Index trial, double t, const VectorXd& x) override {
+    trajectories_.add(phase, trial, t, x);
   }
   bool step(const solve::Progress&) override { return go_on_(); }
-  const solve::Trajectory& trajectory() const { return trajectory_; }
+  const solve::Trajectories& trajectories() const { return trajectories_; }
 
  private:
   io::PointRecorder* recorder_;
   const std::function<bool()>& go_on_;
   solve::Sampling sampling_{.interval = std::numeric_limits<double>::infinity()};
-  solve::Trajectory trajectory_;
+  solve::Trajectories trajectories_;
 };
 
 }  // namespace
@@ -145,7 +145,7 @@ PointResult SweepStudy::run(std::size_t point, const std::function<bool()>& go_o
     const auto phase = static_cast<std::size_t>(
         measured_phase(out.system->circuit(), options.phase, summary.phases.size()));
     for (Quantity& quantity :
-         measure({config, *out.system, summary, observer.trajectory(), options, phase}))
+         measure({config, *out.system, summary, observer.trajectories(), options, phase}))
       out.quantities.push_back(std::move(quantity));
     out.numbers = {{"steps", static_cast<double>(summary.steps)},
                    {"rejections", static_cast<double>(summary.rejections)},

@@ -353,7 +353,7 @@ class Tuner {
     const auto phase = static_cast<std::size_t>(
         measured_phase(system.circuit(), options.phase, summary.phases.size()));
     const std::vector<core::Quantity> found =
-        measure({changed, system, summary, keeper.trajectory(), options, phase});
+        measure({changed, system, summary, keeper.trajectories(), options, phase});
     const core::Quantity& times = *find(found, "settling_time");
     double longest = nan;
     const auto& signals = times.axes[0].labels;

@@ -278,14 +278,15 @@ class Judge {
   // the run, or as much more as it takes for two swings, from the times at which it rises through its
   // middle; where that drifts too far, through a line fitted to it.
   double oscillation() const {
+    const solve::Trajectory& path = run_.trajectories.of(subject_.trial);
     const auto [first, last] =
-        run_.trajectory.of_phase(static_cast<int>(&phase_ - run_.summary.phases.data()));
+        path.of_phase(static_cast<int>(&phase_ - run_.summary.phases.data()));
     if (last - first < 8) return nan;
-    const double begin = run_.trajectory.time(first), end = run_.trajectory.time(last - 1);
+    const double begin = path.time(first), end = path.time(last - 1);
     for (const bool drifts : {false, true})
       for (const double share : {0.25, 0.5, 0.75}) {
         std::size_t from = first;
-        while (run_.trajectory.time(from) < end - share * (end - begin)) ++from;
+        while (path.time(from) < end - share * (end - begin)) ++from;
         const std::vector<double> rises = rises_through_middle(from, last, drifts);
         if (rises.size() >= 3)
           return 2 * M_PI * static_cast<double>(rises.size() - 1) / (rises.back() - rises.front());
@@ -295,10 +296,10 @@ class Judge {
 
   // With `drifts`, through a line that is fitted to each state.
   std::vector<double> rises_through_middle(std::size_t first, std::size_t last, bool drifts) const {
-    const solve::Trajectory& path = run_.trajectory;
+    const solve::Trajectory& path = run_.trajectories.of(subject_.trial);
     MatrixXd all(run_.system.dimension(), static_cast<Index>(last - first));
     for (std::size_t k = first; k < last; ++k)
-      all.col(static_cast<Index>(k - first)) = path.state(k).col(subject_.trial);
+      all.col(static_cast<Index>(k - first)) = path.state(k);
     std::vector<double> rises;
     if (all.cols() < 8 || !all.allFinite()) return rises;
     if (drifts) {

@@ -18,7 +18,7 @@ using Json = nlohmann::ordered_json;
 struct Subject {
   Prepared ready;
   solve::SolveSummary summary;
-  solve::Trajectory trajectory;
+  solve::Trajectories trajectories;
 };
 
 core::InputError no_run(const std::filesystem::path& file, const std::string& what) {
@@ -46,7 +46,7 @@ Subject from_result(const std::filesystem::path& file, const std::vector<std::st
   Subject out{prepare(std::move(loaded), "/"), {}, {}};
   io::RunRecord record = io::read_run(result, *out.ready.system, out.ready.config.solver);
   out.summary = std::move(record.summary);
-  out.trajectory = std::move(record.trajectory);
+  out.trajectories = std::move(record.trajectories);
   return out;
 }
 
@@ -73,7 +73,7 @@ Subject from_configuration(const std::filesystem::path& file, const std::vector<
   Keeper keeper(*out.ready.system, display);
   out.summary = solve::solve(*out.ready.system, out.ready.system->initial_state(),
                              out.ready.config.solver, keeper);
-  out.trajectory = keeper.trajectory();
+  out.trajectories = keeper.trajectories();
   return out;
 }
 
@@ -98,7 +98,7 @@ int analyze_file(const std::filesystem::path& file, const AnalyzeOptions& option
   const analysis::Run run{subject.ready.config,
                           *subject.ready.system,
                           subject.summary,
-                          subject.trajectory,
+                          subject.trajectories,
                           chosen,
                           phase};
   constexpr Eigen::Index soon = 150;  // states that are measured within seconds

@@ -21,10 +21,7 @@ class Watch final : public solve::Observer {
  public:
   Watch(io::Recorder& recorder, ProgressDisplay& display, const system::OdeSystem& system,
         bool quick)
-      : recorder_(recorder),
-        display_(display),
-        trajectory_(system.dimension(), system.trials()),
-        quick_(quick) {}
+      : recorder_(recorder), display_(display), trajectories_(system), quick_(quick) {}
 
   solve::Sampling sampling() const override { return recorder_.sampling(); }
   void sample(double t, const system::ConstBlock& x, system::Workspace& workspace) override {
@@ -40,16 +37,16 @@ class Watch final : public solve::Observer {
     return !rehearsed_;
   }
   bool wants_states() const override { return true; }
-  void arrive(int phase, double t, const system::ConstBlock& x) override {
-    trajectory_.add(phase, t, x);
+  void arrive(int phase, solve::Index trial, double t, const solve::VectorXd& x) override {
+    trajectories_.add(phase, trial, t, x);
   }
   bool rehearsed() const { return rehearsed_; }
-  const solve::Trajectory& trajectory() const { return trajectory_; }
+  const solve::Trajectories& trajectories() const { return trajectories_; }
 
  private:
   io::Recorder& recorder_;
   ProgressDisplay& display_;
-  solve::Trajectory trajectory_;
+  solve::Trajectories trajectories_;
   bool quick_;
   bool rehearsed_ = false;
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
@@ -83,8 +80,8 @@ int run_file(const std::filesystem::path& file, const RunOptions& options, Json&
     rehearsed = watch.rehearsed();
     report.phase = static_cast<std::size_t>(analysis::measured_phase(
         ready.system->circuit(), ready.analysis.phase, summary.phases.size()));
-    const analysis::Run run{ready.config,       *ready.system,  summary,
-                            watch.trajectory(), ready.analysis, report.phase};
+    const analysis::Run run{ready.config,         *ready.system,  summary,
+                            watch.trajectories(), ready.analysis, report.phase};
     quantities = analysis::measure(run);
     report.cure = analysis::find_cure(run, options.quick ? quick_seconds : cure_seconds(summary));
     for (const core::Quantity& quantity : quantities) recorder.add_measure(quantity);

@@ -28,13 +28,12 @@ class Samples final : public solve::Observer {
     states.emplace_back(x);
   }
   bool wants_states() const override { return true; }
-  void arrive(int phase, double t, const system::ConstBlock& x) override {
-    if (trajectory.size() == 0) trajectory = solve::Trajectory(x.rows(), x.cols());
-    trajectory.add(phase, t, x);
+  void arrive(int phase, Index trial, double t, const VectorXd& x) override {
+    if (trial < trajectories.trials()) trajectories.add(phase, trial, t, x);
   }
   std::vector<double> times;
   std::vector<MatrixXd> states;
-  solve::Trajectory trajectory;  ///< at the solver's own steps
+  solve::Trajectories trajectories;  ///< where it was made: at the solver's own steps
 
  private:
   solve::Sampling sampling_;
@@ -48,6 +47,7 @@ struct Simulation {
 
   solve::SolveSummary run(double sample_interval = 1.0) {
     samples = Samples({.interval = sample_interval});
+    samples.trajectories = solve::Trajectories(system);
     return solve::solve(system, system.initial_state(), config.solver, samples);
   }
 
@@ -56,7 +56,7 @@ struct Simulation {
                                       const analysis::AnalysisOptions& options = {}) const {
     const int phase = analysis::measured_phase(circuit(), options.phase, summary.phases.size());
     return analysis::measure(
-        {config, system, summary, samples.trajectory, options, static_cast<std::size_t>(phase)});
+        {config, system, summary, samples.trajectories, options, static_cast<std::size_t>(phase)});
   }
   const system::Circuit& circuit() const { return system.circuit(); }
   /// A dynamic node's rows of a state.

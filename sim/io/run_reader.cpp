@@ -164,23 +164,23 @@ class RunReader {
     MatrixXd rate(system_.dimension(), system_.trials());
     const bool last = p + 1 == file_.phases().size();
     result.state = MatrixXd::Constant(system_.dimension(), system_.trials(), nan);
-    if (out_.trajectory.size() == 0)
-      out_.trajectory = solve::Trajectory(system_.dimension(), system_.trials());
+    if (out_.trajectories.trials() == 0) out_.trajectories = solve::Trajectories(system_);
     for (std::size_t k = 0; k < states_.size(); ++k) {
       const double t = file_.time()[static_cast<Index>(k)];
       if (t < info.start || t > info.end) continue;
       MatrixXd x = states_[k];
       // What is recorded where a phase begins is the end of the one before.
       if (t == info.start && p > 0) reset(phase, x);
-      out_.trajectory.add(phase, t, x);
       if (t == info.end) result.state = x;
       // Within the interval that ends here, where there is one.
       const double before =
           k > 0 ? std::max(info.start, file_.time()[static_cast<Index>(k - 1)]) : info.start;
       system_.begin({phase, std::min(before, t), t}, workspace);
       system_.derivative(t, x, rate, workspace);
-      monitor.observe(t, Eigen::Map<const Eigen::VectorXd>(x.data(), x.size()),
-                      Eigen::Map<const Eigen::VectorXd>(rate.data(), rate.size()));
+      for (Index trial = 0; trial < system_.trials(); ++trial) {
+        out_.trajectories.add(phase, trial, t, x.col(trial));
+        monitor.observe(trial, t, x.col(trial), rate.col(trial));
+      }
     }
     if (last) result.state = out_.summary.final_state;
     const core::Quantity* settled_at = file_.measure("settled_at");

@@ -8,7 +8,8 @@ namespace settle::io {
 
 struct RunRecord {
   solve::SolveSummary summary;
-  solve::Trajectory trajectory;  ///< at the recorded times; NaN for states that were not recorded
+  solve::Trajectories
+      trajectories;  ///< at the recorded times; NaN for states that were not recorded
 };
 
 /// The run of `system` with these options that the file holds: outcomes, phases and final state as they are

@@ -1,7 +1,8 @@
-// What a solver is to the step loop: something that tries one step at a time from a current state.
+// What solvers are to the step loop: something that tries one step at a time from a current state.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -22,16 +23,22 @@ struct StopIntegration : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The system as solvers see it: one flat state (n · trials, a trial after the other), evaluations
-/// counted, trials that have left frozen.
+/// Some trials of a system as solvers see them: one flat state (n · trials, a trial after the other),
+/// evaluations counted, trials that have left frozen. Trials are counted from 0 among those that it
+/// holds.
 class Problem {
  public:
+  /// All trials of the system, or those.
   Problem(const system::OdeSystem& system, const SolverOptions& options);
+  Problem(const system::OdeSystem& system, const SolverOptions& options,
+          const std::vector<Index>& trials);
 
   const system::OdeSystem& system() const { return system_; }
   const SolverOptions& options() const { return options_; }
   Index dimension() const { return system_.dimension(); }
-  Index trials() const { return system_.trials(); }
+  Index trials() const { return workspace_.columns(); }
+  /// Which trial of the system one of those here is.
+  Index trial_of_system(Index trial) const { return workspace_.trial(trial); }
   Index size() const { return dimension() * trials(); }
 
   /// Begins a segment; evaluations are within it until the next.
@@ -63,7 +70,7 @@ class Problem {
   /// diluted by the number of others. NaN where anything is not finite.
   double error_ratio(const VectorXd& error, const VectorXd& x, const VectorXd& x_new) const;
 
-  double evaluations = 0;  ///< of the whole right-hand side
+  double evaluations = 0;  ///< of the right-hand side of all trials
   double jacobians = 0;    ///< of all trials
 
  private:
@@ -83,9 +90,40 @@ struct Attempt {
   std::string failure{};  ///< why the method can't go on; empty if it can
 };
 
-/// A solver. The step loop restarts it at the beginning of every segment, asks for one step at a
-/// time, and alone decides whether an attempt of an error pair is accepted and how long the next
-/// one is.
+/// A one-step formula for a batch of columns, each of which has its own time and step: in units of
+/// column c's own step h_c the equation is dx/ds = h_c f(t_c + s h_c, x), and every step is one of
+/// length 1. A formula keeps no history.
+class Formula {
+ public:
+  virtual ~Formula() = default;
+
+  /// The rates h_c ẋ_c at (s, x), for all columns at once.
+  using Rates = std::function<void(const VectorXd& x, VectorXd& h_dxdt, double s)>;
+
+  virtual int order() const = 0;
+  /// Order of the local error estimate's power law, for the step controller (error ∝ h^k).
+  virtual int error_exponent() const { return order(); }
+  virtual bool has_error() const = 0;
+  virtual bool has_dense_output() const { return false; }
+  /// Whether step() also gives the rates at its end.
+  virtual bool is_first_same_as_last() const { return false; }
+  /// Before the steps of a segment. `driven`: a source varies within it.
+  virtual void begin(bool /*driven*/) {}
+
+  /// One step from x with rates k = h ẋ there. Writes the new state, the error where it has one, and
+  /// where it is first-same-as-last the rates at the new state (in units of the same h).
+  virtual void step(const Rates& rates, const VectorXd& x, const VectorXd& k, VectorXd& x_new,
+                    VectorXd& k_new, VectorXd& error) = 0;
+  /// The state of one column (whose units stand `stride` apart, from `first` on) at s in [0, 1] of the
+  /// last step (formulas with dense output).
+  virtual void interpolate(double /*s*/, Index /*first*/, Index /*stride*/, VectorXd& /*x*/) const {
+  }
+};
+
+/// A solver. Either a formula, whose steps the step loop chooses for every trial by itself, or a method
+/// that moves the trials it is given together. The step loop restarts a method at the beginning of every
+/// segment, asks for one step at a time, and alone decides whether an attempt that carries an error
+/// estimate is accepted and how long the next one is.
 class Method {
  public:
   virtual ~Method() = default;
@@ -96,23 +134,27 @@ class Method {
     itself,  ///< the method chooses its steps up to the limit it is given
   };
   virtual Control control() const = 0;
+  /// The formula, for a method that is one; the functions below are then not called.
+  virtual std::unique_ptr<Formula> formula() const { return nullptr; }
+  /// Whether all trials can move together without any of them noticing.
+  virtual bool moves_trials_together() const { return false; }
+
   /// Order p of the propagated solution.
   virtual int order() const = 0;
-  /// Order of the local error estimate's power law, for the step controller (error ∝ h^k).
   virtual int error_exponent() const { return order(); }
   virtual bool has_dense_output() const { return false; }
 
   /// Forgets its history and stands at (t, x) with ẋ = dxdt. `step` suggests the first one's length
   /// (0: none).
-  virtual void restart(Problem& problem, double t, const VectorXd& x, const VectorXd& dxdt,
-                       double step) = 0;
+  virtual void restart(Problem& /*problem*/, double /*t*/, const VectorXd& /*x*/,
+                       const VectorXd& /*dxdt*/, double /*step*/) {}
   /// Tries a step of length h (Control::itself: of at most h) from the current state.
-  virtual Attempt attempt(Problem& problem, double h) = 0;
+  virtual Attempt attempt(Problem& /*problem*/, double /*h*/) { return {}; }
   /// The state that the last attempt arrived at.
   virtual const VectorXd& candidate() const = 0;
   /// The attempt is accepted: its end is the current state, at time t. Writes ẋ evaluated afresh
   /// there.
-  virtual void accept(Problem& problem, double t, VectorXd& dxdt) = 0;
+  virtual void accept(Problem& /*problem*/, double /*t*/, VectorXd& /*dxdt*/) {}
   /// The state at t within the last accepted step (methods with dense output).
   virtual void interpolate(double /*t*/, VectorXd& /*x*/) const {}
 

@@ -31,14 +31,6 @@ using AdamsBashforthMoulton4 =
 using BulirschStoerDense =
     odeint::bulirsch_stoer_dense_out<VectorXd, double, VectorXd, double, Algebra>;
 
-// The right-hand side in the form in which Odeint calls it.
-struct RightHandSide {
-  Problem* problem;
-  void operator()(const VectorXd& x, VectorXd& dxdt, double t) const {
-    problem->derivative(t, x, dxdt);
-  }
-};
-
 // A current state (t, x, ẋ) and a candidate for the next. accept() copies, so that candidate()
 // stays the accepted state until the next attempt.
 class OneStepMethod : public Method {
@@ -46,9 +38,8 @@ class OneStepMethod : public Method {
   Control control() const override { return Control::fixed; }
   const VectorXd& candidate() const override { return candidate_; }
 
-  void restart(Problem& problem, double t, const VectorXd& x, const VectorXd& dxdt,
+  void restart(Problem&, double t, const VectorXd& x, const VectorXd& dxdt,
                double /*step*/) override {
-    adaptive_ = problem.options().adaptive;
     t_ = t;
     x_ = x;
     dxdt_ = dxdt;
@@ -63,24 +54,52 @@ class OneStepMethod : public Method {
   }
 
  protected:
-  bool adaptive_ = true;
   double t_ = 0;
   VectorXd x_, dxdt_, candidate_;
 };
 
-/// A method of fixed step that takes ẋ at the beginning of its step as given.
-template <class Stepper, int Order>
-class FixedMethod final : public OneStepMethod {
+/// A method that is nothing but a formula.
+template <class F>
+class FormulaMethod final : public Method {
  public:
-  int order() const override { return Order; }
+  Control control() const override { return F{}.has_error() ? Control::error : Control::fixed; }
+  std::unique_ptr<Formula> formula() const override { return std::make_unique<F>(); }
+  int order() const override { return F{}.order(); }
+  bool has_dense_output() const override { return F{}.has_dense_output(); }
+  const VectorXd& candidate() const override { return none_; }
 
-  Attempt attempt(Problem& problem, double h) override {
-    stepper_.do_step(RightHandSide{&problem}, x_, dxdt_, t_, candidate_, h);
-    return {.step = h};
+ private:
+  VectorXd none_;
+};
+
+// One step of length 1 by one of Odeint's steppers, whose scratch has the size of its first state.
+template <class Stepper>
+class SizedStepper {
+ public:
+  Stepper& of_size(Index size) {
+    if (size != size_) stepper_ = Stepper();
+    size_ = size;
+    return stepper_;
   }
 
  private:
   Stepper stepper_;
+  Index size_ = -1;
+};
+
+/// A formula of fixed step.
+template <class Stepper, int Order>
+class FixedFormula final : public Formula {
+ public:
+  int order() const override { return Order; }
+  bool has_error() const override { return false; }
+  void step(const Rates& rates, const VectorXd& x, const VectorXd& k, VectorXd& x_new, VectorXd&,
+            VectorXd&) override {
+    stepper_.of_size(x.size()).do_step(std::cref(rates), x, k, 0.0, x_new, 1.0);
+  }
+
+ private:
+  SizedStepper<Stepper> stepper_;
 };
 
 /// x_i ← x_i + h ẋ_i(t, x) for one dynamic node i after another, each with the newest values of the
@@ -171,22 +190,17 @@ class AdamsMethod final : public OneStepMethod {
 /// An embedded pair: the solution of higher order is propagated, its distance to the lower one is
 /// the error.
 template <class Stepper, int Order>
-class ErrorPair : public OneStepMethod {
+class ErrorPair : public Formula {
  public:
-  Control control() const override { return adaptive_ ? Control::error : Control::fixed; }
   int order() const override { return Order; }
-
-  Attempt attempt(Problem& problem, double h) override {
-    error_.resize(x_.size());
-    stepper_.do_step(RightHandSide{&problem}, x_, dxdt_, t_, candidate_, h, error_);
-    return {.step = h, .error = adaptive_ ? problem.error_ratio(error_, x_, candidate_) : 0.0};
+  bool has_error() const override { return true; }
+  void step(const Rates& rates, const VectorXd& x, const VectorXd& k, VectorXd& x_new, VectorXd&,
+            VectorXd& error) override {
+    stepper_.of_size(x.size()).do_step(std::cref(rates), x, k, 0.0, x_new, 1.0, error);
   }
 
- protected:
-  VectorXd error_;
-
  private:
-  Stepper stepper_;
+  SizedStepper<Stepper> stepper_;
 };
 
 /// Fehlberg 8(7). Its estimate 41/840 h (k₁ + k₁₁ − k₁₂ − k₁₃) compares ẋ at the same two times,
@@ -199,83 +213,77 @@ class ErrorPair : public OneStepMethod {
 /// on the nodes of the method's own weights (Newton–Cotes), for six evaluations more.
 ///
 /// Source: Hairer, Nørsett, Wanner, Solving Ordinary Differential Equations I, section II.5.
-class FehlbergMethod final : public ErrorPair<Fehlberg78, 8> {
+class FehlbergFormula final : public ErrorPair<Fehlberg78, 8> {
  public:
-  void restart(Problem& problem, double t, const VectorXd& x, const VectorXd& dxdt,
-               double step) override {
-    OneStepMethod::restart(problem, t, x, dxdt, step);
-    const auto& sources = problem.system().circuit().sources;
-    driven_ = std::any_of(sources.begin(), sources.end(), [](const system::Source& source) {
-      return source.profile && !source.profile->is_piecewise_constant();
-    });
-  }
-
-  Attempt attempt(Problem& problem, double h) override {
-    Attempt attempt = ErrorPair::attempt(problem, h);
-    if (adaptive_ && driven_ && attempt.error <= 1) {
-      constexpr double binomials[] = {1, -6, 15, -20, 15, -6, 1};
-      error_ = dxdt_;
-      for (int i = 1; i <= 6; ++i) {
-        problem.derivative(t_ + i * h / 6, x_, rates_);
-        error_ += binomials[i] * rates_;
-      }
-      error_ *= 41.0 / 840.0 * h;
-      attempt.error = std::max(attempt.error, problem.error_ratio(error_, x_, candidate_));
+  void begin(bool driven) override { driven_ = driven; }
+  void step(const Rates& rates, const VectorXd& x, const VectorXd& k, VectorXd& x_new,
+            VectorXd& k_new, VectorXd& error) override {
+    ErrorPair::step(rates, x, k, x_new, k_new, error);
+    if (!driven_) return;
+    constexpr double binomials[] = {1, -6, 15, -20, 15, -6, 1};
+    quadrature_ = k;
+    rates_.resize(x.size());
+    for (int i = 1; i <= 6; ++i) {
+      rates(x, rates_, i / 6.0);
+      quadrature_ += binomials[i] * rates_;
     }
-    return attempt;
+    error = error.cwiseAbs().cwiseMax(41.0 / 840.0 * quadrature_.cwiseAbs());
   }
 
  private:
   bool driven_ = false;
-  VectorXd rates_;
+  VectorXd rates_, quadrature_;
 };
 
 /// Dormand–Prince 5(4). Its last stage is ẋ at the new state (FSAL), its dense output is of
 /// order 4.
 ///
-/// Source: Hairer, Nørsett, Wanner, Solving Ordinary Differential Equations I, section II.6.
-class Dopri5 final : public OneStepMethod {
+/// Source: Hairer, Nørsett, Wanner, Solving Ordinary Differential Equations I, section II.6 (its code
+/// DOPRI5 for the dense output).
+class Dopri5 final : public Formula {
  public:
-  Control control() const override { return adaptive_ ? Control::error : Control::fixed; }
   int order() const override { return 5; }
+  bool has_error() const override { return true; }
   bool has_dense_output() const override { return true; }
+  bool is_first_same_as_last() const override { return true; }
 
-  void restart(Problem& problem, double t, const VectorXd& x, const VectorXd& dxdt,
-               double step) override {
-    OneStepMethod::restart(problem, t, x, dxdt, step);
-    old_t_ = t;
-    old_x_ = x;
-    old_dxdt_ = dxdt;
-    new_dxdt_ = dxdt;
-    error_.resize(x.size());
+  void step(const Rates& rates, const VectorXd& x, const VectorXd& k, VectorXd& x_new,
+            VectorXd& k_new, VectorXd& error) override {
+    // Odeint keeps the stages to itself; they are where it has them written.
+    stages_ = {&k};
+    const auto watched = [&](const VectorXd& at, VectorXd& h_dxdt, double s) {
+      rates(at, h_dxdt, s);
+      stages_.push_back(&h_dxdt);
+    };
+    stepper_.of_size(x.size()).do_step(std::cref(watched), x, k, 0.0, x_new, k_new, 1.0, error);
+    x_ = &x;
+    x_new_ = &x_new;
   }
 
-  Attempt attempt(Problem& problem, double h) override {
-    stepper_.do_step(RightHandSide{&problem}, x_, dxdt_, t_, candidate_, new_dxdt_, h, error_);
-    return {.step = h, .error = adaptive_ ? problem.error_ratio(error_, x_, candidate_) : 0.0};
-  }
-
-  void accept(Problem&, double t, VectorXd& dxdt) override {
-    old_t_ = t_;
-    old_x_.swap(x_);
-    old_dxdt_.swap(dxdt_);
-    t_ = t;
-    x_ = candidate_;
-    dxdt_ = new_dxdt_;
-    dxdt = new_dxdt_;
-  }
-
-  void interpolate(double t, VectorXd& x) const override {
-    if (t_ == old_t_)
-      x = x_;
-    else
-      stepper_.calc_state(t, x, old_x_, old_dxdt_, old_t_, x_, dxdt_, t_);
+  void interpolate(double s, Index first, Index stride, VectorXd& x) const override {
+    const auto column = [&](const VectorXd& all) {
+      return Eigen::Map<const VectorXd, 0, Eigen::InnerStride<>>(all.data() + first, x.size(),
+                                                                 Eigen::InnerStride<>(stride));
+    };
+    const auto k = [&](std::size_t i) { return column(*stages_[i - 1]); };
+    const auto difference = column(*x_new_) - column(*x_);
+    const auto bend = k(1) - difference;
+    const double r = 1 - s;
+    x = column(*x_) +
+        s * (difference + r * (bend + s * (difference - k(7) - bend +
+                                           r * (-12715105075.0 / 11282082432.0 * k(1) +
+                                                87487479700.0 / 32700410799.0 * k(3) -
+                                                10690763975.0 / 1880347072.0 * k(4) +
+                                                701980252875.0 / 199316789632.0 * k(5) -
+                                                1453857185.0 / 822651844.0 * k(6) +
+                                                69997945.0 / 29380423.0 * k(7)))));
   }
 
  private:
-  DormandPrince5 stepper_;
-  double old_t_ = 0;
-  VectorXd old_x_, old_dxdt_, new_dxdt_, error_;
+  SizedStepper<DormandPrince5> stepper_;
+  std::vector<const VectorXd*> stages_;
+  const VectorXd* x_ = nullptr;
+  const VectorXd* x_new_ = nullptr;
 };
 
 // Odeint's extrapolation method with its longest step within reach.
@@ -401,25 +409,25 @@ std::vector<core::Entry<Method>> odeint_methods() {
   using core::make_entry;
   return {
       {"euler", "explicit Euler, order 1, fixed step; to reproduce simple simulations",
-       make_entry<Method, FixedMethod<Euler, 1>>},
+       make_entry<Method, FormulaMethod<FixedFormula<Euler, 1>>>},
       {"semi_implicit_euler",
        "Euler, order 1, fixed step, one node after another with the newest values (update_order); "
        "the "
        "paper's own scheme",
        make_entry<Method, SemiImplicitEuler>},
       {"rk4", "classical Runge-Kutta, order 4, fixed step",
-       make_entry<Method, FixedMethod<RungeKutta4, 4>>},
+       make_entry<Method, FormulaMethod<FixedFormula<RungeKutta4, 4>>>},
       {"adams_bashforth_moulton",
        "predictor-corrector, order 4, fixed step; two evaluations a step, for smooth costly "
        "systems",
        make_entry<Method, AdamsMethod>},
       {"dopri5",
        "Dormand-Prince 5(4), adaptive, dense output; the default, for systems that aren't stiff",
-       make_entry<Method, Dopri5>},
+       make_entry<Method, FormulaMethod<Dopri5>>},
       {"cash_karp54", "Cash-Karp 5(4), adaptive; for systems that aren't stiff",
-       make_entry<Method, ErrorPair<CashKarp54, 5>>},
+       make_entry<Method, FormulaMethod<ErrorPair<CashKarp54, 5>>>},
       {"fehlberg78", "Fehlberg 8(7), adaptive; for tight tolerances",
-       make_entry<Method, FehlbergMethod>},
+       make_entry<Method, FormulaMethod<FehlbergFormula>>},
       {"bulirsch_stoer",
        "extrapolation of varying order, adaptive, dense output; for smooth systems and very tight "
        "tolerances",

@@ -18,7 +18,14 @@ Problem::Problem(const system::OdeSystem& system, const SolverOptions& options)
     : system_(system),
       options_(options),
       workspace_(system.make_workspace()),
-      left_(static_cast<std::size_t>(system.trials()), 0) {}
+      left_(static_cast<std::size_t>(trials()), 0) {}
+
+Problem::Problem(const system::OdeSystem& system, const SolverOptions& options,
+                 const std::vector<Index>& trials)
+    : system_(system),
+      options_(options),
+      workspace_(system.make_workspace(trials)),
+      left_(trials.size(), 0) {}
 
 void Problem::begin(const system::Segment& segment) { system_.begin(segment, workspace_); }
 

@@ -166,6 +166,7 @@ void SettlingMonitor::begin_phase(int phase, double t) {
     rows += size;
   }
   for (Trial& trial : trials_) {
+    trial.t = t;
     trial.relative = 0;
     trial.below_since = nan;
     trial.history = ResidualHistory(t, dwell_ > 0 ? dwell_ / 64 : 1);
@@ -173,35 +174,32 @@ void SettlingMonitor::begin_phase(int phase, double t) {
   }
 }
 
-void SettlingMonitor::observe(double t, const VectorXd& x, const VectorXd& dxdt) {
-  t_ = t;
-  const Index n = system_.dimension();
-  for (Index k = 0; k < system_.trials(); ++k) {
-    Trial& trial = trials_[at(k)];
-    double residual = 0, size = 0, along = 0;
-    Index row = 0;
+void SettlingMonitor::observe(Index k, double t, const VectorXd& x, const VectorXd& dxdt) {
+  Trial& trial = trials_[at(k)];
+  trial.t = t;
+  double residual = 0, size = 0, along = 0;
+  Index row = 0;
+  for (const auto& [begin, count] : ranges_) {
+    const auto rate = dxdt.segment(begin, count);
+    residual = std::max(
+        residual, (system_.tau().segment(begin, count).cwiseProduct(rate)).cwiseAbs().maxCoeff());
+    size = std::max(size, x.segment(begin, count).cwiseAbs().maxCoeff());
+    along += trial.direction.segment(row, count).dot(rate);
+    row += count;
+  }
+  const double scale = std::max(size, floor_);
+  trial.relative = residual / scale;
+  if (!(trial.relative <= tolerance_))
+    trial.below_since = nan;
+  else if (std::isnan(trial.below_since))
+    trial.below_since = t;
+  const bool fresh = trial.history.bins().empty();
+  trial.history.add(t, residual, scale, !fresh && along < 0);
+  if (fresh || along < 0) {
+    row = 0;
     for (const auto& [begin, count] : ranges_) {
-      const auto rate = dxdt.segment(k * n + begin, count);
-      residual = std::max(
-          residual, (system_.tau().segment(begin, count).cwiseProduct(rate)).cwiseAbs().maxCoeff());
-      size = std::max(size, x.segment(k * n + begin, count).cwiseAbs().maxCoeff());
-      along += trial.direction.segment(row, count).dot(rate);
+      trial.direction.segment(row, count) = dxdt.segment(begin, count);
       row += count;
-    }
-    const double scale = std::max(size, floor_);
-    trial.relative = residual / scale;
-    if (!(trial.relative <= tolerance_))
-      trial.below_since = nan;
-    else if (std::isnan(trial.below_since))
-      trial.below_since = t;
-    const bool fresh = trial.history.bins().empty();
-    trial.history.add(t, residual, scale, !fresh && along < 0);
-    if (fresh || along < 0) {
-      row = 0;
-      for (const auto& [begin, count] : ranges_) {
-        trial.direction.segment(row, count) = dxdt.segment(k * n + begin, count);
-        row += count;
-      }
     }
   }
 }
@@ -209,7 +207,7 @@ void SettlingMonitor::observe(double t, const VectorXd& x, const VectorXd& dxdt)
 bool SettlingMonitor::is_settled(Index k) const {
   const Trial& trial = trials_[at(k)];
   // A dwell that ends with a step is through despite the rounding of its time.
-  return trial.below_since + dwell_ <= t_ * (1 + 1e-12);
+  return trial.below_since + dwell_ <= trial.t * (1 + 1e-12);
 }
 
 bool SettlingMonitor::decays_at_last(Index k, const system::Segment& last) const {
@@ -218,8 +216,8 @@ bool SettlingMonitor::decays_at_last(Index k, const system::Segment& last) const
   if (rows.empty() || static_cast<Index>(rows.size()) > most_for_poles) return false;
   system::Workspace workspace = system_.make_workspace();
   system_.begin(last, workspace);
-  const MatrixXd j =
-      system_.jacobian(t_, VectorXd::Zero(system_.dimension()), k, workspace)(rows, rows);
+  const MatrixXd j = system_.jacobian(trials_[at(k)].t, VectorXd::Zero(system_.dimension()), k,
+                                      workspace)(rows, rows);
   return core::spectral_abscissa(j) < -1e-9 / system_.tau().maxCoeff();
 }
 
@@ -246,7 +244,7 @@ std::pair<Outcome, std::string> SettlingMonitor::classify(Index k,
               residual + ": a transient that still grows; all poles are stable"};
     return {Outcome::diverged, residual + ": the rate of change grew throughout the last half"};
   }
-  if (const std::string source = system_.changing_source(last, t_); !source.empty())
+  if (const std::string source = system_.changing_source(last, trial.t); !source.empty())
     return {Outcome::not_settled, residual + ": driven by \"" + source + "\", which still changes"};
   if (counts && envelope.turns >= 3 && persists(envelope))
     return {Outcome::oscillating, residual + ": bounded, and it does not decay"};

@@ -16,9 +16,9 @@ class SettlingMonitor {
   SettlingMonitor(const system::OdeSystem& system, const SolverOptions& options);
 
   void begin_phase(int phase, double t);
-  /// At every accepted step, and at the beginning of a segment, with ẋ evaluated afresh (both
-  /// flat).
-  void observe(double t, const VectorXd& x, const VectorXd& dxdt);
+  /// At every accepted step of a trial, and at the beginning of a segment, with ẋ evaluated afresh
+  /// (n each). Different trials may be observed in different threads at once.
+  void observe(Index trial, double t, const VectorXd& x, const VectorXd& dxdt);
 
   bool is_settled(Index trial) const;
   double tolerance() const { return tolerance_; }
@@ -32,6 +32,7 @@ class SettlingMonitor {
 
  private:
   struct Trial {
+    double t = 0;
     double relative = 0;
     double below_since = 0;
     ResidualHistory history;
@@ -45,7 +46,6 @@ class SettlingMonitor {
   double rtol_, floor_, tolerance_, dwell_;
   std::vector<char> counts_;                     // per node
   std::vector<std::pair<Index, Index>> ranges_;  // rows that count in this phase: begin, size
-  double t_ = 0;
   std::vector<Trial> trials_;
 };
 

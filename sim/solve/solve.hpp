@@ -16,14 +16,14 @@ const std::vector<std::string>& outcome_names();
 /// At which times samples are taken. The beginning, the end of every phase and the end of the run
 /// are always sampled. At a breakpoint a sample is the limit from the left.
 struct Sampling {
-  bool steps = false;      ///< at the solver's own steps
+  bool steps = false;      ///< at the solver's own steps; trials then share them
   std::int64_t every = 1;  ///< with `steps`: at every k-th
   double interval = 1.0;   ///< else: at its multiples
 };
 
 /// How far a run has come, for those who watch it.
 struct Progress {
-  double t = 0;
+  double t = 0;        ///< that all trials have reached
   double t_limit = 0;  ///< the latest time at which the run can end
   int phase = 0;
   std::int64_t steps = 0;
@@ -41,10 +41,10 @@ class Observer {
   virtual void sample(double /*t*/, const system::ConstBlock& /*x*/, system::Workspace& /*w*/) {}
   /// Whether arrive() is to be called.
   virtual bool wants_states() const { return false; }
-  /// The state (n × trials; NaN for trials that have left) at the beginning of every phase, after
-  /// its resets, and after every accepted step.
-  virtual void arrive(int /*phase*/, double /*t*/, const system::ConstBlock& /*x*/) {}
-  /// After every accepted step. Returns false to interrupt the run.
+  /// The state (n) of a trial at the beginning of every phase, after its resets, and after every
+  /// accepted step of its own. Different trials may arrive in different threads at once.
+  virtual void arrive(int /*phase*/, Index /*trial*/, double /*t*/, const VectorXd& /*x*/) {}
+  /// After every round of accepted steps. Returns false to interrupt the run.
   virtual bool step(const Progress&) { return true; }
 };
 
@@ -97,9 +97,9 @@ struct SolveSummary {
   enum class Status { done, failed, interrupted } status = Status::done;
   std::string reason;  ///< of failed or interrupted
   double t_end = 0;
-  std::int64_t steps = 0;
+  std::int64_t steps = 0;  ///< of all trials together; so are the three below
   std::int64_t rejections = 0;
-  std::int64_t evaluations = 0;
+  std::int64_t evaluations = 0;  ///< of the right-hand side of one trial
   std::int64_t jacobians = 0;
   double wall_time = 0;  ///< in seconds
   double smallest_step = 0;
@@ -115,8 +115,10 @@ struct SolveSummary {
 /// Integrates from x0 (n × trials) through all phases.
 ///
 /// Every accepted state is checked for finiteness and against divergence_limit; every breakpoint of
-/// a source and every end of a phase ends a step exactly and restarts the method. A phase that
-/// lasts until it has settled ends when its last trial has.
+/// a source and every end of a phase ends a step exactly and restarts the method. Every trial has its
+/// own steps, error control and outcome, and its bits do not depend on which others run beside it. A
+/// phase that lasts until it has settled ends when its last trial has; until then the others go on, and
+/// keep the outcome that they had when they settled. A trial whose solver fails ends alone.
 /// @throws InputError  where the options don't fit the system (an unknown node in settled.nodes …)
 SolveSummary solve(const system::OdeSystem& system, const MatrixXd& x0,
                    const SolverOptions& options, Observer& observer);

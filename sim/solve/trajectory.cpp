@@ -4,7 +4,7 @@
 
 namespace settle::solve {
 
-void Trajectory::add(int phase, double t, const system::ConstBlock& x) {
+void Trajectory::add(int phase, double t, const VectorXd& x) {
   const bool begins = places_.empty() || places_.back().phase != phase;
   if (begins) {
     arrivals_ = 0;
@@ -16,7 +16,7 @@ void Trajectory::add(int phase, double t, const system::ConstBlock& x) {
   if ((states_.size() + entries()) * sizeof(double) > most_bytes_ && places_.size() > 2) thin();
   places_.push_back({t, phase, arrivals_++ % stride_ == 0});
   states_.resize(states_.size() + entries());
-  Eigen::Map<MatrixXd>(states_.data() + states_.size() - entries(), dimension_, trials_) = x;
+  Eigen::Map<VectorXd>(states_.data() + states_.size() - entries(), dimension_) = x;
 }
 
 void Trajectory::thin() {

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <numeric>
 
 namespace settle::system {
 namespace {
@@ -16,13 +17,36 @@ constexpr Index block_columns = 64;
 // Multiplications below which a second thread costs more than it brings.
 constexpr double parallel_threshold = 1e6;
 
-std::size_t at(int i) { return static_cast<std::size_t>(i); }
+std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 // Column c of a quantity that is shared by all trials (n × 1) or has one column a trial.
 Index column(const MatrixXd& m, Index trial) { return m.cols() == 1 ? 0 : trial; }
 
-void add_columns(double g, const MatrixXd& m, Index first, Block out) {
-  for (Index c = 0; c < out.cols(); ++c) out.col(c) += g * m.col(column(m, first + c));
+// `rows` rows of a panel with the columns first … first + columns, of `all` columns that it has.
+template <int Order>
+Eigen::Map<Panel<Order>, 0, Eigen::OuterStride<>> part(VectorXd& panel, Index rows, Index all,
+                                                       Index first, Index columns) {
+  if constexpr (Order == Eigen::RowMajor)
+    return {panel.data() + first, rows, columns, Eigen::OuterStride<>(all)};
+  else
+    return {panel.data() + first * rows, rows, columns, Eigen::OuterStride<>(rows)};
+}
+template <int Order>
+Eigen::Map<const Panel<Order>, 0, Eigen::OuterStride<>> part(const VectorXd& panel, Index rows,
+                                                             Index all, Index first,
+                                                             Index columns) {
+  const auto found = part<Order>(const_cast<VectorXd&>(panel), rows, all, first, columns);
+  return {found.data(), rows, columns, Eigen::OuterStride<>(found.outerStride())};
+}
+
+// f(from, to, n) over stretches of memory without a gap.
+template <int Order, class F>
+void over_stretches(const ConstPanelRef<Order>& from, PanelRef<Order> to, const F& f) {
+  const Index inner = from.innerSize();
+  if (from.outerStride() == inner && to.outerStride() == inner)
+    return f(from.data(), to.data(), from.size());
+  for (Index k = 0; k < from.outerSize(); ++k)
+    f(from.data() + k * from.outerStride(), to.data() + k * to.outerStride(), inner);
 }
 
 }  // namespace
@@ -110,8 +134,11 @@ OdeSystem::OdeSystem(Circuit circuit) : circuit_(std::move(circuit)) {
     dynamic_.push_back(static_cast<int>(i));
   }
   tau_.resize(dimension_);
-  for (const int i : dynamic_)
+  slowness_.resize(n_nodes);
+  for (const int i : dynamic_) {
     tau_.segment(offset(i), circuit_.nodes[at(i)].size) = circuit_.nodes[at(i)].tau;
+    slowness_[at(i)] = circuit_.nodes[at(i)].tau.cwiseInverse();
+  }
 
   for (std::size_t k = 0; k < circuit_.edges.size(); ++k) {
     const Edge& edge = circuit_.edges[k];
@@ -176,11 +203,12 @@ OdeSystem::Program OdeSystem::program_for(const std::vector<int>& targets) const
 }
 
 void OdeSystem::make_programs() {
+  all_ = program_for(dynamic_);
   std::vector<int> every = dynamic_;
   every.insert(every.end(), instantaneous_.begin(), instantaneous_.end());
-  all_ = program_for(every);
+  const Program whole = program_for(every);
   // Every rate and every instantaneous node, whatever reads them.
-  std::copy_if(all_.begin(), all_.end(), std::back_inserter(values_), [this](const Operation& o) {
+  std::copy_if(whole.begin(), whole.end(), std::back_inserter(values_), [this](const Operation& o) {
     return o.kind == Operation::rate || offset(o.index) < 0;
   });
   for (const int i : dynamic_) single_[i] = program_for({i});
@@ -251,7 +279,8 @@ MatrixXd OdeSystem::initial_state() const {
   for (const int i : dynamic_) {
     const Node& node = circuit_.nodes[at(i)];
     if (node.initial.size() > 0)
-      add_columns(1, node.initial, 0, x.middleRows(offset(i), node.size));
+      for (Index c = 0; c < trials(); ++c)
+        x.col(c).segment(offset(i), node.size) = node.initial.col(column(node.initial, c));
   }
   return x;
 }
@@ -281,156 +310,299 @@ std::string OdeSystem::changing_source(const Segment& segment, double t) const {
 }
 
 Workspace OdeSystem::make_workspace() const {
-  Workspace w;
-  w.values_.resize(circuit_.nodes.size());
-  w.constants_.resize(circuit_.nodes.size());
-  w.tangents_.resize(circuit_.nodes.size());
-  w.moves_.resize(circuit_.nodes.size());
-  w.held_.resize(circuit_.nodes.size());
-  Index product_rows = 0, receiver_rows = 0;
-  for (const int i : instantaneous_) w.values_[at(i)].setZero(circuit_.nodes[at(i)].size, trials());
-  for (const Rate& rate : rates_)
-    w.rates_.emplace_back(MatrixXd::Zero(circuit_.nodes[at(rate.node)].size, trials()));
-  for (const Edge& edge : circuit_.edges) {
-    product_rows = std::max(product_rows, edge.weights->scratch_rows());
-    if (edge.receiver_slope)
-      receiver_rows = std::max(receiver_rows, circuit_.nodes[at(edge.to)].size);
-  }
-  w.scratch_.setZero(product_rows, trials());
-  w.receiver_.setZero(receiver_rows, trials());
-  w.slope_.setZero(receiver_rows, trials());
-  w.edge_gains_.resize(circuit_.edges.size());
+  std::vector<Index> all(at(trials()));
+  std::iota(all.begin(), all.end(), Index{0});
+  return make_workspace(all);
+}
+
+Workspace OdeSystem::make_workspace(const std::vector<Index>& trials) const {
+  Workspace w = make_workspace(static_cast<Index>(trials.size()), false, false);
+  for (std::size_t c = 0; c < trials.size(); ++c) w.columns_[c].trial = trials[c];
   return w;
 }
 
-void OdeSystem::begin(const Segment& segment, Workspace& w) const {
-  w.segment_ = segment;
-  const Phase& phase = circuit_.phases[at(segment.phase)];
-  for (std::size_t k = 0; k < circuit_.edges.size(); ++k) w.edge_gains_[k] = circuit_.edges[k].gain;
-  for (const int k : phase.off) w.edge_gains_[at(k)] = 0;
-  for (const int i : dynamic_) w.held_[at(i)] = is_held(segment, i);
-  for (std::size_t i = 0; i < circuit_.nodes.size(); ++i) {
+Workspace OdeSystem::make_workspace(Index columns, bool lanes, bool several) const {
+  assert(!lanes || columns % lane_width == 0);
+  const std::size_t nodes = circuit_.nodes.size();
+  Workspace w;
+  w.lanes_ = lanes;
+  w.several_ = several;
+  w.columns_.assign(at(columns), {this, 0, {}});
+  w.values_.resize(nodes);
+  w.constants_.resize(nodes);
+  w.tangents_.resize(nodes);
+  w.moves_.resize(nodes);
+  w.leaks_.resize(nodes);
+  w.slowness_.resize(nodes);
+  w.held_.assign(nodes, std::vector<char>(at(columns), 0));
+  w.some_held_.resize(nodes);
+  const auto panel = [columns](Index rows) { return VectorXd(VectorXd::Zero(rows * columns)); };
+  for (std::size_t i = 0; i < nodes; ++i) {
     const Node& node = circuit_.nodes[i];
-    const auto is_constant = [&](int k) {
-      const Source& source = circuit_.sources[at(k)];
-      return !source.profile || source.profile->is_piecewise_constant();
-    };
-    const bool any = node.constant.size() > 0 ||
-                     std::any_of(sources_into_[i].begin(), sources_into_[i].end(), is_constant);
-    if (!any) continue;
-    w.constants_[i].setZero(node.size, trials());
-    if (node.constant.size() > 0) add_columns(1, node.constant, 0, w.constants_[i]);
-    for (const int k : sources_into_[i])
-      if (is_constant(k))
-        add_source(circuit_.sources[at(k)], segment.begin, w.constants_[i], segment, 0);
+    if (offsets_[i] < 0)
+      w.values_[i] = panel(node.size);
+    else if (several)
+      w.leaks_[i] = w.slowness_[i] = panel(node.size);
+    const bool any = std::any_of(sources_into_[i].begin(), sources_into_[i].end(), [&](int k) {
+      return is_constant_in_segment(circuit_.sources[at(k)]);
+    });
+    if (node.constant.size() > 0 || any) w.constants_[i] = panel(node.size);
   }
+  for (const Rate& rate : rates_) {
+    const Index rows = circuit_.nodes[at(rate.node)].size;
+    w.rates_.push_back(panel(rows));
+    w.gates_.push_back(rate.gate.size() > 0 ? panel(rows) : VectorXd());
+  }
+  Index widest = 0;
+  for (const Edge& edge : circuit_.edges) {
+    w.scratch_rows_ = std::max(w.scratch_rows_, edge.weights->scratch_rows());
+    if (edge.receiver_slope)
+      w.receiver_rows_ = std::max(w.receiver_rows_, circuit_.nodes[at(edge.to)].size);
+    widest = std::max(widest, edge.weights->cols());
+  }
+  w.scratch_ = panel(w.scratch_rows_);
+  w.receiver_ = panel(w.receiver_rows_);
+  w.slope_ = panel(w.receiver_rows_);
+  if (columns > 1) w.scaled_ = panel(widest);
+  w.gains_.assign(circuit_.edges.size(), VectorXd::Zero(columns));
+  w.gain_is_shared_.assign(circuit_.edges.size(), 1);
+  return w;
 }
 
-void OdeSystem::add_source(const Source& source, double t, Block out, const Segment& segment,
-                           Index first) const {
+bool OdeSystem::is_constant_in_segment(const Source& source) const {
+  return !source.profile || source.profile->is_piecewise_constant();
+}
+
+void OdeSystem::begin(const Segment& segment, Workspace& w) const {
+  for (Index c = 0; c < w.columns(); ++c) assign(c, w.trial(c), segment, w);
+}
+
+void OdeSystem::assign(Index c, Index trial, const Segment& segment, Workspace& w) const {
+  w.columns_[at(c)] = {this, trial, segment};
+  w.changed_ = true;
+  const auto column_of = [&](VectorXd& panel, Index rows) {
+    return w.lanes_ ? Strided(panel.data() + c, rows, Eigen::InnerStride<>(w.columns()))
+                    : Strided(panel.data() + c * rows, rows, Eigen::InnerStride<>(1));
+  };
+  const Phase& phase = circuit_.phases[at(segment.phase)];
+  for (std::size_t k = 0; k < circuit_.edges.size(); ++k) w.gains_[k][c] = circuit_.edges[k].gain;
+  for (const int k : phase.off) w.gains_[at(k)][c] = 0;
+  for (std::size_t i = 0; i < circuit_.nodes.size(); ++i) {
+    const Node& node = circuit_.nodes[i];
+    if (offsets_[i] >= 0) {
+      w.held_[i][at(c)] = is_held(segment, static_cast<int>(i));
+      if (w.several_) {
+        column_of(w.leaks_[i], node.size) = node.leak;
+        column_of(w.slowness_[i], node.size) = slowness_[i];
+      }
+    }
+    if (w.constants_[i].size() == 0) continue;
+    Strided out = column_of(w.constants_[i], node.size);
+    if (node.constant.size() > 0)
+      out = node.constant.col(column(node.constant, trial));
+    else
+      out.setZero();
+    for (const int k : sources_into_[i])
+      if (is_constant_in_segment(circuit_.sources[at(k)]))
+        add_source(circuit_.sources[at(k)], segment.begin, segment, trial, out);
+  }
+  for (std::size_t r = 0; r < rates_.size(); ++r)
+    if (const MatrixXd& gate = rates_[r].gate; gate.size() > 0)
+      column_of(w.gates_[r], gate.rows()) = gate.col(column(gate, trial));
+}
+
+// What the columns have in common.
+void Workspace::look_over() {
+  changed_ = false;
+  for (std::size_t k = 0; k < gains_.size(); ++k)
+    gain_is_shared_[k] = (gains_[k].array() == gains_[k][0]).all();
+  for (std::size_t i = 0; i < held_.size(); ++i)
+    some_held_[i] = std::find(held_[i].begin(), held_[i].end(), 1) != held_[i].end();
+}
+
+bool OdeSystem::has_shape_of(const OdeSystem& other) const {
+  if (this == &other) return true;
+  const Circuit& a = circuit_;
+  const Circuit& b = other.circuit_;
+  const auto same = [](const MatrixXd& p, const MatrixXd& q) {
+    return (p.size() > 0) == (q.size() > 0);
+  };
+  return std::equal(a.nodes.begin(), a.nodes.end(), b.nodes.begin(), b.nodes.end(),
+                    [&](const Node& p, const Node& q) {
+                      return p.size == q.size && p.instantaneous() == q.instantaneous() &&
+                             same(p.constant, q.constant) &&
+                             write_transfer(p.transfer) == write_transfer(q.transfer);
+                    }) &&
+         std::equal(a.edges.begin(), a.edges.end(), b.edges.begin(), b.edges.end(),
+                    [&](const Edge& p, const Edge& q) {
+                      return p.from == q.from && p.to == q.to &&
+                             p.receiver_slope == q.receiver_slope && same(p.gate, q.gate) &&
+                             write_transfer(a.transfer_of(p)) == write_transfer(b.transfer_of(q)) &&
+                             *p.weights == *q.weights;
+                    }) &&
+         std::equal(a.sources.begin(), a.sources.end(), b.sources.begin(), b.sources.end(),
+                    [&](const Source& p, const Source& q) {
+                      return p.to == q.to && is_constant_in_segment(p) == is_constant_in_segment(q);
+                    });
+}
+
+bool OdeSystem::suits_lanes() const {
+  constexpr Index most = 64 * 64;
+  return std::none_of(circuit_.edges.begin(), circuit_.edges.end(),
+                      [](const Edge& edge) { return edge.weights->has_dense_beyond(most); });
+}
+
+void OdeSystem::add_source(const Source& source, double t, const Segment& segment, Index trial,
+                           Strided out) const {
+  const auto values = source.values.col(column(source.values, trial));
   if (source.profile) {
     const double a = source.profile->value(t, segment.begin);
-    if (a != 0) add_columns(source.gain * a, source.values, first, out);
+    if (a != 0) out += source.gain * a * values;
     return;
   }
   // The middle of a segment lies safely inside its interval.
   const double middle = segment.begin + 0.5 * (segment.end - segment.begin);
   const auto draw = static_cast<std::uint64_t>(
       static_cast<std::int64_t>(std::floor(middle / source.noise.interval)));
-  for (Index c = 0; c < out.cols(); ++c) {
-    const Index shared = column(source.values, first + c);
-    for (Index i = 0; i < out.rows(); ++i) {
-      const Index trial = source.noise.first_trial + first + c;
-      const auto index = static_cast<std::uint64_t>(trial * out.rows() + i);
-      out(i, c) += source.gain * source.values(i, shared) * source.noise.std *
-                   source.noise.stream.normal(index, draw);
-    }
+  for (Index i = 0; i < out.size(); ++i) {
+    const auto index =
+        static_cast<std::uint64_t>((source.noise.first_trial + trial) * out.size() + i);
+    out[i] += source.gain * values[i] * source.noise.std * source.noise.stream.normal(index, draw);
   }
+}
+
+template <int Order>
+ConstPanelRef<Order> OdeSystem::node_value(int node, const ConstPanelRef<Order>& x,
+                                           const Workspace& w, Index first) const {
+  const Index size = circuit_.nodes[at(node)].size;
+  if (offset(node) >= 0) return x.middleRows(offset(node), size);
+  return part<Order>(w.values_[at(node)], size, w.columns(), first, x.cols());
 }
 
 ConstBlock OdeSystem::value(int node, const ConstBlock& x, const Workspace& w, Index first) const {
-  if (offset(node) >= 0) return x.middleRows(offset(node), circuit_.nodes[at(node)].size);
-  return w.values_[at(node)].middleCols(first, x.cols());
+  return node_value<Eigen::ColMajor>(node, x, w, first);
 }
 
-ConstBlock OdeSystem::edge_input(int k, const ConstBlock& x, const Workspace& w,
-                                 Index first) const {
+template <int Order>
+ConstPanelRef<Order> OdeSystem::edge_input(int k, const ConstPanelRef<Order>& x, const Workspace& w,
+                                           Index first) const {
   const int rate = rate_of_edge_[at(k)];
-  if (rate < 0) return value(circuit_.edges[at(k)].from, x, w, first);
-  return w.rates_[at(rate)].middleCols(first, x.cols());
+  const int from = circuit_.edges[at(k)].from;
+  if (rate < 0) return node_value<Order>(from, x, w, first);
+  return part<Order>(w.rates_[at(rate)], circuit_.nodes[at(from)].size, w.columns(), first,
+                     x.cols());
 }
 
 // out += Σ_edges g γ(x) ⊙ W (d ⊙ φ(x_from)) + s(t)
-void OdeSystem::accumulate(int i, double t, const ConstBlock& x, Block out, Workspace& w,
-                           Index first) const {
-  const Index columns = x.cols();
-  if (w.constants_[at(i)].size() > 0) out += w.constants_[at(i)].middleCols(first, columns);
+template <int Order>
+void OdeSystem::accumulate(int i, const Times& t, const ConstPanelRef<Order>& x,
+                           PanelRef<Order> out, Workspace& w, Index first) const {
+  const Index columns = x.cols(), all = w.columns(), rows = out.rows();
+  if (w.constants_[at(i)].size() > 0)
+    out += part<Order>(w.constants_[at(i)], rows, all, first, columns);
   for (const int k : sources_into_[at(i)]) {
-    const Source& source = circuit_.sources[at(k)];
-    if (source.profile && !source.profile->is_piecewise_constant())
-      add_source(source, t, out, w.segment_, first);
+    if (is_constant_in_segment(circuit_.sources[at(k)])) continue;
+    for (Index c = 0; c < columns; ++c) {
+      const Workspace::Column& column = w.columns_[at(first + c)];
+      column.system->add_source(
+          column.system->circuit_.sources[at(k)], t(first + c), column.segment, column.trial,
+          Order == Eigen::RowMajor
+              ? Strided(out.data() + c, rows, Eigen::InnerStride<>(out.outerStride()))
+              : Strided(out.data() + c * out.outerStride(), rows, Eigen::InnerStride<>(1)));
+    }
   }
   for (const int k : edges_into_[at(i)]) {
-    const double g = w.edge_gains_[at(k)];
-    if (g == 0) continue;
     const Edge& edge = circuit_.edges[at(k)];
-    Block scratch = w.scratch_.middleCols(first, columns);
+    const ConstPanelRef<Order> sent = edge_input<Order>(k, x, w, first);
+    PanelRef<Order> scratch = part<Order>(w.scratch_, w.scratch_rows_, all, first, columns);
+    const auto gains =
+        w.gains_[at(k)].segment(first, columns).transpose().array();  // over the columns
+    const double g = w.gains_[at(k)][first];
+    const auto add = [&](PanelRef<Order> to) {
+      if (w.gain_is_shared_[at(k)]) {
+        if (g != 0) edge.weights->multiply_add<Order>(g, sent, to, scratch);
+        return;
+      }
+      auto scaled = part<Order>(w.scaled_, sent.rows(), all, first, columns);
+      scaled = sent.array().rowwise() * gains;
+      edge.weights->multiply_add<Order>(1, scaled, to, scratch);
+    };
     if (!edge.receiver_slope) {
-      edge.weights->multiply_add(g, edge_input(k, x, w, first), out, scratch);
+      add(out);
       continue;
     }
-    Block product = w.receiver_.block(0, first, out.rows(), columns);
+    auto product = part<Order>(w.receiver_, rows, all, first, columns);
+    auto gamma = part<Order>(w.slope_, rows, all, first, columns);
     product.setZero();
-    edge.weights->multiply_add(g, edge_input(k, x, w, first), product, scratch);
-    const ConstBlock own = value(i, x, w, first);
-    for (Index c = 0; c < columns; ++c) {
-      auto gamma = w.slope_.col(first + c).head(out.rows());
-      circuit_.nodes[at(i)].transfer->slope(own.col(c).data(), gamma.data(), out.rows());
-      out.col(c).array() += gamma.array() * product.col(c).array();
-    }
+    add(product);
+    over_stretches<Order>(node_value<Order>(i, x, w, first), gamma,
+                          [&](const double* from, double* to, Index n) {
+                            circuit_.nodes[at(i)].transfer->slope(from, to, n);
+                          });
+    out.array() += gamma.array() * product.array();
   }
 }
 
-void OdeSystem::run(const Program& program, double t, const ConstBlock& x, Block* dxdt,
-                    Index row_shift, Workspace& w, Index first) const {
-  const Index columns = x.cols();
+template <int Order>
+void OdeSystem::run(const Program& program, const Times& t, const ConstPanelRef<Order>& x,
+                    PanelRef<Order>* dxdt, Index row_shift, const double* scale, Workspace& w,
+                    Index first) const {
+  if (w.changed_) w.look_over();
+  const Index columns = x.cols(), all = w.columns();
   for (const Operation& operation : program) {
     const int i = operation.index;
     if (operation.kind == Operation::rate) {
       const Rate& rate = rates_[at(i)];
-      const ConstBlock from = value(rate.node, x, w, first);
-      for (Index c = 0; c < columns; ++c) {
-        auto r = w.rates_[at(i)].col(first + c);
-        rate.transfer->value(from.col(c).data(), r.data(), r.size());
-        if (rate.gate.size() > 0) r.array() *= rate.gate.col(column(rate.gate, first + c)).array();
-      }
-    } else if (offset(i) < 0) {
-      Block out = w.values_[at(i)].middleCols(first, columns);
-      out.setZero();
-      accumulate(i, t, x, out, w, first);
-    } else {
-      const Node& node = circuit_.nodes[at(i)];
-      Block out = dxdt->middleRows(offset(i) - row_shift, node.size);
-      out.setZero();
-      if (w.held_[at(i)]) continue;
-      accumulate(i, t, x, out, w, first);
-      const ConstBlock own = value(i, x, w, first);
-      for (Index c = 0; c < columns; ++c)
-        out.col(c).array() =
-            (out.col(c).array() - node.leak.array() * own.col(c).array()) / node.tau.array();
+      const ConstPanelRef<Order> from = node_value<Order>(rate.node, x, w, first);
+      auto r = part<Order>(w.rates_[at(i)], from.rows(), all, first, columns);
+      over_stretches<Order>(from, r, [&](const double* in, double* out, Index n) {
+        rate.transfer->value(in, out, n);
+      });
+      if (w.gates_[at(i)].size() > 0)
+        r.array() *= part<Order>(w.gates_[at(i)], from.rows(), all, first, columns).array();
+      continue;
     }
+    const Node& node = circuit_.nodes[at(i)];
+    if (offset(i) < 0) {
+      auto out = part<Order>(w.values_[at(i)], node.size, all, first, columns);
+      out.setZero();
+      accumulate<Order>(i, t, x, out, w, first);
+      continue;
+    }
+    PanelRef<Order> out = dxdt->middleRows(offset(i) - row_shift, node.size);
+    out.setZero();
+    if (w.some_held_[at(i)] &&
+        std::find(w.held_[at(i)].begin(), w.held_[at(i)].end(), 0) == w.held_[at(i)].end())
+      continue;
+    accumulate<Order>(i, t, x, out, w, first);
+    const ConstPanelRef<Order> own = node_value<Order>(i, x, w, first);
+    if (w.several_)
+      out.array() =
+          (out.array() -
+           part<Order>(w.leaks_[at(i)], node.size, all, first, columns).array() * own.array()) *
+          part<Order>(w.slowness_[at(i)], node.size, all, first, columns).array();
+    else
+      out.array() = (out.array() - own.array().colwise() * node.leak.array()).colwise() *
+                    slowness_[at(i)].array();
+    if (scale)
+      out.array().rowwise() *= Eigen::Map<const Eigen::RowVectorXd>(scale + first, columns).array();
+    if (w.some_held_[at(i)])
+      for (Index c = 0; c < columns; ++c)
+        if (w.held_[at(i)][at(first + c)]) out.col(c).setZero();
   }
 }
 
 void OdeSystem::derivative(double t, const ConstBlock& x, Block dxdt, Workspace& w,
                            Index first) const {
+  if (w.changed_) w.look_over();
   const Index columns = x.cols();
   const Index blocks = (columns + block_columns - 1) / block_columns;
   const auto run_block = [&](Index b) {
     const Index begin = b * block_columns;
     const Index count = std::min(block_columns, columns - begin);
     Block out = dxdt.middleCols(begin, count);
-    run(all_, t, x.middleCols(begin, count), &out, 0, w, first + begin);
+    run<Eigen::ColMajor>(all_, {&t, 0}, x.middleCols(begin, count), &out, 0, nullptr, w,
+                         first + begin);
   };
   if (blocks > 1 &&
       static_cast<double>(parameters()) * static_cast<double>(columns) > parallel_threshold)
@@ -439,13 +611,27 @@ void OdeSystem::derivative(double t, const ConstBlock& x, Block dxdt, Workspace&
     for (Index b = 0; b < blocks; ++b) run_block(b);
 }
 
+void OdeSystem::scaled_derivative(const double* t, const double* h, const double* x, double* h_dxdt,
+                                  Workspace& w) const {
+  const auto evaluate = [&]<int Order>() {
+    const Index columns = w.columns();
+    Eigen::Map<const Panel<Order>> state(x, dimension_, columns);
+    PanelRef<Order> out = Eigen::Map<Panel<Order>>(h_dxdt, dimension_, columns);
+    run<Order>(all_, {t, 1}, state, &out, 0, h, w, 0);
+  };
+  if (w.lanes_)
+    evaluate.template operator()<Eigen::RowMajor>();
+  else
+    evaluate.template operator()<Eigen::ColMajor>();
+}
+
 void OdeSystem::derivative_of(int node, double t, const ConstBlock& x, Block dxdt,
                               Workspace& w) const {
-  run(single_.at(node), t, x, &dxdt, offset(node), w, 0);
+  run<Eigen::ColMajor>(single_.at(node), {&t, 0}, x, &dxdt, offset(node), nullptr, w, 0);
 }
 
 void OdeSystem::evaluate(double t, const ConstBlock& x, Workspace& w, Index first) const {
-  run(values_, t, x, nullptr, 0, w, first);
+  run<Eigen::ColMajor>(values_, {&t, 0}, x, nullptr, 0, nullptr, w, first);
 }
 
 MatrixXd OdeSystem::input(const std::vector<int>& edges, const std::vector<int>& sources, double t,
@@ -453,48 +639,57 @@ MatrixXd OdeSystem::input(const std::vector<int>& edges, const std::vector<int>&
   const int to = edges.empty() ? circuit_.sources[at(sources.front())].to
                                : circuit_.edges[at(edges.front())].to;
   MatrixXd sum = MatrixXd::Zero(circuit_.nodes[at(to)].size, x.cols());
-  for (const int k : edges)
-    circuit_.edges[at(k)].weights->multiply_add(w.edge_gains_[at(k)], edge_input(k, x, w, 0), sum,
-                                                w.scratch_);
-  for (const int k : sources) add_source(circuit_.sources[at(k)], t, sum, w.segment_, 0);
+  if (w.changed_) w.look_over();
+  for (const int k : edges) {
+    const Edge& edge = circuit_.edges[at(k)];
+    auto scratch = part<Eigen::ColMajor>(w.scratch_, w.scratch_rows_, w.columns(), 0, x.cols());
+    edge.weights->multiply_add<Eigen::ColMajor>(
+        w.gains_[at(k)][0], edge_input<Eigen::ColMajor>(k, x, w, 0), sum, scratch);
+  }
+  for (const int k : sources)
+    for (Index c = 0; c < x.cols(); ++c)
+      add_source(circuit_.sources[at(k)], t, w.segment(), w.trial(c),
+                 Strided(sum.col(c).data(), sum.rows(), Eigen::InnerStride<>(1)));
   return sum;
 }
 
 // d ⊙ φ′(x_from), what one unit of the sender's tangent is multiplied with before W.
-VectorXd OdeSystem::edge_slope(const Edge& edge, const ConstBlock& x, Index trial,
+VectorXd OdeSystem::edge_slope(const Edge& edge, const ConstBlock& x, Index column,
                                const Workspace& w) const {
   VectorXd d(circuit_.nodes[at(edge.from)].size);
-  circuit_.transfer_of(edge)->slope(value(edge.from, x, w, trial).col(0).data(), d.data(),
+  circuit_.transfer_of(edge)->slope(value(edge.from, x, w, column).col(0).data(), d.data(),
                                     d.size());
-  if (edge.gate.size() > 0) d.array() *= edge.gate.col(column(edge.gate, trial)).array();
+  if (edge.gate.size() > 0)
+    d.array() *= edge.gate.col(system::column(edge.gate, w.trial(column))).array();
   return d;
 }
 
 // sum += what the tangents of all nodes add to that of one. With seed ≥ 0 that node's tangent is the
 // identity, which is not stored.
-void OdeSystem::add_tangent(int i, double t, const ConstBlock& x, Index trial, int seed,
+void OdeSystem::add_tangent(int i, double t, const ConstBlock& x, Index column, int seed,
                             bool with_time, Block sum, Workspace& w) const {
   const Node& node = circuit_.nodes[at(i)];
-  MatrixXd scratch(w.scratch_.rows(), sum.cols());
+  MatrixXd scratch(w.scratch_rows_, sum.cols());
   if (with_time)
     for (const int k : sources_into_[at(i)])
       if (const Source& source = circuit_.sources[at(k)]; source.profile)
-        add_columns(source.gain * source.profile->slope(t, w.segment_.begin), source.values, trial,
-                    sum);
+        sum.col(0) += source.gain * source.profile->slope(t, w.columns_[at(column)].segment.begin) *
+                      source.values.col(system::column(source.values, w.trial(column)));
   for (const int k : edges_into_[at(i)]) {
     const Edge& edge = circuit_.edges[at(k)];
-    const double g = w.edge_gains_[at(k)];
+    const double g = w.gains_[at(k)][column];
     if (g == 0) continue;
-    const ConstBlock own = value(i, x, w, trial);
+    const ConstBlock own = value(i, x, w, column);
     // γ(x) ⊙ W (d φ′ ⊙ v_from)
     if (w.moves_[at(edge.from)]) {
-      const VectorXd d = edge_slope(edge, x, trial, w);
+      const VectorXd d = edge_slope(edge, x, column, w);
       MatrixXd part;
       if (edge.from == seed) {
         part = g * (edge.weights->dense() * d.asDiagonal());
       } else {
         part.setZero(sum.rows(), sum.cols());
-        edge.weights->multiply_add(g, d.asDiagonal() * w.tangents_[at(edge.from)], part, scratch);
+        edge.weights->multiply_add<Eigen::ColMajor>(g, d.asDiagonal() * w.tangents_[at(edge.from)],
+                                                    part, scratch);
       }
       if (edge.receiver_slope) {
         VectorXd gamma(sum.rows());
@@ -506,8 +701,9 @@ void OdeSystem::add_tangent(int i, double t, const ConstBlock& x, Index trial, i
     // γ′(x) ⊙ W (d ⊙ φ) ⊙ v_to
     if (edge.receiver_slope && w.moves_[at(i)]) {
       MatrixXd product = MatrixXd::Zero(sum.rows(), 1);
-      MatrixXd one(w.scratch_.rows(), 1);
-      edge.weights->multiply_add(g, edge_input(k, x, w, trial), product, one);
+      MatrixXd one(w.scratch_rows_, 1);
+      edge.weights->multiply_add<Eigen::ColMajor>(g, edge_input<Eigen::ColMajor>(k, x, w, column),
+                                                  product, one);
       VectorXd curvature(sum.rows());
       node.transfer->curvature(own.col(0).data(), curvature.data(), curvature.size());
       const VectorXd factor = curvature.cwiseProduct(product.col(0));
@@ -521,9 +717,9 @@ void OdeSystem::add_tangent(int i, double t, const ConstBlock& x, Index trial, i
 
 // Tangents of the instantaneous nodes for one of the state that stands in w.tangents_, where
 // w.moves_; the seed may be one of them.
-void OdeSystem::run_value_tangents(double t, const ConstBlock& x, Index trial, int seed,
+void OdeSystem::run_value_tangents(double t, const ConstBlock& x, Index column, int seed,
                                    bool with_time, Index columns, Workspace& w) const {
-  evaluate(t, x, w, trial);
+  evaluate(t, x, w, column);
   for (const Operation& operation : values_) {
     if (operation.kind == Operation::rate) continue;
     const int i = operation.index;
@@ -534,20 +730,20 @@ void OdeSystem::run_value_tangents(double t, const ConstBlock& x, Index trial, i
                       });
     if (!w.moves_[at(i)] || i == seed) continue;
     w.tangents_[at(i)].setZero(circuit_.nodes[at(i)].size, columns);
-    add_tangent(i, t, x, trial, seed, with_time, w.tangents_[at(i)], w);
+    add_tangent(i, t, x, column, seed, with_time, w.tangents_[at(i)], w);
   }
 }
 
 // out = J v for the tangent v of the state, or of the seed.
-void OdeSystem::run_tangent(double t, const ConstBlock& x, Index trial, int seed, bool with_time,
+void OdeSystem::run_tangent(double t, const ConstBlock& x, Index column, int seed, bool with_time,
                             Block out, Workspace& w) const {
-  run_value_tangents(t, x, trial, seed, with_time, out.cols(), w);
+  run_value_tangents(t, x, column, seed, with_time, out.cols(), w);
   out.setZero();
   for (const int i : dynamic_) {
-    if (w.held_[at(i)]) continue;
+    if (w.held_[at(i)][at(column)]) continue;
     const Node& node = circuit_.nodes[at(i)];
     Block rows = out.middleRows(offset(i), node.size);
-    add_tangent(i, t, x, trial, seed, with_time, rows, w);
+    add_tangent(i, t, x, column, seed, with_time, rows, w);
     if (i == seed)
       rows.diagonal() -= node.leak;
     else if (w.moves_[at(i)])
@@ -556,40 +752,40 @@ void OdeSystem::run_tangent(double t, const ConstBlock& x, Index trial, int seed
   }
 }
 
-void OdeSystem::jacobian_times(double t, const ConstBlock& x, Index trial, const ConstBlock& v,
+void OdeSystem::jacobian_times(double t, const ConstBlock& x, Index column, const ConstBlock& v,
                                Block jv, Workspace& w) const {
   for (const int i : dynamic_) {
     w.moves_[at(i)] = 1;
     w.tangents_[at(i)] = v.middleRows(offset(i), circuit_.nodes[at(i)].size);
   }
-  run_tangent(t, x, trial, -1, false, jv, w);
+  run_tangent(t, x, column, -1, false, jv, w);
 }
 
-MatrixXd OdeSystem::jacobian(double t, const ConstBlock& x, Index trial, Workspace& w) const {
+MatrixXd OdeSystem::jacobian(double t, const ConstBlock& x, Index column, Workspace& w) const {
   MatrixXd j(dimension_, dimension_);
   for (const int seed : dynamic_) {
     for (const int i : dynamic_) w.moves_[at(i)] = i == seed;
-    run_tangent(t, x, trial, seed, false, j.middleCols(offset(seed), circuit_.nodes[at(seed)].size),
-                w);
+    run_tangent(t, x, column, seed, false,
+                j.middleCols(offset(seed), circuit_.nodes[at(seed)].size), w);
   }
   return j;
 }
 
-MatrixXd OdeSystem::input_jacobian(int node, double t, const ConstBlock& x, Index trial,
+MatrixXd OdeSystem::input_jacobian(int node, double t, const ConstBlock& x, Index column,
                                    Workspace& w) const {
   const Index size = circuit_.nodes[at(node)].size;
   MatrixXd out = MatrixXd::Zero(dimension_, size);
   if (offset(node) >= 0) {
-    if (!w.held_[at(node)])
+    if (!w.held_[at(node)][at(column)])
       out.middleRows(offset(node), size).diagonal() = circuit_.nodes[at(node)].tau.cwiseInverse();
     return out;
   }
   for (const int i : dynamic_) w.moves_[at(i)] = 0;
-  run_tangent(t, x, trial, node, false, out, w);
+  run_tangent(t, x, column, node, false, out, w);
   return out;
 }
 
-MatrixXd OdeSystem::value_jacobian(int node, double t, const ConstBlock& x, Index trial,
+MatrixXd OdeSystem::value_jacobian(int node, double t, const ConstBlock& x, Index column,
                                    Workspace& w) const {
   const Index size = circuit_.nodes[at(node)].size;
   MatrixXd out = MatrixXd::Zero(size, dimension_);
@@ -600,32 +796,32 @@ MatrixXd OdeSystem::value_jacobian(int node, double t, const ConstBlock& x, Inde
   for (const int seed : dynamic_) {
     for (const int i : dynamic_) w.moves_[at(i)] = i == seed;
     const Index columns = circuit_.nodes[at(seed)].size;
-    run_value_tangents(t, x, trial, seed, false, columns, w);
+    run_value_tangents(t, x, column, seed, false, columns, w);
     if (w.moves_[at(node)]) out.middleCols(offset(seed), columns) = w.tangents_[at(node)];
   }
   return out;
 }
 
-MatrixXd OdeSystem::edge_jacobian(int k, double t, const ConstBlock& x, Index trial,
+MatrixXd OdeSystem::edge_jacobian(int k, double t, const ConstBlock& x, Index column,
                                   Workspace& w) const {
   const Edge& edge = circuit_.edges[at(k)];
-  evaluate(t, x, w, trial);
+  evaluate(t, x, w, column);
   MatrixXd out =
-      w.edge_gains_[at(k)] * edge.weights->dense() * edge_slope(edge, x, trial, w).asDiagonal();
+      w.gains_[at(k)][column] * edge.weights->dense() * edge_slope(edge, x, column, w).asDiagonal();
   if (edge.receiver_slope) {
     const Node& to = circuit_.nodes[at(edge.to)];
     VectorXd gamma(to.size);
-    to.transfer->slope(value(edge.to, x, w, trial).col(0).data(), gamma.data(), gamma.size());
+    to.transfer->slope(value(edge.to, x, w, column).col(0).data(), gamma.data(), gamma.size());
     out = gamma.asDiagonal() * out;
   }
   return out;
 }
 
-VectorXd OdeSystem::time_derivative(double t, const ConstBlock& x, Index trial,
+VectorXd OdeSystem::time_derivative(double t, const ConstBlock& x, Index column,
                                     Workspace& w) const {
   for (const int i : dynamic_) w.moves_[at(i)] = 0;
   MatrixXd out(dimension_, 1);
-  run_tangent(t, x, trial, -1, true, out, w);
+  run_tangent(t, x, column, -1, true, out, w);
   return out;
 }
 

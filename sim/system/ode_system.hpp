@@ -31,22 +31,46 @@ std::string loop_text(const Circuit& circuit, const std::vector<int>& loop);
 class OdeSystem;
 
 /// Scratch of one evaluation at a time, and the values of the instantaneous nodes at the last one.
+///
+/// It holds what a number of columns need, each of them a trial of a system in a segment. All columns
+/// of a workspace have the shape of one system (OdeSystem::has_shape_of), whose matrices they share;
+/// leaks, time constants, gains, constants and segments are each column's own.
 class Workspace {
  public:
-  const Segment& segment() const { return segment_; }
+  /// Of the first column.
+  const Segment& segment() const { return columns_.front().segment; }
+  Index columns() const { return static_cast<Index>(columns_.size()); }
+  /// The trial that a column stands for.
+  Index trial(Index column) const { return columns_[static_cast<std::size_t>(column)].trial; }
 
  private:
   friend class OdeSystem;
-  Segment segment_;
-  std::vector<MatrixXd> values_;  // per instantaneous node, n_i × trials
-  std::vector<MatrixXd> rates_;   // per rate slot
-  std::vector<MatrixXd>
-      constants_;  // per node: its drive that is constant in the segment; may be empty
-  std::vector<double> edge_gains_;  // zero where the phase switches the edge off
-  std::vector<char> held_;          // per node
-  MatrixXd scratch_;                // of products
-  MatrixXd receiver_;               // W(d ⊙ φ) and slopes of edges with γ = φ′
-  MatrixXd slope_;
+  struct Column {
+    const OdeSystem* system;
+    Index trial;
+    Segment segment;
+  };
+  void look_over();
+
+  bool lanes_ = false;    // panels are Eigen::RowMajor
+  bool several_ = false;  // columns of more than one system
+  bool changed_ = true;   // since look_over()
+  std::vector<Column> columns_;
+  // Panels of n × columns numbers each, in the layout that lanes_ says.
+  std::vector<VectorXd> values_;  // per instantaneous node
+  std::vector<VectorXd> rates_;   // per rate slot
+  std::vector<VectorXd> gates_;   // per rate slot; empty without gate
+  std::vector<VectorXd>
+      constants_;  // per node: its drive that is constant in the segment; or empty
+  std::vector<VectorXd> leaks_, slowness_;  // per dynamic node, λ and 1/τ; empty unless several_
+  VectorXd scratch_;                        // of products
+  VectorXd receiver_, slope_;               // W(d ⊙ φ) and slopes of edges with γ = φ′
+  VectorXd scaled_;                         // what an edge sends times the columns' gains
+  std::vector<VectorXd> gains_;             // per edge; zero where the phase switches it off
+  std::vector<char> gain_is_shared_;        // per edge
+  std::vector<std::vector<char>> held_;     // per node and column
+  std::vector<char> some_held_;             // per node
+  Index scratch_rows_ = 0, receiver_rows_ = 0;
   std::vector<MatrixXd> tangents_;  // per node
   std::vector<char> moves_;         // per node: whether its tangent differs from zero
 };
@@ -55,7 +79,7 @@ class Workspace {
 ///
 /// The state is n × trials, a trial a column; the dynamic nodes' units stand one below the other in
 /// the order of the circuit. Immutable; threads share it, each with its own Workspace. Functions
-/// that take a state take the columns of trials first … first + x.cols().
+/// that take a state take the workspace's columns first … first + x.cols(); `column` is one of them.
 class OdeSystem {
  public:
   /// @throws InputError  names the nodes of a cycle of instantaneous ones (an algebraic loop)
@@ -88,13 +112,29 @@ class OdeSystem {
   /// does.
   std::string changing_source(const Segment& segment, double t) const;
 
+  /// A workspace whose columns are all trials.
   Workspace make_workspace() const;
-  /// Prepares a workspace for evaluations within a segment.
+  /// One whose columns are these trials.
+  Workspace make_workspace(const std::vector<Index>& trials) const;
+  /// One for `columns` columns of this system's shape, of more than one system with `several`, in lanes
+  /// with `lanes` (their number must then be a multiple of lane_width); each is to be assigned.
+  Workspace make_workspace(Index columns, bool lanes, bool several) const;
+  /// Prepares all columns of a workspace for evaluations within a segment.
   void begin(const Segment& segment, Workspace& workspace) const;
+  /// Makes a column of a workspace stand for a trial of this system in a segment.
+  void assign(Index column, Index trial, const Segment& segment, Workspace& workspace) const;
+  /// Whether a batch can hold both: same nodes, matrices, transfers and gates, the same kinds of drive.
+  bool has_shape_of(const OdeSystem& other) const;
+  /// Whether the matrices are so small that a batch is faster in lanes.
+  bool suits_lanes() const;
 
   /// ẋ at (t, x). Allocates nothing.
   void derivative(double t, const ConstBlock& x, Block dxdt, Workspace& workspace,
                   Index first = 0) const;
+  /// h_c ẋ_c at (t_c, x_c) for every column c of the workspace, in its layout (n × columns, dense).
+  /// Allocates nothing.
+  void scaled_derivative(const double* t, const double* h, const double* x, double* h_dxdt,
+                         Workspace& workspace) const;
   /// The rows of ẋ that belong to one dynamic node. Allocates nothing.
   void derivative_of(int node, double t, const ConstBlock& x, Block dxdt_of_node,
                      Workspace& workspace) const;
@@ -109,22 +149,22 @@ class OdeSystem {
                  const ConstBlock& x, Workspace& workspace) const;
 
   /// J v for each column of v (n × k), J = T⁻¹(−Λ + W diag φ′(x)) of one trial, exact.
-  void jacobian_times(double t, const ConstBlock& x, Index trial, const ConstBlock& v, Block jv,
+  void jacobian_times(double t, const ConstBlock& x, Index column, const ConstBlock& v, Block jv,
                       Workspace& workspace) const;
   /// J itself, n × n.
-  MatrixXd jacobian(double t, const ConstBlock& x, Index trial, Workspace& workspace) const;
+  MatrixXd jacobian(double t, const ConstBlock& x, Index column, Workspace& workspace) const;
   /// ∂ẋ/∂v for an input v that is added to what a node hears, n × n_node.
-  MatrixXd input_jacobian(int node, double t, const ConstBlock& x, Index trial,
+  MatrixXd input_jacobian(int node, double t, const ConstBlock& x, Index column,
                           Workspace& workspace) const;
   /// ∂x_node/∂x, n_node × n: the value of a node by the states; rows of I for a dynamic node.
-  MatrixXd value_jacobian(int node, double t, const ConstBlock& x, Index trial,
+  MatrixXd value_jacobian(int node, double t, const ConstBlock& x, Index column,
                           Workspace& workspace) const;
   /// ∂(what an edge adds)/∂x_from = g γ(x_to) ⊙ W diag(d ⊙ φ′(x_from)), n_to × n_from; zero where the
   /// phase switches the edge off.
-  MatrixXd edge_jacobian(int edge, double t, const ConstBlock& x, Index trial,
+  MatrixXd edge_jacobian(int edge, double t, const ConstBlock& x, Index column,
                          Workspace& workspace) const;
   /// ∂ẋ/∂t at fixed x (n), from the sources' slopes; exact.
-  VectorXd time_derivative(double t, const ConstBlock& x, Index trial, Workspace& workspace) const;
+  VectorXd time_derivative(double t, const ConstBlock& x, Index column, Workspace& workspace) const;
 
  private:
   // A transfer (and gate) applied to one node, shared by all edges that send the same.
@@ -139,24 +179,40 @@ class OdeSystem {
   };
   using Program = std::vector<Operation>;
 
+  using Strided = Eigen::Map<VectorXd, 0, Eigen::InnerStride<>>;
+  // When each column is evaluated: all at one time, or each at its own.
+  struct Times {
+    const double* t;
+    Index stride;
+    double operator()(Index column) const { return t[column * stride]; }
+  };
+
   static double next_breakpoint_of(const Source& source, double t);
   void make_programs();
   Program program_for(const std::vector<int>& targets) const;
-  void run(const Program& program, double t, const ConstBlock& x, Block* dxdt, Index row_shift,
-           Workspace& workspace, Index first) const;
-  void accumulate(int node, double t, const ConstBlock& x, Block out, Workspace& workspace,
-                  Index first) const;
-  void add_source(const Source& source, double t, Block out, const Segment& segment,
-                  Index first) const;
-  ConstBlock edge_input(int edge, const ConstBlock& x, const Workspace& workspace,
-                        Index first) const;
-  VectorXd edge_slope(const Edge& edge, const ConstBlock& x, Index trial,
+  template <int Order>
+  void run(const Program& program, const Times& t, const ConstPanelRef<Order>& x,
+           PanelRef<Order>* dxdt, Index row_shift, const double* scale, Workspace& workspace,
+           Index first) const;
+  template <int Order>
+  void accumulate(int node, const Times& t, const ConstPanelRef<Order>& x, PanelRef<Order> out,
+                  Workspace& workspace, Index first) const;
+  void add_source(const Source& source, double t, const Segment& segment, Index trial,
+                  Strided out) const;
+  bool is_constant_in_segment(const Source& source) const;
+  template <int Order>
+  ConstPanelRef<Order> node_value(int node, const ConstPanelRef<Order>& x,
+                                  const Workspace& workspace, Index first) const;
+  template <int Order>
+  ConstPanelRef<Order> edge_input(int edge, const ConstPanelRef<Order>& x,
+                                  const Workspace& workspace, Index first) const;
+  VectorXd edge_slope(const Edge& edge, const ConstBlock& x, Index column,
                       const Workspace& workspace) const;
-  void add_tangent(int node, double t, const ConstBlock& x, Index trial, int seed, bool with_time,
+  void add_tangent(int node, double t, const ConstBlock& x, Index column, int seed, bool with_time,
                    Block sum, Workspace& workspace) const;
-  void run_value_tangents(double t, const ConstBlock& x, Index trial, int seed, bool with_time,
+  void run_value_tangents(double t, const ConstBlock& x, Index column, int seed, bool with_time,
                           Index columns, Workspace& workspace) const;
-  void run_tangent(double t, const ConstBlock& x, Index trial, int seed, bool with_time, Block out,
+  void run_tangent(double t, const ConstBlock& x, Index column, int seed, bool with_time, Block out,
                    Workspace& workspace) const;
 
   Circuit circuit_;
@@ -165,11 +221,12 @@ class OdeSystem {
   std::vector<int> dynamic_;
   std::vector<int> instantaneous_;  // topological order
   VectorXd tau_;
+  std::vector<VectorXd> slowness_;  // per node, 1/τ
   std::vector<Rate> rates_;
   std::vector<int> rate_of_edge_;               // −1: the sender's state as it is
   std::vector<std::vector<int>> edges_into_;    // per node
   std::vector<std::vector<int>> sources_into_;  // per node
-  Program all_;                                 // for derivative
+  Program all_;                                 // for derivative: what ẋ needs
   Program values_;                              // for evaluate
   std::map<int, Program> single_;               // for derivative_of
 };

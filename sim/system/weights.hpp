@@ -15,6 +15,18 @@ using Eigen::VectorXd;
 using ConstBlock = Eigen::Ref<const MatrixXd, 0, Eigen::OuterStride<>>;
 using Block = Eigen::Ref<MatrixXd, 0, Eigen::OuterStride<>>;
 
+/// A quantity of several columns (units × columns) in one of two layouts: a column after the other
+/// (Eigen::ColMajor), or in lanes (Eigen::RowMajor), a unit after the other, so that a vector
+/// instruction takes the same unit of neighbouring columns.
+template <int Order>
+using Panel = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Order>;
+template <int Order>
+using PanelRef = Eigen::Ref<Panel<Order>, 0, Eigen::OuterStride<>>;
+template <int Order>
+using ConstPanelRef = Eigen::Ref<const Panel<Order>, 0, Eigen::OuterStride<>>;
+/// Columns that one vector instruction takes: a batch has a multiple of them.
+constexpr Index lane_width = 8;
+
 /// W (rows × cols): dense, sparse by rows (CSR), diagonal, the identity, or a product of dense
 /// factors kept apart where that is cheaper.
 class Weights {
@@ -42,14 +54,20 @@ class Weights {
   Index cols() const;
   Index parameters() const;   ///< stored numbers
   std::size_t bytes() const;  ///< memory that they take
-  const char* form() const;   ///< "dense", "sparse", "diagonal", "identity", "low rank"
+  /// Whether a matrix of dense numbers in it is larger than `entries`.
+  bool has_dense_beyond(Index entries) const;
+  bool operator==(const Weights& other) const;
+  const char* form() const;  ///< "dense", "sparse", "diagonal", "identity", "low rank"
   bool is_identity() const { return std::holds_alternative<Identity>(form_); }
   /// Length of the scratch that multiply_add needs for one column.
   Index scratch_rows() const;
 
-  /// Y += g · W X, for any number of columns; `scratch` has at least scratch_rows() rows and X's
-  /// columns.
-  void multiply_add(double g, const ConstBlock& x, Block y, Block scratch) const;
+  /// Y += g · W X, for any number of columns (in lanes: a multiple of lane_width); `scratch` has at least
+  /// scratch_rows() rows and X's columns. A column's bits do not depend on the others, where their
+  /// number is a multiple of lane_width.
+  template <int Order>
+  void multiply_add(double g, const ConstPanelRef<Order>& x, PanelRef<Order> y,
+                    PanelRef<Order> scratch) const;
 
   MatrixXd dense() const;
   Weights transposed() const;

@@ -113,7 +113,7 @@ class Measured {
     const int phase =
         analysis::measured_phase(simulation.circuit(), options.phase, summary.phases.size());
     return {simulation.config, simulation.system,
-            summary,           simulation.samples.trajectory,
+            summary,           simulation.samples.trajectories,
             options,           static_cast<std::size_t>(phase)};
   }
 

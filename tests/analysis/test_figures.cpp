@@ -181,17 +181,17 @@ duration = 2.0
 class Both final : public solve::Observer {
  public:
   Both(io::Recorder& recorder, const system::OdeSystem& system)
-      : trajectory(system.dimension(), system.trials()), recorder_(recorder) {}
+      : trajectories(system), recorder_(recorder) {}
   solve::Sampling sampling() const override { return recorder_.sampling(); }
   void sample(double t, const system::ConstBlock& x, system::Workspace& workspace) override {
     recorder_.sample(t, x, workspace);
   }
   bool step(const solve::Progress& progress) override { return recorder_.step(progress); }
   bool wants_states() const override { return true; }
-  void arrive(int phase, double t, const system::ConstBlock& x) override {
-    trajectory.add(phase, t, x);
+  void arrive(int phase, Index trial, double t, const VectorXd& x) override {
+    trajectories.add(phase, trial, t, x);
   }
-  solve::Trajectory trajectory;
+  solve::Trajectories trajectories;
 
  private:
   io::Recorder& recorder_;
@@ -216,7 +216,7 @@ std::filesystem::path measured(const std::string& text, const std::vector<std::s
   const solve::SolveSummary summary =
       solve::solve(system, system.initial_state(), config.solver, both);
   const std::vector<core::Quantity> quantities =
-      measure({config, system, summary, both.trajectory, options, summary.phases.size() - 1});
+      measure({config, system, summary, both.trajectories, options, summary.phases.size() - 1});
   for (const core::Quantity& quantity : quantities) recorder.add_measure(quantity);
   recorder.finish(summary);
   if (!analysis.empty())

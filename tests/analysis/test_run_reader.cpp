@@ -16,7 +16,7 @@ namespace {
 class Both final : public solve::Observer {
  public:
   Both(io::Recorder& recorder, const system::OdeSystem& system)
-      : trajectory(system.dimension(), system.trials()), recorder_(recorder) {}
+      : trajectories(system), recorder_(recorder) {}
   solve::Sampling sampling() const override { return recorder_.sampling(); }
   void sample(double t, const system::ConstBlock& x, system::Workspace& w) override {
     recorder_.sample(t, x, w);
@@ -26,10 +26,10 @@ class Both final : public solve::Observer {
     return true;
   }
   bool wants_states() const override { return true; }
-  void arrive(int phase, double t, const system::ConstBlock& x) override {
-    trajectory.add(phase, t, x);
+  void arrive(int phase, Index trial, double t, const VectorXd& x) override {
+    trajectories.add(phase, trial, t, x);
   }
-  solve::Trajectory trajectory;
+  solve::Trajectories trajectories;
 
  private:
   io::Recorder& recorder_;
@@ -42,13 +42,13 @@ struct Recorded {
                           test::run_info());
     Both both(recorder, system);
     summary = solve::solve(system, system.initial_state(), simulation.config.solver, both);
-    quantities = measure(summary, both.trajectory);
+    quantities = measure(summary, both.trajectories);
     for (const core::Quantity& quantity : quantities) recorder.add_measure(quantity);
     recorder.finish(summary);
   }
   std::filesystem::path path() const { return folder / "run.h5"; }
   std::vector<core::Quantity> measure(const solve::SolveSummary& of,
-                                      const solve::Trajectory& along) const {
+                                      const solve::Trajectories& along) const {
     const analysis::AnalysisOptions options;
     const int phase =
         analysis::measured_phase(simulation.circuit(), options.phase, of.phases.size());
@@ -98,7 +98,7 @@ TEST_CASE("measures of a run that is read back are those of the run itself", "[a
     CHECK(read.summary.trials[k].reason == run.summary.trials[k].reason);
     CHECK(read.summary.trials[k].deciding_phase == run.summary.trials[k].deciding_phase);
   }
-  const auto again = run.measure(read.summary, read.trajectory);
+  const auto again = run.measure(read.summary, read.trajectories);
   REQUIRE(again.size() == run.quantities.size());
   for (std::size_t q = 0; q < again.size(); ++q) {
     const core::Quantity &found = again[q], &expected = run.quantities[q];

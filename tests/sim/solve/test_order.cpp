@@ -280,7 +280,8 @@ TEST_CASE("a budget of evaluations ends every method, inner loops too") {
     const SolveSummary summary = solve::solve(system, system.initial_state(), options, observer);
     CHECK(summary.status == SolveSummary::Status::failed);
     CHECK(summary.reason.find("25 evaluations") != std::string::npos);
-    CHECK(summary.evaluations <= 26);
+    // A step of a formula is made whole: at most 13 stages, and one at its end.
+    CHECK(summary.evaluations <= 25 + 14);
     CHECK(summary.final_state.allFinite());
   }
 }

@@ -5,19 +5,19 @@
 
 using namespace settle;
 using solve::Index;
-using solve::MatrixXd;
 using solve::Trajectory;
+using solve::VectorXd;
 
 namespace {
 
-MatrixXd state(double t) { return MatrixXd::Constant(2, 3, t); }
+VectorXd state(double t) { return VectorXd::Constant(6, t); }
 
 constexpr std::size_t one = 6 * sizeof(double);
 
 }  // namespace
 
 TEST_CASE("a trajectory within its memory keeps every state", "[solve][trajectory]") {
-  Trajectory trajectory(2, 3, 100 * one);
+  Trajectory trajectory(6, 100 * one);
   for (int k = 0; k < 100; ++k) trajectory.add(k / 50, k, state(k));
   REQUIRE(trajectory.size() == 100);
   for (std::size_t k = 0; k < 100; ++k) {
@@ -33,7 +33,7 @@ TEST_CASE("a long trajectory is thinned evenly and keeps the ends of every phase
           "[solve][trajectory]") {
   constexpr std::size_t most = 64;
   const int length = GENERATE(1, 2, 3, 63, 64, 65, 66, 129, 1000, 4097);
-  Trajectory trajectory(2, 3, most * one);
+  Trajectory trajectory(6, most * one);
   for (int phase = 0; phase < 3; ++phase)
     for (int k = 0; k < length; ++k) {
       const double t = phase * length + k;

@@ -1,0 +1,150 @@
+// Many trials at once: each with its own steps and outcome, and the same bits whatever runs beside it.
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "tests/support.hpp"
+
+using namespace settle;
+using solve::Index;
+using solve::MatrixXd;
+using solve::Outcome;
+using solve::VectorXd;
+using test::Samples;
+using test::Simulation;
+
+namespace {
+
+// Some trials of one circuit.
+system::Circuit of_trials(const system::Circuit& circuit, Index first, Index count) {
+  system::Circuit out = circuit;
+  const auto pick = [&](MatrixXd& m) {
+    if (m.cols() > 1) m = m.middleCols(first, count).eval();
+  };
+  for (system::Node& node : out.nodes) {
+    pick(node.initial);
+    pick(node.constant);
+  }
+  for (system::Edge& edge : out.edges) pick(edge.gate);
+  for (system::Source& source : out.sources) {
+    pick(source.values);
+    source.noise.first_trial += first;
+  }
+  for (system::Controller& controller : out.controllers) pick(controller.setpoint);
+  out.trials = count;
+  return out;
+}
+
+std::string inversion(const std::string& layers, const std::string& trials,
+                      const std::string& solver, const std::string& more = "") {
+  return "[model]\nkind = \"dynamic_inversion\"\nlayers = " + layers +
+         "\ntransfer = \"tanh\"\nsetpoint = { init = \"normal\", std = 0.3 }\ntrials = " + trials +
+         "\nforward = { init = \"uniform\", low = -0.5, high = 0.5 }\n" + more + "[solver]\n" +
+         solver;
+}
+
+}  // namespace
+
+TEST_CASE("a trial's bits do not depend on which others run beside it") {
+  const std::string method = GENERATE("dopri5", "cash_karp54", "fehlberg78", "rk4", "euler",
+                                      "rosenbrock4", "semi_implicit_euler", "bulirsch_stoer");
+  // One that runs in lanes, and one whose matrices are too large for that.
+  const std::string layers = GENERATE("[20, 10]", "[100, 60]");
+  CAPTURE(method, layers);
+  const bool fixed = method == "rk4" || method == "euler" || method == "semi_implicit_euler";
+  const bool costly = method == "rosenbrock4" && layers != "[20, 10]";
+  const std::string trials = costly ? "9" : "70";
+  Simulation all(
+      inversion(layers, trials,
+                "method = \"" + method + "\"\nduration = 6\n" + (fixed ? "step = 0.25\n" : "")));
+  const auto summary = all.run();
+  for (const auto& [first, count] : {std::pair<Index, Index>{0, 3}, {5, 2}, {1, 8}}) {
+    const system::OdeSystem some = system::compile(of_trials(all.circuit(), first, count));
+    Samples samples;
+    const auto part = solve::solve(some, some.initial_state(), all.config.solver, samples);
+    CHECK(part.final_state == summary.final_state.middleCols(first, count));
+    REQUIRE(samples.times == all.samples.times);
+    for (std::size_t k = 0; k < samples.times.size(); ++k)
+      REQUIRE(samples.states[k] == all.samples.states[k].middleCols(first, count));
+  }
+  // Alone, by products of a matrix and a vector: equal to tolerance.
+  const system::OdeSystem one = system::compile(all.circuit().of_trial(4));
+  Samples samples;
+  const auto alone = solve::solve(one, one.initial_state(), all.config.solver, samples);
+  CHECK((alone.final_state - summary.final_state.col(4)).cwiseAbs().maxCoeff() < 1e-5);
+}
+
+TEST_CASE("the number of threads changes no bit of many trials") {
+  Simulation s(inversion("[20, 10]", "200", "duration = 5\n"));
+  const auto first = s.run(), again = s.run();
+  CHECK(first.final_state == again.final_state);
+  CHECK(first.steps == again.steps);
+}
+
+TEST_CASE("every trial has its own steps") {
+  // A leak a hundred times faster in one of two trials of otherwise the same circuit, by its gate.
+  const std::string toml =
+      "[[population]]\nname = \"a\"\nsize = 1\ninitial = [[1.0], [1.0]]\n"
+      "[[projection]]\nfrom = \"a\"\nto = \"a\"\nweights = { values = [[-1.0]] }\n"
+      "[solver]\nduration = 10\nmethod = \"dopri5\"\n";
+  Simulation s(toml);
+  system::Circuit circuit = s.circuit();
+  circuit.edges[0].gate = (MatrixXd(1, 2) << 1.0, 500.0).finished();
+  const system::OdeSystem both = system::compile(circuit);
+  solve::TrajectoryKeeper keeper(both);
+  const auto summary = solve::solve(both, both.initial_state(), s.config.solver, keeper);
+  CHECK(summary.status == solve::SolveSummary::Status::done);
+  const std::size_t slow = keeper.trajectories().of(0).size(),
+                    fast = keeper.trajectories().of(1).size();
+  CHECK(fast > 10 * slow);
+  CHECK(summary.steps == static_cast<std::int64_t>(slow + fast) - 2);
+  // x = e^{−2t} at the slow one's every step, with the error of ten of its steps.
+  for (std::size_t k = 0; k < slow; ++k)
+    CHECK(keeper.trajectories().of(0).state(k)[0] ==
+          Approx(std::exp(-2 * keeper.trajectories().of(0).time(k))).margin(1e-5));
+}
+
+TEST_CASE("a phase ends for all trials when the last has settled, and each keeps its own outcome") {
+  const std::string toml =
+      "[[population]]\nname = \"a\"\nsize = 1\ninitial = [[1.0], [1e-4], [1.0]]\n"
+      "[[phase]]\nname = \"rest\"\nuntil = \"settled\"\n"
+      "[solver]\nduration = 100\nmethod = \"dopri5\"\nsettled = { tolerance = 1e-3, dwell = 1.0 "
+      "}\n";
+  const double interval = GENERATE(0.01, 0.3, 5.0, 1e9);
+  CAPTURE(interval);
+  Simulation s(toml);
+  const auto summary = s.run(interval);
+  CHECK(summary.outcome() == Outcome::settled);
+  // ‖T ẋ‖ ≤ 1e-3 · max(|x|, 1e-3) from |x| = 1e-6 on: after ln(1e6) for the first and third.
+  CHECK(summary.t_end == Approx(std::log(1e6) + 1).margin(1.5));
+  CHECK(summary.trials[0].settled_at == summary.trials[2].settled_at);
+  CHECK(summary.trials[1].settled_at < summary.trials[0].settled_at - 5);
+  CHECK(summary.final_state(0, 0) == summary.final_state(0, 2));
+  // All are sampled up to the same end.
+  CHECK(s.samples.times.back() == summary.t_end);
+  for (std::size_t k = 0; k < s.samples.times.size(); ++k) {
+    const double t = s.samples.times[k];
+    if (k > 0) CHECK(t > s.samples.times[k - 1]);
+    CHECK(s.samples.states[k](0, 0) == Approx(std::exp(-t)).margin(1e-5));
+    CHECK(s.samples.states[k](0, 1) == Approx(1e-4 * std::exp(-t)).margin(1e-8));
+  }
+}
+
+TEST_CASE("a trial whose solver fails ends alone") {
+  // ẋ = x² leaves the numbers at t = 1/x(0); with so few steps allowed it fails before.
+  Simulation s(
+      "[[population]]\nname = \"a\"\nsize = 1\ninitial = [[1.0], [1.0]]\n"
+      "[[projection]]\nfrom = \"a\"\nto = \"a\"\nweights = { values = [[-1.0]] }\n"
+      "[solver]\nduration = 10\nmethod = \"dopri5\"\nmax_steps = 200\n");
+  system::Circuit circuit = s.circuit();
+  circuit.edges[0].gate = (MatrixXd(1, 2) << 1.0, 500.0).finished();
+  const system::OdeSystem both = system::compile(circuit);
+  Samples samples;
+  const auto summary = solve::solve(both, both.initial_state(), s.config.solver, samples);
+  CHECK(summary.trials[0].outcome != Outcome::failed);
+  CHECK(summary.trials[1].outcome == Outcome::failed);
+  CHECK(summary.trials[1].reason.find("200 steps") != std::string::npos);
+  CHECK(summary.status == solve::SolveSummary::Status::failed);
+  CHECK(summary.final_state(0, 0) == Approx(std::exp(-20)).margin(1e-6));
+  CHECK(std::isnan(summary.final_state(0, 1)));
+  CHECK(samples.times.back() == 10);
+}
