@@ -61,8 +61,9 @@ std::vector<Quantity> outcome_of(const solve::SolveSummary& summary) {
 class PointObserver final : public solve::Observer {
  public:
   PointObserver(const system::OdeSystem& system, const models::Config& config,
-                io::PointRecorder* recorder, const std::function<bool()>& go_on)
-      : recorder_(recorder), go_on_(go_on), trajectories_(system) {
+                io::PointRecorder* recorder, const std::function<bool()>& go_on,
+                std::size_t most_bytes)
+      : recorder_(recorder), go_on_(go_on), trajectories_(system, most_bytes) {
     // Methods without dense output step onto the samples: so they must here for the same bits.
     const bool dense = solve::methods().find(config.solver.method)->make()->has_dense_output();
     if (recorder || !dense) sampling_ = io::sampling_of(config.record);
@@ -122,37 +123,83 @@ std::vector<io::SweepDimension> SweepStudy::dimensions() const {
   return out;
 }
 
-PointResult SweepStudy::run(std::size_t point, const std::function<bool()>& go_on) const {
-  PointResult out;
-  out.point = point;
-  try {
-    const Value file = with_point(file_, spec_, point);
-    const models::Config config = models::read_config(file, base_);
-    const AnalysisOptions options = options_of(file);
-    out.system =
+namespace {
+
+// A point on its way.
+struct Point {
+  explicit Point(std::size_t number) { result.point = number; }
+
+  void prepare(const Value& file, const std::filesystem::path& base, const SweepSpec& spec,
+               const std::function<bool()>& go_on, std::size_t most_bytes) {
+    const Value own = with_point(file, spec, result.point);
+    config = models::read_config(own, base);
+    options = options_of(own);
+    result.system =
         std::make_unique<system::OdeSystem>(system::compile(models::build_circuit(config)));
-    out.trials = out.system->trials();
-    if (spec_.keep == "trajectories")
-      out.trajectories = std::make_unique<io::PointRecorder>(*out.system, config.record);
-    PointObserver observer(*out.system, config, out.trajectories.get(), go_on);
-    const solve::SolveSummary summary =
-        solve::solve(*out.system, out.system->initial_state(), config.solver, observer);
-    if (summary.status == solve::SolveSummary::Status::interrupted) {
-      out.interrupted = true;
-      return out;
-    }
-    out.quantities = outcome_of(summary);
-    const auto phase = static_cast<std::size_t>(
-        measured_phase(out.system->circuit(), options.phase, summary.phases.size()));
-    for (Quantity& quantity :
-         measure({config, *out.system, summary, observer.trajectories(), options, phase}))
-      out.quantities.push_back(std::move(quantity));
-    out.numbers = {{"steps", static_cast<double>(summary.steps)},
-                   {"rejections", static_cast<double>(summary.rejections)},
-                   {"evaluations", static_cast<double>(summary.evaluations)}};
-  } catch (const std::exception& error) {
-    out.failure = error.what();
+    result.trials = result.system->trials();
+    if (spec.keep == "trajectories")
+      result.trajectories = std::make_unique<io::PointRecorder>(*result.system, config.record);
+    observer = std::make_unique<PointObserver>(*result.system, config, result.trajectories.get(),
+                                               go_on, most_bytes);
+    x0 = result.system->initial_state();
   }
+
+  void measure_all(const solve::SolveSummary& summary) {
+    if (summary.status == solve::SolveSummary::Status::interrupted) {
+      result.interrupted = true;
+      return;
+    }
+    result.quantities = outcome_of(summary);
+    const auto phase = static_cast<std::size_t>(
+        measured_phase(result.system->circuit(), options.phase, summary.phases.size()));
+    for (Quantity& quantity :
+         measure({config, *result.system, summary, observer->trajectories(), options, phase}))
+      result.quantities.push_back(std::move(quantity));
+    result.numbers = {{"steps", static_cast<double>(summary.steps)},
+                      {"rejections", static_cast<double>(summary.rejections)},
+                      {"evaluations", static_cast<double>(summary.evaluations)}};
+  }
+
+  // Whether f could do its work; what went wrong is the point's failure.
+  template <class F>
+  bool attempt(const F& f) {
+    if (result.failure.empty()) try {
+        f();
+      } catch (const std::exception& error) {
+        result.failure = error.what();
+      }
+    return result.failure.empty();
+  }
+
+  models::Config config;
+  AnalysisOptions options;
+  MatrixXd x0;
+  std::unique_ptr<PointObserver> observer;
+  PointResult result;
+};
+
+}  // namespace
+
+std::vector<PointResult> SweepStudy::run(const std::vector<std::size_t>& numbers,
+                                         const std::function<bool()>& go_on) const {
+  constexpr std::size_t most_bytes = std::size_t{256} << 20;
+  std::vector<Point> points(numbers.begin(), numbers.end());
+  std::vector<solve::Task> tasks;
+  std::vector<Point*> running;
+  for (Point& point : points) {
+    const auto prepare = [&] {
+      point.prepare(file_, base_, spec_, go_on, most_bytes / points.size());
+      solve::check(*point.result.system, point.config.solver);
+    };
+    if (!point.attempt(prepare)) continue;
+    tasks.push_back({*point.result.system, point.x0, point.config.solver, *point.observer});
+    running.push_back(&point);
+  }
+  const std::vector<solve::SolveSummary> summaries = solve::solve(tasks);
+  for (std::size_t k = 0; k < running.size(); ++k)
+    running[k]->attempt([&] { running[k]->measure_all(summaries[k]); });
+  std::vector<PointResult> out;
+  for (Point& point : points) out.push_back(std::move(point.result));
   return out;
 }
 

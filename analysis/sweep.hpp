@@ -39,8 +39,13 @@ class SweepStudy {
   const SweepSpec& spec() const { return spec_; }
   std::vector<io::SweepDimension> dimensions() const;
 
-  /// Runs a point. What is wrong with it is told in the result. `go_on` is asked at every step.
-  PointResult run(std::size_t point, const std::function<bool()>& go_on) const;
+  /// Runs points, those whose circuits have one shape together. What is wrong with one is told in its
+  /// result. `go_on` is asked at every step, in several threads at once.
+  std::vector<PointResult> run(const std::vector<std::size_t>& points,
+                               const std::function<bool()>& go_on) const;
+  PointResult run(std::size_t point, const std::function<bool()>& go_on) const {
+    return std::move(run(std::vector{point}, go_on).front());
+  }
 
   /// About how many states the circuit of a point has.
   Index states(std::size_t point) const;

@@ -111,18 +111,30 @@ bool run_points(const analysis::SweepStudy& study, io::SweepWriter& writer,
   Collector collector(writer, pending.size(), time_unit);
   const auto work = [&](int) {
     try {
-      for (std::size_t k; go_on() && (k = next++) < pending.size();) {
+      // One point first; then as many together as take about a second, so that little is lost where the
+      // sweep is stopped. What runs together changes no bit.
+      std::size_t together = 1;
+      for (;;) {
+        const std::size_t first = next.fetch_add(together);
+        if (first >= pending.size() || !go_on()) return;
+        const std::size_t end = std::min(first + together, pending.size());
+        const auto begun = Clock::now();
         // The threads of a point's own parallel loops shall not begin another point inside of it.
-        PointResult result =
-            tbb::this_task_arena::isolate([&] { return study.run(pending[k], go_on); });
-        if (result.interrupted) return;
+        std::vector<PointResult> results = tbb::this_task_arena::isolate([&] {
+          return study.run({pending.begin() + static_cast<std::ptrdiff_t>(first),
+                            pending.begin() + static_cast<std::ptrdiff_t>(end)},
+                           go_on);
+        });
+        const double each = seconds_since(begun) / static_cast<double>(end - first);
         const std::lock_guard lock(mutex);
-        collector.take(k, std::move(result));
+        for (std::size_t k = first; k < end; ++k)
+          if (!results[k - first].interrupted) collector.take(k, std::move(results[k - first]));
         display.show(
             static_cast<double>(collector.done()) / static_cast<double>(pending.size()),
             std::to_string(before + collector.done()) + "/" + std::to_string(all) + " points" +
                 (collector.failed() > 0 ? ", " + std::to_string(collector.failed()) + " failed"
                                         : ""));
+        together = static_cast<std::size_t>(std::clamp(1 / std::max(each, 1e-9), 1.0, 64.0));
       }
     } catch (...) {  // of the file: the other threads end, too
       is_over = true;

@@ -19,9 +19,10 @@ Index padded(Index columns) {
 
 }  // namespace
 
-Batch::Batch(std::vector<Column*> columns, std::function<std::vector<Column*>()> next)
+Batch::Batch(std::vector<Column*> columns, Next next)
     : columns_(std::move(columns)),
       next_(std::move(next)),
+      most_columns_(columns_.size()),
       options_(columns_.front()->run->options()),
       system_(columns_.front()->run->system()),
       formula_(columns_.front()->run->method().formula()),
@@ -38,27 +39,7 @@ Batch::Batch(std::vector<Column*> columns, std::function<std::vector<Column*>()>
 
 void Batch::advance(bool proceeds) {
   for (;;) {
-    if (proceeds) {
-      std::vector<Column*> left;
-      bool fetched = false;
-      for (std::size_t c = 0; c < columns_.size();) {
-        Run& run = *columns_[c]->run;
-        std::size_t end = c;
-        while (end < columns_.size() && columns_[end]->run == &run) ++end;
-        bool goes_on = !run.is_waiting();
-        while (!goes_on && run.proceed()) goes_on = !run.is_waiting();
-        if (goes_on) {
-          left.insert(left.end(), columns_.begin() + static_cast<std::ptrdiff_t>(c),
-                      columns_.begin() + static_cast<std::ptrdiff_t>(end));
-        } else if (next_) {
-          const std::vector<Column*> more = next_();
-          columns_.insert(columns_.end(), more.begin(), more.end());
-          fetched = fetched || !more.empty();
-        }
-        c = end;
-      }
-      columns_ = std::move(left);
-    }
+    if (proceeds) proceed();
     if (!gather()) return;
     enter();
     // Until a run has to say how it goes on, or enough columns wait to make the matrix narrower.
@@ -74,6 +55,27 @@ void Batch::advance(bool proceeds) {
       round();
     }
   }
+}
+
+// Asks the runs whose columns all wait how they go on, and replaces those that are over.
+void Batch::proceed() {
+  std::vector<Column*> left;
+  for (std::size_t c = 0; c < columns_.size();) {
+    Run& run = *columns_[c]->run;
+    std::size_t end = c;
+    while (end < columns_.size() && columns_[end]->run == &run) ++end;
+    bool goes_on = !run.is_waiting();
+    while (!goes_on && run.proceed()) goes_on = !run.is_waiting();
+    if (goes_on)
+      left.insert(left.end(), columns_.begin() + static_cast<std::ptrdiff_t>(c),
+                  columns_.begin() + static_cast<std::ptrdiff_t>(end));
+    c = end;
+    if (c == columns_.size() && next_ && left.size() < most_columns_) {
+      const std::vector<Column*> more = next_(most_columns_ - left.size());
+      columns_.insert(columns_.end(), more.begin(), more.end());
+    }
+  }
+  columns_ = std::move(left);
 }
 
 // Puts the moving columns into the matrix. Whether there are any.

@@ -16,8 +16,11 @@ namespace settle::solve {
 /// system::lane_width, unless there is one column that is always alone.
 class Batch {
  public:
-  /// @param next  gives the columns of further runs of the same shape as columns wait (may be empty)
-  explicit Batch(std::vector<Column*> columns, std::function<std::vector<Column*>()> next = {});
+  /// The columns of further runs of the same shape, at most so many; none where there are no more.
+  using Next = std::function<std::vector<Column*>(std::size_t room)>;
+
+  /// @param next  asked as runs end
+  explicit Batch(std::vector<Column*> columns, Next next = {});
 
   /// Moves the columns until all of them wait. With `proceeds` it also asks the runs for their next goals
   /// (all of whose columns must be here), until all runs are over.
@@ -31,6 +34,7 @@ class Batch {
     bool accepted = false;
   };
 
+  void proceed();
   bool gather();
   void enter();
   void round();
@@ -44,7 +48,8 @@ class Batch {
   Index stride() const { return lanes_ ? width_ : 1; }
 
   std::vector<Column*> columns_;
-  std::function<std::vector<Column*>()> next_;
+  Next next_;
+  std::size_t most_columns_;
   const SolverOptions& options_;
   const system::OdeSystem& system_;  // of the first column
   std::unique_ptr<Formula> formula_;

@@ -18,6 +18,7 @@ struct SettledOptions {
   std::vector<std::string> nodes;  ///< whose states count; all dynamic ones where empty
 
   void fields(core::Fields& f);
+  bool operator==(const SettledOptions&) const = default;
 };
 
 struct SolverOptions {
@@ -39,6 +40,8 @@ struct SolverOptions {
   std::string linear_solver = "auto";      ///< of CVODE's bdf: auto | dense | gmres
   std::int64_t linear_solver_limit = 400;  ///< "auto" is dense up to this many states
   std::vector<std::string> update_order;   ///< of semi_implicit_euler
+
+  bool operator==(const SolverOptions&) const = default;
 
   double settled_tolerance() const { return settled.tolerance.value_or(10 * rtol); }
   void fields(core::Fields& f);

@@ -116,6 +116,10 @@ void ResidualHistory::add(double t, double residual, double scale, bool turned) 
   bin.turns += turned;
 }
 
+void check(const system::OdeSystem& system, const SolverOptions& options) {
+  SettlingMonitor(system, options);
+}
+
 double settled_dwell(const system::OdeSystem& system, const SolverOptions& options) {
   return SettlingMonitor(system, options).dwell();
 }

@@ -1,6 +1,7 @@
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
+#include <mutex>
 #include <numeric>
 
 #include "sim/solve/batch.hpp"
@@ -57,9 +58,9 @@ double longest_duration(const system::Circuit& circuit, const SolverOptions& opt
                          });
 }
 
-SolveSummary solve(const system::OdeSystem& system, const MatrixXd& x0,
-                   const SolverOptions& options, Observer& observer) {
-  Run run(system, x0, options, observer);
+namespace {
+
+void solve_alone(Run& run) {
   constexpr std::size_t all = std::numeric_limits<std::size_t>::max();
   if (run.method().formula()) {
     auto batches = divided<Batch>(run, run.shares_steps() ? all : batch_columns);
@@ -69,7 +70,81 @@ SolveSummary solve(const system::OdeSystem& system, const MatrixXd& x0,
     auto convoys = divided<Convoy>(run, together ? all : 1);
     advance(run, convoys);
   }
+}
+
+// Runs of one shape, taken one after another by the batches of several threads.
+class Queue {
+ public:
+  explicit Queue(std::vector<std::unique_ptr<Run>> runs) : runs_(std::move(runs)) {}
+
+  /// The columns of as many further runs as fit into `room`.
+  std::vector<Column*> take(std::size_t room) {
+    const std::lock_guard lock(mutex_);
+    std::vector<Column*> columns;
+    for (; next_ < runs_.size() && columns.size() + runs_[next_]->columns().size() <= room; ++next_)
+      for (Column& column : runs_[next_]->columns()) columns.push_back(&column);
+    return columns;
+  }
+
+  void run() {
+    std::size_t columns = 0;
+    for (const auto& run : runs_) columns += run->columns().size();
+    const std::size_t batches = (columns + batch_columns - 1) / batch_columns;
+    tbb::parallel_for(std::size_t{0}, batches, [this](std::size_t) {
+      for (;;) {
+        std::vector<Column*> first = take(batch_columns);
+        if (first.empty()) return;
+        Batch(std::move(first), [this](std::size_t room) { return take(room); }).advance(true);
+      }
+    });
+  }
+
+ private:
+  std::vector<std::unique_ptr<Run>> runs_;
+  std::size_t next_ = 0;
+  std::mutex mutex_;
+};
+
+}  // namespace
+
+SolveSummary solve(const system::OdeSystem& system, const MatrixXd& x0,
+                   const SolverOptions& options, Observer& observer) {
+  Run run(system, x0, options, observer);
+  solve_alone(run);
   return run.take_summary();
+}
+
+std::vector<SolveSummary> solve(const std::vector<Task>& tasks) {
+  std::vector<Run*> runs;
+  std::vector<std::unique_ptr<Run>> alone;
+  std::vector<std::vector<std::unique_ptr<Run>>> groups;
+  for (const Task& task : tasks) {
+    auto run = std::make_unique<Run>(task.system, task.x0, task.options, task.observer);
+    runs.push_back(run.get());
+    if (!run->method().formula() || run->shares_steps() || run->columns().size() > batch_columns) {
+      alone.push_back(std::move(run));
+      continue;
+    }
+    const auto like = std::find_if(groups.begin(), groups.end(), [&](const auto& group) {
+      return group.front()->options() == run->options() &&
+             group.front()->system().has_shape_of(run->system());
+    });
+    if (like == groups.end())
+      groups.emplace_back().push_back(std::move(run));
+    else
+      like->push_back(std::move(run));
+  }
+  std::vector<std::unique_ptr<Queue>> queues;
+  for (auto& group : groups) queues.push_back(std::make_unique<Queue>(std::move(group)));
+  tbb::parallel_for(std::size_t{0}, alone.size() + queues.size(), [&](std::size_t k) {
+    if (k < alone.size())
+      solve_alone(*alone[k]);
+    else
+      queues[k - alone.size()]->run();
+  });
+  std::vector<SolveSummary> out;
+  for (Run* run : runs) out.push_back(run->take_summary());
+  return out;
 }
 
 }  // namespace settle::solve

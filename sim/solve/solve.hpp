@@ -123,6 +123,24 @@ struct SolveSummary {
 SolveSummary solve(const system::OdeSystem& system, const MatrixXd& x0,
                    const SolverOptions& options, Observer& observer);
 
+/// A circuit to be solved: what solve() takes. What it refers to must outlive the solving.
+struct Task {
+  const system::OdeSystem& system;
+  const MatrixXd& x0;
+  const SolverOptions& options;
+  Observer& observer;
+};
+
+/// Solves many circuits. Those of one shape (OdeSystem::has_shape_of) and with the same options are
+/// integrated together, as the columns of one matrix: points of a study of leaks and gains. The bits of
+/// each do not depend on which others there are, or on the number of threads; they may differ by rounding
+/// from those of solve() of one. Observers are called from several threads, each from one at a time.
+/// @throws InputError  as solve() does, for the first that it concerns
+std::vector<SolveSummary> solve(const std::vector<Task>& tasks);
+
+/// @throws InputError  where the options don't fit the system, as solve() does
+void check(const system::OdeSystem& system, const SolverOptions& options);
+
 /// How long a trial must stay below the tolerance: settled.dwell, or else five times the largest tau of
 /// the states that count.
 double settled_dwell(const system::OdeSystem& system, const SolverOptions& options);
