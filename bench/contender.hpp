@@ -44,7 +44,7 @@ struct Contender {
 };
 
 /// A run that takes longer gives up.
-inline double time_limit = 10;  // seconds
+inline double time_limit = 8;  // seconds
 
 /// Families. In a contender's name the family comes first.
 std::vector<Contender> settle_contenders();

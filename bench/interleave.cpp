@@ -58,16 +58,25 @@ class Participant {
                         : contender_.columns == Contender::Columns::together
                             ? std::min<Index>(64, columns)
                             : columns;
-    double seconds = run_part(std::max(least, std::min<Index>(8, columns)));
+    double seconds = run_part(std::max(least, std::min<Index>(work_.is_map ? 8 : 1, columns)));
+    if (!found_.failure.empty()) {
+      finished_ = true;
+      return;
+    }
     const auto affordable = [&](double wanted) {
       const double per_column = seconds / static_cast<double>(part_->size());
       return std::clamp(static_cast<Index>(wanted / per_column), least, columns);
     };
-    if (found_.failure.empty() && affordable(options_.checking) > part_->size())
-      seconds = run_part(affordable(options_.checking));
-    if (!found_.failure.empty()) {
-      finished_ = true;
-      return;
+    if (const Index more = affordable(options_.checking); more > 2 * part_->size()) {
+      const Measurement first = found_;
+      const Index few = part_->size();
+      const double again = run_part(more);
+      if (found_.failure.empty()) {
+        seconds = again;
+      } else {  // the first columns were not like the others
+        found_ = first;
+        set_part(few);
+      }
     }
     // A run that was as long as a sample may be is one.
     if (seconds > options_.slice) {
@@ -89,18 +98,19 @@ class Participant {
   void sample() {
     // What is short is repeated until the clock's grain and one interrupt are small beside it.
     constexpr double least = 0.01;
+    const Stopwatch watch;
     double seconds = 0;
     int runs = 0;
     do {
       const Result result = runner_();
       seconds += result.seconds;
       ++runs;
-    } while (seconds < least);
+    } while (watch.seconds() < least);
     found_.samples.push_back(scaled(seconds / runs));
     found_.timed = part_->size();
-    spent_ += seconds;
+    spent_ += watch.seconds();
     finished_ = found_.samples.size() >= static_cast<std::size_t>(options_.rounds) ||
-                spent_ + seconds > options_.budget;
+                spent_ + watch.seconds() > options_.budget;
   }
 
   const Measurement& found() const { return found_; }

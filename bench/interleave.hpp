@@ -9,9 +9,9 @@ namespace settle::bench {
 
 struct TimingOptions {
   int rounds = 7;         ///< samples a contender at most
-  double slice = 0.4;     ///< seconds that one sample of many columns may take
-  double budget = 2.5;    ///< seconds for all samples of a contender; one sample is always taken
-  double checking = 6.0;  ///< seconds for one run of as many columns as fit, for their errors
+  double slice = 0.3;     ///< seconds that one sample of many columns may take
+  double budget = 2.0;    ///< seconds for all samples of a contender; one sample is always taken
+  double checking = 2.0;  ///< seconds for one run of as many columns as fit, for their errors
 };
 
 /// What was found of one contender on one workload.

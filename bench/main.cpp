@@ -31,18 +31,20 @@ extern char** environ;
 namespace settle::bench {
 namespace {
 
+// Whether a name is one of those given, or of its family: "W1 tanh" of "W1".
+bool is_among(const std::string& name, const std::vector<std::string>& given) {
+  return std::any_of(given.begin(), given.end(),
+                     [&](const std::string& g) { return name == g || name.starts_with(g + " "); });
+}
+
 // The names that begin with one of those given: "W1" is "W1 tanh" and "W1 identity". All where none is.
 std::vector<std::string> chosen(const std::vector<std::string>& given) {
   std::vector<std::string> out;
   for (const std::string& name : workload_names())
-    if (given.empty() || std::any_of(given.begin(), given.end(), [&](const std::string& g) {
-          return name == g || name.starts_with(g + " ");
-        }))
-      out.push_back(name);
+    if (given.empty() || is_among(name, given)) out.push_back(name);
   for (const std::string& g : given)
-    if (std::none_of(out.begin(), out.end(), [&](const std::string& name) {
-          return name == g || name.starts_with(g + " ");
-        }))
+    if (std::none_of(out.begin(), out.end(),
+                     [&](const std::string& name) { return is_among(name, {g}); }))
       throw std::runtime_error("no workload is named " + g);
   return out;
 }
@@ -101,13 +103,15 @@ void multiply_by_evaluations(std::vector<Measurement>& found,
 }
 
 int run(const std::vector<std::string>& workloads, const TimingOptions& options, bool scipy,
-        const std::string& json_file) {
+        const std::vector<std::string>& only, const std::string& json_file) {
   print_machine(std::cout);
   std::vector<Contender> contenders;
   for (Contender& contender : all_contenders())
-    if (scipy || contender.in_this_process) contenders.push_back(std::move(contender));
-  if (scipy && std::all_of(contenders.begin(), contenders.end(),
-                           [](const Contender& c) { return c.in_this_process; }))
+    if ((scipy || contender.in_this_process) && (only.empty() || is_among(contender.name, only)))
+      contenders.push_back(std::move(contender));
+  if (scipy && only.empty() &&
+      std::all_of(contenders.begin(), contenders.end(),
+                  [](const Contender& c) { return c.in_this_process; }))
     std::cout << "SciPy is not here (python3-scipy): left out\n";
   if (cvode_contenders().empty()) std::cout << "SUNDIALS is not here: CVODE is left out\n";
   nlohmann::json results = nlohmann::json::array();
@@ -143,6 +147,7 @@ int main(int argc, char** argv) {
   std::vector<std::string> workloads, memory;
   TimingOptions options;
   std::string json_file;
+  std::vector<std::string> only;
   bool no_scipy = false, list = false;
   app.add_option("workload", workloads, "W1 … W7, or a full name in quotes; all unless given");
   app.add_option("--rounds", options.rounds, "samples of each contender, at most")
@@ -151,6 +156,9 @@ int main(int argc, char** argv) {
   app.add_option("--slice", options.slice, "seconds that one sample of many columns may take");
   app.add_option("--limit", time_limit, "seconds after which a run gives up");
   app.add_option("--json", json_file, "a file for all samples");
+  app.add_option("--contender", only, "only these, by name or family; may be given again")
+      ->allow_extra_args(false)
+      ->take_all();
   app.add_flag("--no-scipy", no_scipy, "leave SciPy out");
   app.add_flag("--list", list, "show workloads and contenders");
   app.add_option("--memory", memory, "one run of WORKLOAD by CONTENDER, for its peak memory")
@@ -167,7 +175,7 @@ int main(int argc, char** argv) {
         std::cout << contender.name << ": " << contender.about << '\n';
       return 0;
     }
-    return run(chosen(workloads), options, !no_scipy, json_file);
+    return run(chosen(workloads), options, !no_scipy, only, json_file);
   } catch (const std::exception& error) {
     std::cerr << error.what() << '\n';
     return 2;

@@ -65,7 +65,8 @@ std::string first_line_of(const char* file, const std::string& key) {
 }
 
 std::string verdict(const Measurement& m) {
-  if (!m.failure.empty()) return m.failure == "too slow" ? "gave up: too slow" : m.failure;
+  if (m.failure == "too slow") return "given up after " + digits(time_limit) + " s";
+  if (!m.failure.empty()) return m.failure;
   std::string text;
   if (m.wrong > 0) {
     text = "FAILED";
