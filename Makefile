@@ -8,12 +8,14 @@ ARGS   ?=
 JOBS   ?= $(shell nproc)
 BUILD   = build/$(PRESET)
 
-.PHONY: help setup configure build run test clean format
+.PHONY: help setup configure build run test bench bench-micro clean format
 
 help:
 	@echo "make run      install what is missing, build, and run $(CONFIG)"
 	@echo "              CONFIG=FILE another configuration, ARGS=\"…\" more options of settle run"
 	@echo "make test     build and run the tests; ARGS=\"…\" more options of ctest"
+	@echo "make bench    time settle beside other ways to run the same circuits; ARGS=\"W1 W5\" some workloads"
+	@echo "make bench-micro   time its parts by themselves"
 	@echo "make build    build the program as $(BUILD)/settle"
 	@echo "make setup    install what is missing of packages.txt"
 	@echo "make format   lay the source files out with clang-format"
@@ -39,6 +41,14 @@ run: build
 test: configure
 	@cmake --build $(BUILD) --target tests -j $(JOBS)
 	@ctest --test-dir $(BUILD) -j 2 --output-on-failure $(ARGS)
+
+bench: configure
+	@cmake --build $(BUILD) --target bench -j $(JOBS)
+	@$(BUILD)/bench/bench $(ARGS)
+
+bench-micro: configure
+	@cmake --build $(BUILD) --target bench_micro -j $(JOBS)
+	@$(BUILD)/bench/bench_micro $(ARGS)
 
 clean:
 	rm -rf build

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "sim/core/elementary.hpp"
+
 namespace settle::core {
 namespace {
 
@@ -25,6 +27,23 @@ struct Elementwise : TransferFunction {
   }
 };
 
+// The same for φ, φ′ and φ″ of several numbers at once (elementary.hpp).
+template <class Derived>
+struct LaneWise : TransferFunction {
+  void value(const double* x, double* r, Eigen::Index n) const final {
+    for_lanes(x, r, n, [this](Lanes v) { return self().phi(v); });
+  }
+  void slope(const double* x, double* d, Eigen::Index n) const final {
+    for_lanes(x, d, n, [this](Lanes v) { return self().phi_slope(v); });
+  }
+  void curvature(const double* x, double* c, Eigen::Index n) const final {
+    for_lanes(x, c, n, [this](Lanes v) { return self().phi_curvature(v); });
+  }
+
+ private:
+  const Derived& self() const { return static_cast<const Derived&>(*this); }
+};
+
 /// φ(x) = x
 struct Identity final : Elementwise<Identity> {
   double phi(double x) const { return x; }
@@ -36,17 +55,14 @@ struct Identity final : Elementwise<Identity> {
   std::string name() const override { return "identity"; }
 };
 
-/// φ(x) = tanh x,  φ′ = 1 − tanh² x
-struct Tanh final : Elementwise<Tanh> {
-  double phi(double x) const { return std::tanh(x); }
-  double phi_slope(double x) const {
-    const double t = std::tanh(x);
-    return (1.0 - t) * (1.0 + t);
+/// φ(x) = tanh x,  φ′ = 1 − tanh² x = 4 e/(1 + e)² with e = e^{−2|x|}
+struct Tanh final : LaneWise<Tanh> {
+  Lanes phi(Lanes x) const { return hyperbolic_tangent(x); }
+  Lanes phi_slope(Lanes x) const {
+    const Lanes e = exp_nonpositive(-2.0 * absolute(x));
+    return 4.0 * e / ((1.0 + e) * (1.0 + e));
   }
-  double phi_curvature(double x) const {
-    const double t = std::tanh(x);
-    return -2.0 * t * (1.0 - t) * (1.0 + t);
-  }
+  Lanes phi_curvature(Lanes x) const { return -2.0 * phi(x) * phi_slope(x); }
   std::pair<double, double> range() const override { return {-1, 1}; }
   std::string equation() const override { return "tanh x"; }
   std::string name() const override { return "tanh"; }
@@ -78,44 +94,43 @@ struct LeakyRelu final : Elementwise<LeakyRelu> {
   }
 };
 
-/// φ(x) = ln(1 + eˣ),  φ′ = 1/(1 + e⁻ˣ)
-struct Softplus final : Elementwise<Softplus> {
-  double phi(double x) const { return (x > 0.0 ? x : 0.0) + std::log1p(std::exp(-std::abs(x))); }
-  double phi_slope(double x) const {
-    const double e = std::exp(-std::abs(x));
-    return x > 0.0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
-  }
-  double phi_curvature(double x) const {
-    const double e = std::exp(-std::abs(x));
-    return e / ((1.0 + e) * (1.0 + e));
-  }
-  std::pair<double, double> range() const override { return {0, infinity}; }
-  std::string equation() const override { return "ln(1 + exp x)"; }
-  std::string name() const override { return "softplus"; }
-};
-
 /// φ(x) = 1/(1 + e⁻ˣ),  φ′ = φ(1 − φ)
-struct Logistic final : Elementwise<Logistic> {
-  double phi(double x) const {
-    const double e = std::exp(-std::abs(x));
-    return x > 0.0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
+struct Logistic final : LaneWise<Logistic> {
+  Lanes phi(Lanes x) const {
+    const Lanes e = exp_nonpositive(-absolute(x));
+    return (x > 0.0 ? in_every_lane(1.0) : e) / (1.0 + e);
   }
-  double phi_slope(double x) const {
-    const double e = std::exp(-std::abs(x));
+  Lanes phi_slope(Lanes x) const {
+    const Lanes e = exp_nonpositive(-absolute(x));
     return e / ((1.0 + e) * (1.0 + e));
   }
-  double phi_curvature(double x) const { return phi_slope(x) * (1.0 - 2.0 * phi(x)); }
+  // φ″ = φ′ (1 − 2φ), and 1 − 2φ = −tanh x/2
+  Lanes phi_curvature(Lanes x) const { return -phi_slope(x) * hyperbolic_tangent(0.5 * x); }
   std::pair<double, double> range() const override { return {0, 1}; }
   std::string equation() const override { return "1/(1 + exp(−x))"; }
   std::string name() const override { return "logistic"; }
 };
 
+/// φ(x) = ln(1 + eˣ),  φ′ = 1/(1 + e⁻ˣ)
+struct Softplus final : LaneWise<Softplus> {
+  Lanes phi(Lanes x) const {
+    return (x > 0.0 ? x : Lanes{}) + log1p_of_unit(exp_nonpositive(-absolute(x)));
+  }
+  Lanes phi_slope(Lanes x) const { return Logistic().phi(x); }
+  Lanes phi_curvature(Lanes x) const { return Logistic().phi_slope(x); }
+  std::pair<double, double> range() const override { return {0, infinity}; }
+  std::string equation() const override { return "ln(1 + exp x)"; }
+  std::string name() const override { return "softplus"; }
+};
+
 /// φ(x) = x for x > 0, a (eˣ − 1) else
-struct Elu final : Elementwise<Elu> {
+struct Elu final : LaneWise<Elu> {
   double scale = 1.0;
-  double phi(double x) const { return x > 0.0 ? x : scale * std::expm1(x); }
-  double phi_slope(double x) const { return x > 0.0 ? 1.0 : scale * std::exp(x); }
-  double phi_curvature(double x) const { return x > 0.0 ? 0.0 : scale * std::exp(x); }
+  Lanes phi(Lanes x) const { return x > 0.0 ? x : scale * expm1_nonpositive(x); }
+  Lanes phi_slope(Lanes x) const {
+    return x > 0.0 ? in_every_lane(1.0) : scale * exp_nonpositive(x);
+  }
+  Lanes phi_curvature(Lanes x) const { return x > 0.0 ? Lanes{} : scale * exp_nonpositive(x); }
   std::pair<double, double> range() const override { return {-scale, infinity}; }
   std::string equation() const override {
     const std::string factor = scale == 1 ? "" : number_text(scale) + " (";

@@ -1,0 +1,118 @@
+// settle through its public interface. Set-up (compiling the circuit, decompositions) is timed.
+#include <tbb/global_control.h>
+#include <tbb/parallel_for.h>
+
+#include "bench/contender.hpp"
+#include "sim/solve/solve.hpp"
+
+namespace settle::bench {
+namespace {
+
+// Samples nothing.
+class Blind final : public solve::Observer {
+ public:
+  solve::Sampling sampling() const override {
+    return {.interval = std::numeric_limits<double>::infinity()};
+  }
+};
+
+// (r, ξ) of a state of the circuit.
+MatrixXd as_columns(const system::OdeSystem& system, const MatrixXd& state) {
+  MatrixXd out(state.rows(), state.cols());
+  Index row = 0;
+  for (const char* name : {"hidden", "control.integral"}) {
+    const int node = system.circuit().find(name);
+    const Index size = system.circuit().nodes[static_cast<std::size_t>(node)].size;
+    out.middleRows(row, size) = state.middleRows(system.offset(node), size);
+    row += size;
+  }
+  return out;
+}
+
+struct Solved {
+  MatrixXd states;
+  double evaluations = 0;
+  std::string failure;
+};
+
+Solved solve_circuit(system::Circuit circuit, const solve::SolverOptions& options) {
+  const system::OdeSystem system = system::compile(std::move(circuit));
+  Blind blind;
+  const solve::SolveSummary summary = solve::solve(system, system.initial_state(), options, blind);
+  return {as_columns(system, summary.final_state), static_cast<double>(summary.evaluations),
+          summary.reason};
+}
+
+// A point of a map after another, as many at a time as there are threads.
+Solved solve_map(const Workload& work, const solve::SolverOptions& options) {
+  Solved out;
+  out.states.resize(work.dimension(), work.columns());
+  std::vector<Solved> points(static_cast<std::size_t>(work.columns()));
+  tbb::parallel_for(std::size_t{0}, points.size(), [&](std::size_t k) {
+    const auto c = static_cast<Index>(k);
+    points[k] = solve_circuit(models::with_gains(work.config, work.circuit, 0,
+                                                 {.leak = work.leaks[c], .i = work.gains[c]}),
+                              options);
+  });
+  for (std::size_t k = 0; k < points.size(); ++k) {
+    out.states.col(static_cast<Index>(k)) = points[k].states;
+    out.evaluations += points[k].evaluations / static_cast<double>(points.size());
+    if (out.failure.empty()) out.failure = points[k].failure;
+  }
+  return out;
+}
+
+struct Variant {
+  std::string name, about;
+  std::string method;  // "": the default
+  std::size_t threads = 1;
+};
+
+Runner prepare(const Variant& variant, const Workload& work) {
+  solve::SolverOptions options = work.config.solver;
+  if (!variant.method.empty()) options.method = variant.method;
+  options.max_wall_time = 10 * time_limit;
+  return [&work, options, threads = variant.threads]() -> Result {
+    const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
+    const Stopwatch watch;
+    Solved solved = work.is_map ? solve_map(work, options) : solve_circuit(work.circuit, options);
+    return {watch.seconds(), std::move(solved.states), solved.evaluations, solved.failure};
+  };
+}
+
+Contender contender(const Variant& variant, Contender::Columns columns) {
+  Contender out;
+  out.name = variant.name;
+  out.about = variant.about;
+  out.columns = columns;
+  out.prepare = [variant](const Workload& work) { return prepare(variant, work); };
+  return out;
+}
+
+}  // namespace
+
+std::vector<Contender> settle_contenders() {
+  std::vector<Contender> out;
+  out.push_back(contender({.name = "settle",
+                           .about = "solve::solve() with its default method, one thread",
+                           .method = ""},
+                          Contender::Columns::all));
+  out.push_back(contender({.name = "settle, 2 threads",
+                           .about = "the same with two threads",
+                           .method = "",
+                           .threads = 2},
+                          Contender::Columns::all));
+  out.back().takes = [](const Workload& work) { return work.columns() > 1; };
+  for (const char* method : {"dopri5", "exact"}) {
+    if (!solve::methods().find(method)) continue;
+    out.push_back(contender({.name = std::string("settle ") + method,
+                             .about = std::string("method = \"") + method + "\"",
+                             .method = method},
+                            Contender::Columns::together));
+    if (std::string(method) == "exact")
+      out.back().takes = [](const Workload& work) { return !work.tanh; };
+  }
+  return out;
+}
+
+}  // namespace settle::bench
