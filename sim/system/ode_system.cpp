@@ -25,6 +25,14 @@ void add_columns(double g, const MatrixXd& m, Index first, Block out) {
   for (Index c = 0; c < out.cols(); ++c) out.col(c) += g * m.col(column(m, first + c));
 }
 
+void multiply_columns(const MatrixXd& m, Index first, Block out) {
+  for (Index c = 0; c < out.cols(); ++c) out.col(c).array() *= m.col(column(m, first + c)).array();
+}
+
+bool scales_receiver(const Edge& edge) {
+  return edge.receiver_slope || edge.receiver_gate.size() > 0;
+}
+
 }  // namespace
 
 int Circuit::find(const std::string& name) const {
@@ -46,7 +54,10 @@ Circuit Circuit::of_trial(Index trial) const {
     pick(node.initial);
     pick(node.constant);
   }
-  for (Edge& edge : out.edges) pick(edge.gate);
+  for (Edge& edge : out.edges) {
+    pick(edge.gate);
+    pick(edge.receiver_gate);
+  }
   for (Source& source : out.sources) {
     pick(source.values);
     source.noise.first_trial += trial;
@@ -176,11 +187,12 @@ OdeSystem::Program OdeSystem::program_for(const std::vector<int>& targets) const
 }
 
 void OdeSystem::make_programs() {
+  all_ = program_for(dynamic_);
+  // Every instantaneous node and every rate, whatever reads them.
   std::vector<int> every = dynamic_;
   every.insert(every.end(), instantaneous_.begin(), instantaneous_.end());
-  all_ = program_for(every);
-  // Every rate and every instantaneous node, whatever reads them.
-  std::copy_if(all_.begin(), all_.end(), std::back_inserter(values_), [this](const Operation& o) {
+  const Program whole = program_for(every);
+  std::copy_if(whole.begin(), whole.end(), std::back_inserter(values_), [this](const Operation& o) {
     return o.kind == Operation::rate || offset(o.index) < 0;
   });
   for (const int i : dynamic_) single_[i] = program_for({i});
@@ -293,7 +305,7 @@ Workspace OdeSystem::make_workspace() const {
     w.rates_.emplace_back(MatrixXd::Zero(circuit_.nodes[at(rate.node)].size, trials()));
   for (const Edge& edge : circuit_.edges) {
     product_rows = std::max(product_rows, edge.weights->scratch_rows());
-    if (edge.receiver_slope)
+    if (scales_receiver(edge))
       receiver_rows = std::max(receiver_rows, circuit_.nodes[at(edge.to)].size);
   }
   w.scratch_.setZero(product_rows, trials());
@@ -360,7 +372,7 @@ ConstBlock OdeSystem::edge_input(int k, const ConstBlock& x, const Workspace& w,
   return w.rates_[at(rate)].middleCols(first, x.cols());
 }
 
-// out += Σ_edges g γ(x) ⊙ W (d ⊙ φ(x_from)) + s(t)
+// out += Σ_edges g γ(x) ⊙ s ⊙ W (d ⊙ φ(x_from)) + s(t)
 void OdeSystem::accumulate(int i, double t, const ConstBlock& x, Block out, Workspace& w,
                            Index first) const {
   const Index columns = x.cols();
@@ -375,13 +387,18 @@ void OdeSystem::accumulate(int i, double t, const ConstBlock& x, Block out, Work
     if (g == 0) continue;
     const Edge& edge = circuit_.edges[at(k)];
     Block scratch = w.scratch_.middleCols(first, columns);
-    if (!edge.receiver_slope) {
+    if (!scales_receiver(edge)) {
       edge.weights->multiply_add(g, edge_input(k, x, w, first), out, scratch);
       continue;
     }
     Block product = w.receiver_.block(0, first, out.rows(), columns);
     product.setZero();
     edge.weights->multiply_add(g, edge_input(k, x, w, first), product, scratch);
+    if (edge.receiver_gate.size() > 0) multiply_columns(edge.receiver_gate, first, product);
+    if (!edge.receiver_slope) {
+      out += product;
+      continue;
+    }
     const ConstBlock own = value(i, x, w, first);
     for (Index c = 0; c < columns; ++c) {
       auto gamma = w.slope_.col(first + c).head(out.rows());
@@ -453,9 +470,18 @@ MatrixXd OdeSystem::input(const std::vector<int>& edges, const std::vector<int>&
   const int to = edges.empty() ? circuit_.sources[at(sources.front())].to
                                : circuit_.edges[at(edges.front())].to;
   MatrixXd sum = MatrixXd::Zero(circuit_.nodes[at(to)].size, x.cols());
-  for (const int k : edges)
-    circuit_.edges[at(k)].weights->multiply_add(w.edge_gains_[at(k)], edge_input(k, x, w, 0), sum,
-                                                w.scratch_);
+  for (const int k : edges) {
+    const Edge& edge = circuit_.edges[at(k)];
+    const double g = w.edge_gains_[at(k)];
+    if (edge.receiver_gate.size() == 0) {
+      edge.weights->multiply_add(g, edge_input(k, x, w, 0), sum, w.scratch_);
+      continue;
+    }
+    MatrixXd part = MatrixXd::Zero(sum.rows(), sum.cols());
+    edge.weights->multiply_add(g, edge_input(k, x, w, 0), part, w.scratch_);
+    multiply_columns(edge.receiver_gate, 0, part);
+    sum += part;
+  }
   for (const int k : sources) add_source(circuit_.sources[at(k)], t, sum, w.segment_, 0);
   return sum;
 }
@@ -486,7 +512,11 @@ void OdeSystem::add_tangent(int i, double t, const ConstBlock& x, Index trial, i
     const double g = w.edge_gains_[at(k)];
     if (g == 0) continue;
     const ConstBlock own = value(i, x, w, trial);
-    // γ(x) ⊙ W (d φ′ ⊙ v_from)
+    const auto gate = [&](MatrixXd& part) {
+      if (edge.receiver_gate.size() > 0)
+        part = edge.receiver_gate.col(column(edge.receiver_gate, trial)).asDiagonal() * part;
+    };
+    // γ(x) ⊙ s ⊙ W (d φ′ ⊙ v_from)
     if (w.moves_[at(edge.from)]) {
       const VectorXd d = edge_slope(edge, x, trial, w);
       MatrixXd part;
@@ -496,6 +526,7 @@ void OdeSystem::add_tangent(int i, double t, const ConstBlock& x, Index trial, i
         part.setZero(sum.rows(), sum.cols());
         edge.weights->multiply_add(g, d.asDiagonal() * w.tangents_[at(edge.from)], part, scratch);
       }
+      gate(part);
       if (edge.receiver_slope) {
         VectorXd gamma(sum.rows());
         node.transfer->slope(own.col(0).data(), gamma.data(), gamma.size());
@@ -503,11 +534,12 @@ void OdeSystem::add_tangent(int i, double t, const ConstBlock& x, Index trial, i
       }
       sum += part;
     }
-    // γ′(x) ⊙ W (d ⊙ φ) ⊙ v_to
+    // γ′(x) ⊙ s ⊙ W (d ⊙ φ) ⊙ v_to
     if (edge.receiver_slope && w.moves_[at(i)]) {
       MatrixXd product = MatrixXd::Zero(sum.rows(), 1);
       MatrixXd one(w.scratch_.rows(), 1);
       edge.weights->multiply_add(g, edge_input(k, x, w, trial), product, one);
+      gate(product);
       VectorXd curvature(sum.rows());
       node.transfer->curvature(own.col(0).data(), curvature.data(), curvature.size());
       const VectorXd factor = curvature.cwiseProduct(product.col(0));
@@ -612,6 +644,8 @@ MatrixXd OdeSystem::edge_jacobian(int k, double t, const ConstBlock& x, Index tr
   evaluate(t, x, w, trial);
   MatrixXd out =
       w.edge_gains_[at(k)] * edge.weights->dense() * edge_slope(edge, x, trial, w).asDiagonal();
+  if (edge.receiver_gate.size() > 0)
+    out = edge.receiver_gate.col(column(edge.receiver_gate, trial)).asDiagonal() * out;
   if (edge.receiver_slope) {
     const Node& to = circuit_.nodes[at(edge.to)];
     VectorXd gamma(to.size);

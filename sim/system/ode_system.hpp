@@ -45,7 +45,7 @@ class Workspace {
   std::vector<double> edge_gains_;  // zero where the phase switches the edge off
   std::vector<char> held_;          // per node
   MatrixXd scratch_;                // of products
-  MatrixXd receiver_;               // W(d ⊙ φ) and slopes of edges with γ = φ′
+  MatrixXd receiver_;               // W(d ⊙ φ) of edges with γ = φ′ or s, and slopes
   MatrixXd slope_;
   std::vector<MatrixXd> tangents_;  // per node
   std::vector<char> moves_;         // per node: whether its tangent differs from zero
@@ -119,8 +119,8 @@ class OdeSystem {
   /// ∂x_node/∂x, n_node × n: the value of a node by the states; rows of I for a dynamic node.
   MatrixXd value_jacobian(int node, double t, const ConstBlock& x, Index trial,
                           Workspace& workspace) const;
-  /// ∂(what an edge adds)/∂x_from = g γ(x_to) ⊙ W diag(d ⊙ φ′(x_from)), n_to × n_from; zero where the
-  /// phase switches the edge off.
+  /// ∂(what an edge adds)/∂x_from = g γ(x_to) ⊙ s ⊙ W diag(d ⊙ φ′(x_from)), n_to × n_from; zero
+  /// where the phase switches the edge off.
   MatrixXd edge_jacobian(int edge, double t, const ConstBlock& x, Index trial,
                          Workspace& workspace) const;
   /// ∂ẋ/∂t at fixed x (n), from the sources' slopes; exact.
