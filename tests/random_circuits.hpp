@@ -19,7 +19,7 @@ struct RandomCircuit {
 
 /// One circuit a seed. Over a hundred seeds: contracting and expanding layers, one to three of them;
 /// tanh, identity and mixed; loops of their own, one loop around all, a controller that reaches every
-/// layer; negative transpose, random and complex feedback, products, critically damped and defective
+/// layer, populations side by side; negative transpose, random and complex feedback, products, critically damped and defective
 /// loops, unstable ones; P and D gains; taus and leaks shared, of two kinds, or all different; biases,
 /// sources, noise, starts, gates, setpoints and starts per trial; phases with off, hold and reset.
 class RandomCircuitWriter {
@@ -29,6 +29,7 @@ class RandomCircuitWriter {
   RandomCircuit write() {
     text_ = "seed = " + std::to_string(seed_) + "\n";
     trials_ = chance(0.35) ? 3 : 1;
+    is_plain_ = chance(0.4);
     if (trials_ > 1) text_ += "trials = 3\n";
     switch (seed_ % 5) {
       case 3:
@@ -70,18 +71,20 @@ class RandomCircuitWriter {
   }
 
   void population(const std::string& name, int size, const std::string& transfer) {
-    const int style = chance(0.6) ? 0 : integer(1, 2);
+    const int style = is_plain_ || chance(0.6) ? 0 : integer(1, 2);
     if (style == 1) say(name + " of two taus");
     if (style == 2) say(name + " of many taus");
     text_ += "[[population]]\nname = " + quoted(name) + "\nsize = " + std::to_string(size) +
              "\ntransfer = " + quoted(transfer) + "\ntau = " +
-             (style == 0 && chance(0.5) ? "1.0" : spread(size, 0.4, 2, style)) + "\n";
-    if (style == 0 && chance(0.3)) text_ += "leak = " + number(uniform(0.2, 1.5)) + "\n";
-    if (chance(0.3)) {
+             (is_plain_ || (style == 0 && chance(0.5)) ? "1.0" : spread(size, 0.4, 2, style)) +
+             "\n";
+    if (style == 0 && !is_plain_ && chance(0.3))
+      text_ += "leak = " + number(uniform(0.2, 1.5)) + "\n";
+    if (!is_plain_ && chance(0.3)) {
       text_ += "bias = " + normal(0.3) + "\n";
       say("bias");
     }
-    if (chance(0.3)) {
+    if (!is_plain_ && chance(0.3)) {
       text_ += "initial = " + normal(0.5) + "\n";
       say("start");
     }
@@ -145,7 +148,7 @@ class RandomCircuitWriter {
   void layers() {
     const int depth = integer(1, 3);
     std::vector<int> sizes;
-    for (int l = 0; l <= depth; ++l) sizes.push_back(integer(2, 12));
+    for (int l = 0; l <= depth; ++l) sizes.push_back(integer(2, 14));
     if (chance(0.5)) std::sort(sizes.rbegin(), sizes.rend());
     const char* kinds[] = {"tanh", "identity", "softplus"};
     const int kind = integer(0, 3);  // 3: mixed
@@ -157,7 +160,8 @@ class RandomCircuitWriter {
     const auto forward = [&](int l, const std::string& to) {
       projection(name(l), to, chance(0.15) ? sparse() : normal(0.5), gates(sizes[at(l)]));
     };
-    const int scheme = integer(0, 2);
+    const int scheme = integer(0, 3);
+    if (scheme == 3) return side_by_side(sizes);
     if (scheme == 0) {
       say("a loop each");
       for (int l = 0; l < depth; ++l) controller("c" + std::to_string(l), sizes[at(l + 1)]);
@@ -180,9 +184,9 @@ class RandomCircuitWriter {
     }
     say(scheme == 1 ? "one loop" : "one controller reaches all");
     for (int l = 0; l < (scheme == 1 ? 1 : depth); ++l)
-      projection("c", name(l),
-                 feedback({path.begin(), path.end() - static_cast<std::ptrdiff_t>(l)},
-                          sizes[at(l)]));
+      projection(
+          "c", name(l),
+          feedback({path.begin(), path.end() - static_cast<std::ptrdiff_t>(l)}, sizes[at(l)]));
     if (chance(0.15)) {
       say("lateral");
       text_ += "[[projection]]\nname = \"lateral\"\nfrom = \"r0\"\nto = \"r0\"\nweights = " +
@@ -190,6 +194,16 @@ class RandomCircuitWriter {
                                        : "{ init = \"product\", factors = [" + normal(0.4) + ", " +
                                              normal(0.4) + "], inner = [1] }") +
                (chance(0.3) ? "\nreceiver_slope = true\n" : "\n");
+    }
+  }
+
+  // Populations that all hear one controller and are all measured by it.
+  void side_by_side(const std::vector<int>& sizes) {
+    say("side by side");
+    controller("c", std::min(3, sizes.back()));
+    for (std::size_t l = 0; l < populations_.size(); ++l) {
+      projection(populations_[l], "c", normal(0.5), gates(sizes[l]));
+      projection("c", populations_[l], feedback({populations_[l] + "->c"}, sizes[l]));
     }
   }
 
@@ -216,8 +230,8 @@ class RandomCircuitWriter {
       back += std::string(i == 0 ? "" : ", ") + (i == 0   ? "[-1.0, 0.0]"
                                                  : i == 1 ? "[0.0, -1.0]"
                                                           : "[0.0, 0.0]");
-    text_ += "[[population]]\nname = \"r0\"\nsize = " + std::to_string(below) + "\ntransfer = " +
-             quoted(chance(0.3) ? "tanh" : "identity") + "\n";
+    text_ += "[[population]]\nname = \"r0\"\nsize = " + std::to_string(below) +
+             "\ntransfer = " + quoted(chance(0.3) ? "tanh" : "identity") + "\n";
     if (chance(0.5)) text_ += "initial = " + normal(0.5) + "\n";
     text_ += "[[controller]]\nname = \"c\"\nsize = 2\nleak = " + number(alpha) +
              "\nsetpoint = " + normal(0.4) + "\n";
@@ -228,13 +242,13 @@ class RandomCircuitWriter {
   }
 
   void sources() {
-    const char* signals[] = {
-        "kind = \"step\", at = 0.7", "kind = \"sine\", period = 1.7",
-        "kind = \"ramp\", at = 0.2, width = 1.0", "kind = \"pulse\", at = 0.4, width = 0.6",
-        "kind = \"noise\", std = 0.2, interval = 0.5"};
+    const char* signals[] = {"kind = \"step\", at = 0.7", "kind = \"sine\", period = 1.7",
+                             "kind = \"ramp\", at = 0.2, width = 1.0",
+                             "kind = \"pulse\", at = 0.4, width = 0.6",
+                             "kind = \"noise\", std = 0.2, interval = 0.5"};
     const auto add = [&](const std::string& to, int kind) {
-      text_ += "[[source]]\nname = \"source_" + std::to_string(sources_++) + "\"\nto = " +
-               quoted(to) + "\nsignal = { " + signals[kind] +
+      text_ += "[[source]]\nname = \"source_" + std::to_string(sources_++) +
+               "\"\nto = " + quoted(to) + "\nsignal = { " + signals[kind] +
                (kind == 4 ? " }\n" : ", values = " + normal(0.4) + " }\n");
       say(kind == 4 ? "noise" : "source");
     };
@@ -267,6 +281,7 @@ class RandomCircuitWriter {
   std::mt19937 random_;
   unsigned seed_;
   int trials_ = 1, sources_ = 0;
+  bool is_plain_ = false;  ///< populations with the same tau and leak, without biases and starts
   std::string text_, description_;
   std::vector<std::string> populations_, controllers_;
 };

@@ -376,11 +376,11 @@ class Projector {
       return groups;
     }
     for (Index i = 0; i < vertex.size; ++i) rows[{vertex.tau[i], vertex.leak[i]}].push_back(i);
-    for (auto& [values, own] : rows)
-      groups.push_back({.tau = values.first,
-                        .leak = values.second,
-                        .rows = std::move(own),
-                        .size = static_cast<Index>(own.size())});
+    for (auto& [values, own] : rows) {
+      const auto size = static_cast<Index>(own.size());
+      groups.push_back(
+          {.tau = values.first, .leak = values.second, .rows = std::move(own), .size = size});
+    }
     return groups;
   }
 
