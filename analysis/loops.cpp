@@ -26,10 +26,11 @@ VectorXd inverse_leak(const system::Node& node) {
   return node.instantaneous() ? VectorXd::Ones(node.size) : VectorXd(node.leak.cwiseInverse());
 }
 
-// g W diag(d), as it stands for φ the identity.
+// g diag(s) W diag(d), as it stands for φ the identity.
 MatrixXd linear_edge(const system::Edge& edge) {
   MatrixXd w = edge.gain * edge.weights->dense();
   if (edge.gate.size() > 0) w = w * edge.gate.col(0).asDiagonal();
+  if (edge.receiver_gate.size() > 0) w = edge.receiver_gate.col(0).asDiagonal() * w;
   return w;
 }
 

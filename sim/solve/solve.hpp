@@ -96,6 +96,7 @@ struct PhaseResult {
 struct SolveSummary {
   enum class Status { done, failed, interrupted } status = Status::done;
   std::string reason;  ///< of failed or interrupted
+  std::vector<std::string> reductions;  ///< what was solved in place of the circuit, a line each
   double t_end = 0;
   std::int64_t steps = 0;  ///< of all trials together; so are the three below
   std::int64_t rejections = 0;

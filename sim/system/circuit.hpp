@@ -31,7 +31,7 @@ struct Node {
   bool instantaneous() const { return (tau.array() == 0).all(); }
 };
 
-/// The contribution g · γ(x_to) ⊙ W (d ⊙ φ(x_from)) to a node.
+/// The contribution g · γ(x_to) ⊙ s ⊙ W (d ⊙ φ(x_from)) to a node.
 struct Edge {
   std::string name;
   int from = 0;
@@ -41,6 +41,7 @@ struct Edge {
   core::Transfer transfer;      ///< φ; the sender's where null
   bool receiver_slope = false;  ///< γ = φ′ of the receiver at its own state; else γ = 1
   MatrixXd gate;                ///< d, n_from × 1 or n_from × trials; empty: 1
+  MatrixXd receiver_gate;       ///< s, n_to × 1 or n_to × trials; empty: 1
 };
 
 /// g · profile(t) · values, or noise of that scale, added to a node.

@@ -49,6 +49,10 @@ void over_stretches(const ConstPanelRef<Order>& from, PanelRef<Order> to, const 
     f(from.data() + k * from.outerStride(), to.data() + k * to.outerStride(), inner);
 }
 
+bool scales_receiver(const Edge& edge) {
+  return edge.receiver_slope || edge.receiver_gate.size() > 0;
+}
+
 }  // namespace
 
 int Circuit::find(const std::string& name) const {
@@ -70,7 +74,10 @@ Circuit Circuit::of_trial(Index trial) const {
     pick(node.initial);
     pick(node.constant);
   }
-  for (Edge& edge : out.edges) pick(edge.gate);
+  for (Edge& edge : out.edges) {
+    pick(edge.gate);
+    pick(edge.receiver_gate);
+  }
   for (Source& source : out.sources) {
     pick(source.values);
     source.noise.first_trial += trial;
@@ -356,9 +363,11 @@ Workspace OdeSystem::make_workspace(Index columns, bool lanes, bool several) con
   Index widest = 0;
   for (const Edge& edge : circuit_.edges) {
     w.scratch_rows_ = std::max(w.scratch_rows_, edge.weights->scratch_rows());
-    if (edge.receiver_slope)
+    if (scales_receiver(edge))
       w.receiver_rows_ = std::max(w.receiver_rows_, circuit_.nodes[at(edge.to)].size);
     widest = std::max(widest, edge.weights->cols());
+    w.receiver_gates_.push_back(edge.receiver_gate.size() > 0 ? panel(edge.receiver_gate.rows())
+                                                              : VectorXd());
   }
   w.scratch_ = panel(w.scratch_rows_);
   w.receiver_ = panel(w.receiver_rows_);
@@ -409,6 +418,9 @@ void OdeSystem::assign(Index c, Index trial, const Segment& segment, Workspace& 
   for (std::size_t r = 0; r < rates_.size(); ++r)
     if (const MatrixXd& gate = rates_[r].gate; gate.size() > 0)
       column_of(w.gates_[r], gate.rows()) = gate.col(column(gate, trial));
+  for (std::size_t k = 0; k < circuit_.edges.size(); ++k)
+    if (const MatrixXd& gate = circuit_.edges[k].receiver_gate; gate.size() > 0)
+      column_of(w.receiver_gates_[k], gate.rows()) = gate.col(column(gate, trial));
 }
 
 // What the columns have in common.
@@ -437,6 +449,7 @@ bool OdeSystem::has_shape_of(const OdeSystem& other) const {
                     [&](const Edge& p, const Edge& q) {
                       return p.from == q.from && p.to == q.to &&
                              p.receiver_slope == q.receiver_slope && same(p.gate, q.gate) &&
+                             same(p.receiver_gate, q.receiver_gate) &&
                              write_transfer(a.transfer_of(p)) == write_transfer(b.transfer_of(q)) &&
                              *p.weights == *q.weights;
                     }) &&
@@ -493,7 +506,7 @@ ConstPanelRef<Order> OdeSystem::edge_input(int k, const ConstPanelRef<Order>& x,
                      x.cols());
 }
 
-// out += Σ_edges g γ(x) ⊙ W (d ⊙ φ(x_from)) + s(t)
+// out += Σ_edges g γ(x) ⊙ s ⊙ W (d ⊙ φ(x_from)) + s(t)
 template <int Order>
 void OdeSystem::accumulate(int i, const Times& t, const ConstPanelRef<Order>& x,
                            PanelRef<Order> out, Workspace& w, Index first) const {
@@ -527,7 +540,7 @@ void OdeSystem::accumulate(int i, const Times& t, const ConstPanelRef<Order>& x,
       scaled = sent.array().rowwise() * gains;
       edge.weights->multiply_add<Order>(1, scaled, to, scratch);
     };
-    if (!edge.receiver_slope) {
+    if (!scales_receiver(edge)) {
       add(out);
       continue;
     }
@@ -535,6 +548,12 @@ void OdeSystem::accumulate(int i, const Times& t, const ConstPanelRef<Order>& x,
     auto gamma = part<Order>(w.slope_, rows, all, first, columns);
     product.setZero();
     add(product);
+    if (w.receiver_gates_[at(k)].size() > 0)
+      product.array() *= part<Order>(w.receiver_gates_[at(k)], rows, all, first, columns).array();
+    if (!edge.receiver_slope) {
+      out += product;
+      continue;
+    }
     over_stretches<Order>(node_value<Order>(i, x, w, first), gamma,
                           [&](const double* from, double* to, Index n) {
                             circuit_.nodes[at(i)].transfer->slope(from, to, n);
@@ -643,8 +662,14 @@ MatrixXd OdeSystem::input(const std::vector<int>& edges, const std::vector<int>&
   for (const int k : edges) {
     const Edge& edge = circuit_.edges[at(k)];
     auto scratch = part<Eigen::ColMajor>(w.scratch_, w.scratch_rows_, w.columns(), 0, x.cols());
-    edge.weights->multiply_add<Eigen::ColMajor>(
-        w.gains_[at(k)][0], edge_input<Eigen::ColMajor>(k, x, w, 0), sum, scratch);
+    MatrixXd product = MatrixXd::Zero(sum.rows(), sum.cols());
+    edge.weights->multiply_add(
+        w.gains_[at(k)][0], edge_input<Eigen::ColMajor>(k, x, w, 0), product, scratch);
+    if (w.receiver_gates_[at(k)].size() > 0)
+      product.array() *= part<Eigen::ColMajor>(w.receiver_gates_[at(k)], sum.rows(), w.columns(), 0,
+                                               x.cols())
+                             .array();
+    sum += product;
   }
   for (const int k : sources)
     for (Index c = 0; c < x.cols(); ++c)
@@ -680,7 +705,12 @@ void OdeSystem::add_tangent(int i, double t, const ConstBlock& x, Index column, 
     const double g = w.gains_[at(k)][column];
     if (g == 0) continue;
     const ConstBlock own = value(i, x, w, column);
-    // γ(x) ⊙ W (d φ′ ⊙ v_from)
+    const auto gate = [&](MatrixXd& product) {
+      const MatrixXd& s = edge.receiver_gate;
+      if (s.size() > 0)
+        product = s.col(system::column(s, w.trial(column))).asDiagonal() * product;
+    };
+    // γ(x) ⊙ s ⊙ W (d φ′ ⊙ v_from)
     if (w.moves_[at(edge.from)]) {
       const VectorXd d = edge_slope(edge, x, column, w);
       MatrixXd part;
@@ -688,9 +718,10 @@ void OdeSystem::add_tangent(int i, double t, const ConstBlock& x, Index column, 
         part = g * (edge.weights->dense() * d.asDiagonal());
       } else {
         part.setZero(sum.rows(), sum.cols());
-        edge.weights->multiply_add<Eigen::ColMajor>(g, d.asDiagonal() * w.tangents_[at(edge.from)],
+        edge.weights->multiply_add(g, d.asDiagonal() * w.tangents_[at(edge.from)],
                                                     part, scratch);
       }
+      gate(part);
       if (edge.receiver_slope) {
         VectorXd gamma(sum.rows());
         node.transfer->slope(own.col(0).data(), gamma.data(), gamma.size());
@@ -698,12 +729,13 @@ void OdeSystem::add_tangent(int i, double t, const ConstBlock& x, Index column, 
       }
       sum += part;
     }
-    // γ′(x) ⊙ W (d ⊙ φ) ⊙ v_to
+    // γ′(x) ⊙ s ⊙ W (d ⊙ φ) ⊙ v_to
     if (edge.receiver_slope && w.moves_[at(i)]) {
       MatrixXd product = MatrixXd::Zero(sum.rows(), 1);
       MatrixXd one(w.scratch_rows_, 1);
-      edge.weights->multiply_add<Eigen::ColMajor>(g, edge_input<Eigen::ColMajor>(k, x, w, column),
+      edge.weights->multiply_add(g, edge_input<Eigen::ColMajor>(k, x, w, column),
                                                   product, one);
+      gate(product);
       VectorXd curvature(sum.rows());
       node.transfer->curvature(own.col(0).data(), curvature.data(), curvature.size());
       const VectorXd factor = curvature.cwiseProduct(product.col(0));
@@ -808,6 +840,8 @@ MatrixXd OdeSystem::edge_jacobian(int k, double t, const ConstBlock& x, Index co
   evaluate(t, x, w, column);
   MatrixXd out =
       w.gains_[at(k)][column] * edge.weights->dense() * edge_slope(edge, x, column, w).asDiagonal();
+  if (const MatrixXd& gate = edge.receiver_gate; gate.size() > 0)
+    out = gate.col(system::column(gate, w.trial(column))).asDiagonal() * out;
   if (edge.receiver_slope) {
     const Node& to = circuit_.nodes[at(edge.to)];
     VectorXd gamma(to.size);

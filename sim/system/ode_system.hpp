@@ -60,6 +60,7 @@ class Workspace {
   std::vector<VectorXd> values_;  // per instantaneous node
   std::vector<VectorXd> rates_;   // per rate slot
   std::vector<VectorXd> gates_;   // per rate slot; empty without gate
+  std::vector<VectorXd> receiver_gates_;  // per edge; empty without
   std::vector<VectorXd>
       constants_;  // per node: its drive that is constant in the segment; or empty
   std::vector<VectorXd> leaks_, slowness_;  // per dynamic node, λ and 1/τ; empty unless several_

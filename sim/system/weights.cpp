@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <cmath>
 #include <stdexcept>
 
 namespace settle::system {
@@ -268,6 +269,167 @@ Weights Weights::scaled(double factor) const {
             return Weights(std::move(out));
           }},
       form_);
+}
+
+namespace {
+
+using Sparse = Weights::Sparse;
+
+// Entries that the product of two sparse matrices can have, at most.
+double sparse_entries(const Sparse& a, const Sparse& b) {
+  double entries = 0;
+  for (Index i = 0; i < a.rows(); ++i)
+    for (Sparse::InnerIterator entry(a, i); entry; ++entry)
+      entries += static_cast<double>(b.row(entry.col()).nonZeros());
+  return entries;
+}
+
+// Beyond a quarter of all entries a dense product is quicker.
+bool stays_sparse(double entries, const Weights& a, const Weights& b) {
+  return 4 * entries < static_cast<double>(a.rows()) * static_cast<double>(b.cols());
+}
+
+bool is_diagonal(const Weights& w) {
+  return w.is_identity() || std::holds_alternative<Weights::Diagonal>(w.as_variant());
+}
+
+VectorXd diagonal_of(const Weights& w) {
+  if (const auto* diagonal = std::get_if<Weights::Diagonal>(&w.as_variant()))
+    return diagonal->entries;
+  return VectorXd::Ones(w.rows());
+}
+
+// Of a sparse or diagonal matrix.
+Sparse sparse(const Weights& w) {
+  if (const auto* m = std::get_if<Sparse>(&w.as_variant())) return *m;
+  Sparse out(w.rows(), w.cols());
+  out.reserve(Eigen::VectorXi::Ones(w.rows()));
+  const VectorXd diagonal = diagonal_of(w);
+  for (Index i = 0; i < w.rows(); ++i) out.insert(i, i) = diagonal[i];
+  out.makeCompressed();
+  return out;
+}
+
+Weights scale_rows(const VectorXd& d, const Weights& w) {
+  return std::visit(
+      Overloaded{[&](const MatrixXd& m) { return Weights(MatrixXd(d.asDiagonal() * m)); },
+                 [&](const Sparse& m) { return Weights(Sparse(d.asDiagonal() * m)); },
+                 [&](const Weights::Diagonal& m) {
+                   return Weights(Weights::Diagonal{d.cwiseProduct(m.entries)});
+                 },
+                 [&](const Weights::Identity&) { return Weights(Weights::Diagonal{d}); },
+                 [&](const Weights::LowRank& m) {
+                   Weights::LowRank out = m;
+                   out.factors.front() = d.asDiagonal() * out.factors.front();
+                   return Weights(std::move(out));
+                 }},
+      w.as_variant());
+}
+
+Weights scale_columns(const Weights& w, const VectorXd& d) {
+  return std::visit(
+      Overloaded{[&](const MatrixXd& m) { return Weights(MatrixXd(m * d.asDiagonal())); },
+                 [&](const Sparse& m) { return Weights(Sparse(m * d.asDiagonal())); },
+                 [&](const Weights::Diagonal& m) {
+                   return Weights(Weights::Diagonal{d.cwiseProduct(m.entries)});
+                 },
+                 [&](const Weights::Identity&) { return Weights(Weights::Diagonal{d}); },
+                 [&](const Weights::LowRank& m) {
+                   Weights::LowRank out = m;
+                   out.factors.back() = out.factors.back() * d.asDiagonal();
+                   return Weights(std::move(out));
+                 }},
+      w.as_variant());
+}
+
+}  // namespace
+
+Weights product(const Weights& a, const VectorXd& d, const Weights& b) {
+  if (d.size() > 0) return product(scale_columns(a, d), {}, b);
+  if (a.is_identity()) return b;
+  if (b.is_identity()) return a;
+  if (is_diagonal(a)) return scale_rows(diagonal_of(a), b);
+  if (is_diagonal(b)) return scale_columns(a, diagonal_of(b));
+  const auto* left = std::get_if<Sparse>(&a.as_variant());
+  const auto* right = std::get_if<Sparse>(&b.as_variant());
+  if (left && right && stays_sparse(sparse_entries(*left, *right), a, b))
+    return Weights(Sparse(*left * *right));
+  if (left) return Weights(MatrixXd(*left * b.dense()));
+  if (right) return Weights(MatrixXd(a.dense() * *right));
+  return Weights(MatrixXd(a.dense() * b.dense()));
+}
+
+double product_parameters(const Weights& a, const Weights& b) {
+  if (is_diagonal(a) && is_diagonal(b))
+    return static_cast<double>(std::max(a.parameters(), b.parameters()));
+  if (is_diagonal(a)) return static_cast<double>(b.parameters());
+  if (is_diagonal(b)) return static_cast<double>(a.parameters());
+  const auto* left = std::get_if<Sparse>(&a.as_variant());
+  const auto* right = std::get_if<Sparse>(&b.as_variant());
+  if (left && right)
+    if (const double entries = sparse_entries(*left, *right); stays_sparse(entries, a, b))
+      return entries;
+  return static_cast<double>(a.rows()) * static_cast<double>(b.cols());
+}
+
+Weights sum(double g, const Weights& a, double h, const Weights& b) {
+  const auto is_thin = [](const Weights& w) {
+    return is_diagonal(w) || std::holds_alternative<Sparse>(w.as_variant());
+  };
+  if (is_thin(a) && is_thin(b)) return Weights(Sparse(g * sparse(a) + h * sparse(b)));
+  return Weights(MatrixXd(g * a.dense() + h * b.dense()));
+}
+
+Weights rows_of(const Weights& w, const std::vector<Index>& rows) {
+  const auto n = static_cast<Index>(rows.size());
+  const auto sparse_rows = [&](const Sparse& m) {
+    std::vector<Eigen::Triplet<double>> entries;
+    for (Index i = 0; i < n; ++i)
+      for (Sparse::InnerIterator entry(m, rows[static_cast<std::size_t>(i)]); entry; ++entry)
+        entries.emplace_back(static_cast<int>(i), static_cast<int>(entry.col()), entry.value());
+    Sparse out(n, m.cols());
+    out.setFromTriplets(entries.begin(), entries.end());
+    return Weights(std::move(out));
+  };
+  return std::visit(
+      Overloaded{[&](const MatrixXd& m) { return Weights(MatrixXd(m(rows, Eigen::all))); },
+                 [&](const Sparse& m) { return sparse_rows(m); },
+                 [&](const Weights::LowRank& m) {
+                   Weights::LowRank out = m;
+                   out.factors.front() = MatrixXd(m.factors.front()(rows, Eigen::all));
+                   return Weights(std::move(out));
+                 },
+                 [&](const auto&) { return sparse_rows(sparse(w)); }},
+      w.as_variant());
+}
+
+double largest_row_sum(const Weights& w) {
+  const auto of_matrix = [](const MatrixXd& m) {
+    return m.size() > 0 ? m.cwiseAbs().rowwise().sum().maxCoeff() : 0.0;
+  };
+  return std::visit(Overloaded{[&](const MatrixXd& m) { return of_matrix(m); },
+                               [](const Sparse& m) {
+                                 double largest = 0;
+                                 for (Index i = 0; i < m.rows(); ++i) {
+                                   double sum = 0;
+                                   for (Sparse::InnerIterator entry(m, i); entry; ++entry)
+                                     sum += std::abs(entry.value());
+                                   largest = std::max(largest, sum);
+                                 }
+                                 return largest;
+                               },
+                               [](const Weights::Diagonal& m) {
+                                 return m.entries.size() > 0 ? m.entries.cwiseAbs().maxCoeff()
+                                                             : 0.0;
+                               },
+                               [](const Weights::Identity&) { return 1.0; },
+                               [&](const Weights::LowRank& m) {
+                                 double bound = 1;
+                                 for (const MatrixXd& factor : m.factors)
+                                   bound *= of_matrix(factor);
+                                 return bound;
+                               }},
+                    w.as_variant());
 }
 
 }  // namespace settle::system

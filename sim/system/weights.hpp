@@ -68,6 +68,9 @@ class Weights {
   template <int Order>
   void multiply_add(double g, const ConstPanelRef<Order>& x, PanelRef<Order> y,
                     PanelRef<Order> scratch) const;
+  void multiply_add(double g, const ConstBlock& x, Block y, Block scratch) const {
+    multiply_add<Eigen::ColMajor>(g, x, y, scratch);
+  }
 
   MatrixXd dense() const;
   Weights transposed() const;
@@ -81,5 +84,17 @@ class Weights {
 };
 
 using SharedWeights = std::shared_ptr<const Weights>;
+
+/// A diag(d) B in the form that it has by itself: the identity and diagonals change no form, a product
+/// of sparse matrices stays sparse while it can have few entries, all else is dense. An empty d is 1.
+Weights product(const Weights& a, const VectorXd& d, const Weights& b);
+/// How many numbers product() stores at most, without making it.
+double product_parameters(const Weights& a, const Weights& b);
+/// g A + h B, dense where one of them is, else sparse.
+Weights sum(double g, const Weights& a, double h, const Weights& b);
+/// Some of the rows, in that order.
+Weights rows_of(const Weights& w, const std::vector<Index>& rows);
+/// ‖W‖∞, the largest sum of absolute values in a row; of a product an upper bound.
+double largest_row_sum(const Weights& w);
 
 }  // namespace settle::system
