@@ -30,13 +30,20 @@ Run::Run(const system::OdeSystem& system, const MatrixXd& x0, const SolverOption
       watched_(system.make_workspace()),
       columns_(at(system.trials())) {
   t_limit_ = longest_duration(system.circuit(), options);
+  if (options.reduce) {
+    reduction_ = system::reduce(system.circuit(), x0);
+    summary_.reductions = reduction_.steps;
+    if (reduction_.changed())
+      reduced_ = std::make_unique<const system::OdeSystem>(system::compile(reduction_.circuit));
+  }
+  const MatrixXd& start = reduced_ ? reduction_.start : x0;
   summary_.trials.resize(columns_.size());
   for (Index k = 0; k < system.trials(); ++k) {
     Column& column = columns_[at(k)];
     column.run = this;
     column.trial = k;
-    column.x = x0.col(k);
-    column.dxdt = VectorXd::Zero(x0.rows());
+    column.x = start.col(k);
+    column.dxdt = VectorXd::Zero(start.rows());
   }
 }
 
@@ -140,19 +147,30 @@ void Run::begin_phase() {
   summary_.phases.emplace_back();
   summary_.phases.back().name = phase.name;
   summary_.phases.back().start = summary_.phases.back().end = t_;
-  const MatrixXd initial = phase.reset.empty() ? MatrixXd() : system_.initial_state();
+  const system::OdeSystem& own = this->system();
+  const std::vector<int>& reset = own.circuit().phases[at(phase_)].reset;
+  const MatrixXd initial = reset.empty() ? MatrixXd() : own.initial_state();
   monitor_.begin_phase(phase_, t_);
   for (Column& column : columns_) {
     column.settled = false;
     column.control.step = 0;
     if (column.gone) continue;
     column.t = t_;
-    for (const int i : phase.reset) {
-      const Index rows = system_.circuit().nodes[at(i)].size, offset = system_.offset(i);
+    for (const int i : reset) {
+      const Index rows = own.circuit().nodes[at(i)].size, offset = own.offset(i);
       column.x.segment(offset, rows) = initial.col(column.trial).segment(offset, rows);
     }
-    if (observer_.wants_states()) observer_.arrive(phase_, column.trial, t_, column.x);
+    whole(column, column.x, column.seen);
+    if (observer_.wants_states()) observer_.arrive(phase_, column.trial, t_, seen(column));
   }
+}
+
+// The circuit's state, or its rate of change, from that of what is integrated.
+const VectorXd& Run::whole(const Column& column, const VectorXd& x, VectorXd& expanded) const {
+  if (!reduced_) return x;
+  expanded.resize(system_.dimension());
+  reduction_.expand(x, expanded, {&column.trial, 1});
+  return expanded;
 }
 
 void Run::begin_segment() {
@@ -226,9 +244,11 @@ double Run::next_part(Column& column) const {
 }
 
 bool Run::enter(Column& column) {
-  if (leave(column, column.dxdt, "the rate of change of ", infinity)) return false;
+  whole(column, column.x, column.seen);
+  const VectorXd& rates = whole(column, column.dxdt, column.seen_dxdt);
+  if (leave(column, rates, "the rate of change of ", infinity)) return false;
   column.fresh = false;
-  monitor_.observe(column.trial, column.t, column.x, column.dxdt);
+  monitor_.observe(column.trial, column.t, seen(column), rates);
   if (column.control.step == 0) column.control.step = options_.initial_step.value_or(0);
   if (fixed_) {
     const double length = column.segment.end - column.segment.begin;
@@ -242,7 +262,7 @@ bool Run::enter(Column& column) {
 }
 
 bool Run::admits(Column& column, const VectorXd& candidate) {
-  return !leave(column, candidate, "", options_.divergence_limit);
+  return !leave(column, whole(column, candidate, column.seen), "", options_.divergence_limit);
 }
 
 bool Run::leave(Column& column, const VectorXd& values, const std::string& what, double limit) {
@@ -289,27 +309,28 @@ void Run::stepped(Column& column, double t_old, const Between& between) {
   }
   if (!sampling_.steps && std::isfinite(sampling_.interval)) {
     std::int64_t& k = column.next_sample;
-    VectorXd x;
+    VectorXd x, expanded;
     while (due(k) <= t || same_time(due(k), t)) {
       const std::int64_t row = k++;
       if (due(row) >= t || same_time(due(row), t)) {
-        put(row, t, column, column.x);
+        put(row, t, column, seen(column));
       } else if (dense_) {
         x.resize(column.x.size());
         between(due(row), x);
-        put(row, due(row), column, x);
+        put(row, due(row), column, whole(column, x, expanded));
       } else {
         // A fixed step is not changed for the sake of those who watch.
-        put(row, t, column, column.x);
+        put(row, t, column, seen(column));
         while (due(k) <= t) ++k;
       }
     }
   }
-  if (observer_.wants_states()) observer_.arrive(phase_, column.trial, t, column.x);
-  if (leave(column, column.dxdt, "the rate of change of ", infinity)) return;
+  if (observer_.wants_states()) observer_.arrive(phase_, column.trial, t, seen(column));
+  whole(column, column.dxdt, column.seen_dxdt);
+  if (leave(column, seen_dxdt(column), "the rate of change of ", infinity)) return;
   // What has settled keeps its outcome while it waits for the others.
   if (!column.settled) {
-    monitor_.observe(column.trial, t, column.x, column.dxdt);
+    monitor_.observe(column.trial, t, seen(column), seen_dxdt(column));
     column.settled = may_settle_ && monitor_.is_settled(column.trial);
     column.waits = column.settled;
   }
@@ -389,6 +410,7 @@ void Run::sample(double t, const MatrixXd& x) {
 // The states with NaN for trials that have left, or failed before others went on.
 MatrixXd Run::states() const {
   MatrixXd x(system_.dimension(), system_.trials());
+  VectorXd expanded;
   for (const Column& column : columns_) {
     const bool has_left =
         column.gone &&
@@ -396,7 +418,7 @@ MatrixXd Run::states() const {
     if (has_left)
       x.col(column.trial).setConstant(nan);
     else
-      x.col(column.trial) = column.x;
+      x.col(column.trial) = whole(column, column.x, expanded);
   }
   return x;
 }

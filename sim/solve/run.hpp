@@ -11,6 +11,7 @@
 
 #include "sim/solve/settling.hpp"
 #include "sim/solve/step_control.hpp"
+#include "sim/system/reduction.hpp"
 
 namespace settle::solve {
 
@@ -30,7 +31,8 @@ struct Column {
   bool settled = false;  ///< in this phase, which ends when all have
   StepControl control;
   std::int64_t part = 0;  ///< fixed steps made in the segment
-  VectorXd x, dxdt;       ///< n, at t
+  VectorXd x, dxdt;       ///< of the system that is integrated, at t
+  VectorXd seen, seen_dxdt;  ///< of the circuit, where that is not the same
   std::int64_t steps = 0, rejections = 0, next_sample = 1;
   double evaluations = 0, jacobians = 0;
   double smallest_step = std::numeric_limits<double>::infinity(), largest_step = 0;
@@ -52,7 +54,9 @@ class Run {
   Run(const system::OdeSystem& system, const MatrixXd& x0, const SolverOptions& options,
       Observer& observer);
 
-  const system::OdeSystem& system() const { return system_; }
+  /// The system that is integrated: the circuit's own, or one with fewer states that gives the same
+  /// trajectories (system/reduction.hpp).
+  const system::OdeSystem& system() const { return reduced_ ? *reduced_ : system_; }
   const SolverOptions& options() const { return options_; }
   std::vector<Column>& columns() { return columns_; }
   /// Whether every step has one length, divided into the segment.
@@ -102,6 +106,11 @@ class Run {
   void begin_segment();
   void open_window();
   bool fetch(double goal);
+  const VectorXd& whole(const Column& column, const VectorXd& x, VectorXd& expanded) const;
+  const VectorXd& seen(const Column& column) const { return reduced_ ? column.seen : column.x; }
+  const VectorXd& seen_dxdt(const Column& column) const {
+    return reduced_ ? column.seen_dxdt : column.dxdt;
+  }
   void put(std::int64_t k, double t, const Column& column, const VectorXd& x);
   void emit_rows(double until);
   void sample(double t, const MatrixXd& x);
@@ -114,6 +123,8 @@ class Run {
   const system::OdeSystem& system_;
   const SolverOptions& options_;
   Observer& observer_;
+  system::Reduction reduction_;
+  std::unique_ptr<const system::OdeSystem> reduced_;
   std::unique_ptr<Method> method_;
   bool fixed_, dense_;
   Sampling sampling_;
