@@ -28,7 +28,12 @@ void SettledOptions::fields(core::Fields& f) {
 }
 
 void SolverOptions::fields(core::Fields& f) {
-  f.choice({"method", "", "how the equations are integrated"}, method, methods().names());
+  std::vector<std::string> names = methods().names();
+  names.insert(names.begin(), automatic);
+  f.choice({"method", "",
+            "how the equations are integrated; auto: exact where the circuit is linear between "
+            "breakpoints, else dopri5"},
+           method, names);
   f.number({"rtol", "1", "error allowed per step, relative to each state"}, rtol, below_one());
   f.number({"atol", "1", "error allowed per step where a state is near zero"}, atol,
            core::positive());
@@ -68,7 +73,9 @@ void SolverOptions::check(const core::Value& table, const std::string& path) con
     const core::Value* value = table.find(key);
     core::fail(value ? *value : table, path + "." + key, found, expected);
   };
-  const Method::Control control = methods().find(method)->make()->control();
+  const Method::Control control = method == automatic
+                                      ? Method::Control::error
+                                      : methods().find(method)->make()->control();
   const bool fixed = control == Method::Control::fixed || !adaptive;
   if (!adaptive && control != Method::Control::error)
     complain("adaptive", "false with method \"" + method + "\"",

@@ -20,8 +20,11 @@ struct SettledOptions {
   void fields(core::Fields& f);
 };
 
+/// The method that is chosen by the circuit (choose_method).
+inline constexpr const char* automatic = "auto";
+
 struct SolverOptions {
-  std::string method = "dopri5";
+  std::string method = automatic;
   double rtol = 1e-6;
   double atol = 1e-9;
   std::optional<double> step;          ///< of a fixed-step run; divides each segment exactly
@@ -42,7 +45,8 @@ struct SolverOptions {
 
   double settled_tolerance() const { return settled.tolerance.value_or(10 * rtol); }
   void fields(core::Fields& f);
-  /// @throws InputError  for what contradicts each other or the method, at its place in `table`
+  /// @throws InputError  for what contradicts each other or the method, at its place in `table`.
+  /// "auto", which the circuit has yet to resolve, counts as an adaptive method.
   void check(const core::Value& table, const std::string& path) const;
   /// Advice that is no error ("settled.tolerance is below 3 · rtol …").
   std::vector<std::string> warnings() const;
