@@ -64,7 +64,10 @@ class PointObserver final : public solve::Observer {
                 io::PointRecorder* recorder, const std::function<bool()>& go_on)
       : recorder_(recorder), go_on_(go_on), trajectory_(system.dimension(), system.trials()) {
     // Methods without dense output step onto the samples: so they must here for the same bits.
-    const bool dense = solve::methods().find(config.solver.method)->make()->has_dense_output();
+    const bool dense = solve::methods()
+                           .find(solve::chosen_method(system, config.solver))
+                           ->make()
+                           ->has_dense_output();
     if (recorder || !dense) sampling_ = io::sampling_of(config.record);
   }
 

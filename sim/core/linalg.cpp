@@ -178,10 +178,9 @@ RealModes real_modes(const MatrixXd& a) {
   MatrixXd work = a;
   out.right.resize(n, n);
   VectorXd re(n), im(n);
-  check_converged(
-      LAPACKE_dgeev(LAPACK_COL_MAJOR, 'N', 'V', lapack(n), work.data(), lapack(n), re.data(),
-                    im.data(), nullptr, 1, out.right.data(), lapack(n)),
-      n);
+  check_converged(LAPACKE_dgeev(LAPACK_COL_MAJOR, 'N', 'V', lapack(n), work.data(), lapack(n),
+                                re.data(), im.data(), nullptr, 1, out.right.data(), lapack(n)),
+                  n);
   out.values = joined(re, im);
   for (Index k = 0; k + 1 < n; ++k) {
     if (!(im[k] > 0)) continue;

@@ -50,7 +50,8 @@ class Exact final : public Method {
               .failure = "\"exact\" solves circuits that are linear between breakpoints: " +
                          why_not_ + " (solver.method)"};
     const double elapsed = t_ - start_;
-    double step = std::min(flow_->step_after(elapsed), std::max(longest_, elapsed / 50));
+    double step =
+        std::min({flow_->step_after(elapsed), longest_, std::max(longest_to_rest_, elapsed / 32)});
     if (2 * step > h) step = step >= h ? h : h / 2;
     evaluate(t_ + step, candidate_, rate_);
     for (Index k = 0; k < trials_; ++k) {
@@ -79,15 +80,14 @@ class Exact final : public Method {
   }
 
   // Steps that the modes don't ask for: a 64th of the phase, and where rest ends it, a quarter of the
-  // time for which rest must last.
+  // time for which rest must last, or a 32nd of what has passed.
   void set_longest(const Problem& problem, int phase) {
     const SolverOptions& options = problem.options();
     const system::Phase& own = problem.system().circuit().phases[static_cast<std::size_t>(phase)];
     longest_ = longest_duration(own, options) / 64;
-    if (ends_when_settled(own, options)) {
-      const double dwell = settled_dwell(problem.system(), options);
-      if (dwell > 0) longest_ = std::min(longest_, dwell / 4);
-    }
+    longest_to_rest_ = infinity;
+    if (ends_when_settled(own, options))
+      longest_to_rest_ = settled_dwell(problem.system(), options) / 4;
   }
 
   bool is_same(const Problem& problem, const VectorXd& x) const {
@@ -109,7 +109,7 @@ class Exact final : public Method {
   system::Segment segment_;
   std::string why_not_;  // the phase is not linear
   Index n_ = 0, trials_ = 0;
-  double t_ = 0, start_ = 0, longest_ = infinity;
+  double t_ = 0, start_ = 0, longest_ = infinity, longest_to_rest_ = infinity;
   VectorXd x_, candidate_, rate_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 namespace settle::solve {
 namespace {
@@ -41,6 +42,24 @@ Complex swing(Complex lambda, double omega, double tau) {
   return std::exp(lambda * tau) * tau * phi1((i_omega - lambda) * tau);
 }
 
+// e^{λτ}, and (e^{λτ} − 1)/λ = τ φ₁(λτ).
+std::pair<Complex, Complex> decay_and_held(Complex lambda, double tau) {
+  if (lambda.imag() == 0) {
+    const double rate = lambda.real(), z = rate * tau;
+    if (rate == 0) return {1.0, tau};
+    const double decay = std::exp(z);
+    return {decay, (std::abs(z) < 0.7 ? std::expm1(z) : decay - 1) / rate};
+  }
+  const double x = lambda.real() * tau, y = lambda.imag() * tau;
+  const double size = std::exp(x);
+  const Complex decay(size * std::cos(y), size * std::sin(y));
+  const Complex gone = std::abs(x) + std::abs(y) < 1 ? exp_minus_one({x, y}) : decay - 1.0;
+  const double norm = std::norm(lambda);
+  return {decay,
+          {(gone.real() * lambda.real() + gone.imag() * lambda.imag()) / norm,
+           (gone.imag() * lambda.real() - gone.real() * lambda.imag()) / norm}};
+}
+
 // out += w a for `count` numbers, where w may have overflown: what isn't there stays away.
 void add(double w, const double* a, double* out, Index count) {
   if (std::isfinite(w)) {
@@ -51,14 +70,13 @@ void add(double w, const double* a, double* out, Index count) {
   }
 }
 
-// out += w a for rows of trials: real parts, and `apart` further on the imaginary ones.
-void add(Complex w, bool real, const double* a, Index a_apart, double* out, Index out_apart,
-         Index count) {
+// The same for complex numbers, whose imaginary parts stand `count` behind the real ones.
+void add(Complex w, bool real, const double* a, double* out, Index count) {
   add(w.real(), a, out, count);
   if (real) return;
-  add(-w.imag(), a + a_apart, out, count);
-  add(w.imag(), a, out + out_apart, count);
-  add(w.real(), a + a_apart, out + out_apart, count);
+  add(-w.imag(), a + count, out, count);
+  add(w.imag(), a, out + count, count);
+  add(w.real(), a + count, out + count, count);
 }
 
 MatrixXd pad(const MatrixXd& m) {
@@ -91,8 +109,8 @@ LinearFlow::Plan& LinearFlow::plan_of(const system::Segment& segment, const syst
       const system::Source& source = circuit.sources[at(k)];
       MatrixXd values = source.values;
       if (values.cols() > 1) values = source.values(Eigen::all, trials).eval();
-      const MatrixXd path = system_.input_jacobian(source.to, segment.begin,
-                                                   x.middleCols(first, 1), first, workspace);
+      const MatrixXd path = system_.input_jacobian(source.to, segment.begin, x.middleCols(first, 1),
+                                                   first, workspace);
       MatrixXd drive = path(plan.rows, Eigen::all) * (source.gain * pad(values));
       group.drives.emplace_back(drive.leftCols(values.cols()));
     }
@@ -131,12 +149,12 @@ void LinearFlow::begin(const system::Segment& segment, const system::ConstBlock&
   set_paces();
 }
 
-// amplitudes: y(t₀), β₀, β₁ (zero without a slope), then p and q for each ω.
 void LinearFlow::begin_group(Group& group, const system::ConstBlock& x0, const MatrixXd& b,
                              const std::vector<system::ProfileForm>& forms, bool new_kinds) {
   const Index n = static_cast<Index>(plan_->rows.size());
   const Index trials = static_cast<Index>(group.trials.size());
-  const Index kinds = 3 + 2 * static_cast<Index>(omegas_.size());
+  const Index slope = 2 + 2 * static_cast<Index>(omegas_.size());
+  const Index kinds = slope + (with_slope_ ? 1 : 0);
   MatrixXd columns = MatrixXd::Zero(n, padded(kinds * trials));
   const auto part = [&](Index kind) { return columns.middleCols(kind * trials, trials); };
   part(0) = x0(plan_->rows, group.trials);
@@ -147,10 +165,10 @@ void LinearFlow::begin_group(Group& group, const system::ConstBlock& x0, const M
       for (Index c = 0; c < trials; ++c)
         part(kind).col(c) += factor * drive.col(drive.cols() == 1 ? 0 : c);
     };
-    if (forms[k].slope != 0) add_to(2, forms[k].slope);
+    if (forms[k].slope != 0) add_to(slope, forms[k].slope);
     if (!(forms[k].omega > 0)) continue;
     const auto place = std::find(omegas_.begin(), omegas_.end(), forms[k].omega);
-    const Index kind = 3 + 2 * (place - omegas_.begin());
+    const Index kind = 2 + 2 * (place - omegas_.begin());
     add_to(1, -forms[k].cosine);  // which b(t₀) contains
     add_to(kind, forms[k].cosine);
     add_to(kind + 1, forms[k].sine);
@@ -163,9 +181,8 @@ void LinearFlow::begin_group(Group& group, const system::ConstBlock& x0, const M
 
   group.slopes = group.amplitudes[1];
   for (const Mode& mode : group.basis->modes())
-    for (Index i = mode.row; i < mode.row + mode.count; ++i)
-      add(mode.value, mode.is_real(), group.amplitudes[0].row(i).data(), mode.count * trials,
-          group.slopes.row(i).data(), mode.count * trials, trials);
+    add(mode.value, mode.is_real(), group.amplitudes[0].row(mode.row).data(),
+        group.slopes.row(mode.row).data(), mode.count * trials);
 
   const auto& knots = group.basis->knots();
   if (new_kinds || group.propagators.size() != knots.size()) {
@@ -180,33 +197,29 @@ void LinearFlow::begin_group(Group& group, const system::ConstBlock& x0, const M
       return pad(group.amplitudes[at(kind)].middleRows(knot.row, knot.matrix.rows()));
     };
     group.knot_states.push_back(own(0));
-    Propagator::Drive drive;
-    for (Index kind = 1; kind < kinds; ++kind)
-      drive.push_back(kind == 2 && !with_slope_ ? MatrixXd() : own(kind));
+    Propagator::Drive drive{own(1), with_slope_ ? own(slope) : MatrixXd()};
+    for (Index kind = 2; kind < slope; ++kind) drive.push_back(own(kind));
     group.knot_drives.push_back(std::move(drive));
   }
 }
 
-// Columns of y: the trials' states, then their rates.
-void LinearFlow::evaluate_modes(const Group& group, double tau, Rows& y) const {
-  const Index trials = static_cast<Index>(group.trials.size()), width = y.cols();
+void LinearFlow::evaluate_modes(const Group& group, double tau) {
+  const Index trials = static_cast<Index>(group.trials.size());
+  const std::size_t slope = 2 + 2 * omegas_.size();
   for (const Mode& mode : group.basis->modes()) {
     const bool real = mode.is_real();
     const Complex lambda = mode.value;
-    const Complex decay = real ? std::exp(lambda.real() * tau) : std::exp(lambda * tau);
-    const Complex held = tau * phi1(lambda * tau);
-    const auto accumulate = [&](Complex w, const Rows& amplitude, Index column) {
-      const Index apart = mode.count * trials;
-      for (Index i = mode.row; i < mode.row + mode.count; ++i)
-        add(w, real, amplitude.data() + i * trials, apart, y.data() + i * width + column,
-            mode.count * width, trials);
-    };
-    accumulate(decay, group.amplitudes[0], 0);
-    accumulate(held, group.amplitudes[1], 0);
-    accumulate(decay, group.slopes, trials);
+    const auto [decay, held] = decay_and_held(lambda, tau);
+    const Index first = mode.row * trials, count = mode.count * trials;
+    double* const state = state_.data() + first;
+    double* const rate = rate_.data() + first;
+    add(decay, real, group.amplitudes[0].data() + first, state, count);
+    add(held, real, group.amplitudes[1].data() + first, state, count);
+    add(decay, real, group.slopes.data() + first, rate, count);
     if (with_slope_) {
-      accumulate(tau * tau * phi2(lambda * tau), group.amplitudes[2], 0);
-      accumulate(held, group.amplitudes[2], trials);
+      const double* const a = group.amplitudes[slope].data() + first;
+      add(tau * tau * phi2(lambda * tau), real, a, state, count);
+      add(held, real, a, rate, count);
     }
     for (std::size_t j = 0; j < omegas_.size(); ++j) {
       // The responses to e^{iωτ} and e^{−iωτ} make those to cosine and sine, and their slopes.
@@ -214,24 +227,25 @@ void LinearFlow::evaluate_modes(const Group& group, double tau, Rows& y) const {
       const double omega = omegas_[j];
       const Complex plus = swing(lambda, omega, tau), minus = swing(lambda, -omega, tau);
       const Complex cosine = 0.5 * (plus + minus), sine = -0.5 * i * (plus - minus);
-      const Rows &p = group.amplitudes[3 + 2 * j], &q = group.amplitudes[4 + 2 * j];
-      accumulate(cosine, p, 0);
-      accumulate(sine, q, 0);
-      accumulate(decay - omega * sine, p, trials);
-      accumulate(omega * cosine, q, trials);
+      const double* const p = group.amplitudes[2 + 2 * j].data() + first;
+      const double* const q = group.amplitudes[3 + 2 * j].data() + first;
+      add(cosine, real, p, state, count);
+      add(sine, real, q, state, count);
+      add(decay - omega * sine, real, p, rate, count);
+      add(omega * cosine, real, q, rate, count);
     }
   }
 }
 
-void LinearFlow::evaluate_knots(Group& group, double tau, Rows& y) const {
+void LinearFlow::evaluate_knots(Group& group, double tau) {
   const Index trials = static_cast<Index>(group.trials.size());
   for (std::size_t k = 0; k < group.propagators.size(); ++k) {
     MatrixXd state = group.knot_states[k];
     Propagator::Drive drive = group.knot_drives[k];
     group.propagators[k].advance(tau, state, drive);
-    auto rows = y.middleRows(group.basis->knots()[k].row, state.rows());
-    rows.leftCols(trials) = state.leftCols(trials);
-    rows.middleCols(trials, trials) =
+    const Index row = group.basis->knots()[k].row;
+    state_.middleRows(row, state.rows()) = state.leftCols(trials);
+    rate_.middleRows(row, state.rows()) =
         group.propagators[k].derivative(state, drive).leftCols(trials);
   }
 }
@@ -242,10 +256,14 @@ void LinearFlow::evaluate(double t, system::Block x, system::Block dxdt) {
   dxdt.setZero();
   for (Group& group : plan_->groups) {
     const Index trials = static_cast<Index>(group.trials.size());
+    state_.setZero(group.basis->size(), trials);
+    rate_.setZero(group.basis->size(), trials);
+    evaluate_modes(group, tau);
+    evaluate_knots(group, tau);
     y_.setZero(group.basis->size(), padded(2 * trials));
-    evaluate_modes(group, tau, y_);
-    evaluate_knots(group, tau, y_);
-    group.basis->from_modes(y_, x_);
+    y_.leftCols(trials) = state_;
+    y_.middleCols(trials, trials) = rate_;
+    group.basis->from_modes(y_, x_, scratch_);
     for (Index c = 0; c < trials; ++c)
       for (std::size_t r = 0; r < plan_->rows.size(); ++r) {
         const Index row = plan_->rows[r], trial = group.trials[at(c)];
@@ -257,11 +275,14 @@ void LinearFlow::evaluate(double t, system::Block x, system::Block dxdt) {
 
 void LinearFlow::set_paces() {
   std::vector<Pace> all;
+  slowest_ = infinity;
   const auto take = [&](Complex value) {
-    const double period = 2 * M_PI / std::abs(value.imag()), rate = std::abs(value.real());
-    const double step = std::min(period / points_per_period, 1 / rate / points_per_time_constant);
-    const double until = value.real() < 0 ? decayed / rate : infinity;
-    if (step < infinity) all.push_back({step, until});
+    const double period = 2 * std::numbers::pi / std::abs(value.imag());
+    const double step =
+        std::min(period / points_per_period, 1 / std::abs(value.real()) / points_per_time_constant);
+    if (!(step < infinity)) return;
+    all.push_back({step, std::max(0.0, -value.real())});
+    slowest_ = std::min(slowest_, all.back().rate);
   };
   for (const Group& group : plan_->groups) {
     for (const Mode& mode : group.basis->modes()) take(mode.value);
@@ -272,21 +293,18 @@ void LinearFlow::set_paces() {
     }
   }
   for (const double omega : omegas_) take({0, omega});
-  // Only modes that outlive all faster ones tell anything.
   std::sort(all.begin(), all.end(), [](const Pace& a, const Pace& b) { return a.step < b.step; });
   paces_.clear();
-  double until = 0;
-  for (const Pace& pace : all) {
-    if (!(pace.until > until)) continue;
-    until = pace.until;
-    paces_.push_back(pace);
-  }
+  for (const Pace& pace : all)
+    if (paces_.empty() || pace.rate < paces_.back().rate) paces_.push_back(pace);
 }
 
 double LinearFlow::step_after(double elapsed) const {
+  double step = infinity;
   for (const Pace& pace : paces_)
-    if (pace.until > elapsed) return pace.step;
-  return infinity;
+    if (pace.rate * elapsed < decayed)
+      step = std::min(step, pace.step * std::exp((pace.rate - slowest_) * elapsed / 4));
+  return step;
 }
 
 std::vector<double> LinearFlow::schedule(double span, double longest) const {
@@ -305,8 +323,7 @@ std::string LinearFlow::how() const {
   if (!plan_ || plan_->groups.empty()) return "";
   const std::string how = plan_->groups.front().basis->how();
   const std::size_t matrices = plan_->groups.size();
-  return matrices == 1 ? how
-                       : how + ", one for each of " + std::to_string(matrices) + " gates";
+  return matrices == 1 ? how : how + ", one for each of " + std::to_string(matrices) + " gates";
 }
 
 }  // namespace settle::solve

@@ -32,7 +32,8 @@ class LinearFlow {
 
   /// How long a step from t₀ + elapsed may be to show all that still moves: a sixteenth of a period and
   /// a tenth of a time constant of every mode that has not decayed below 1e-12, and of the drive's
-  /// periods; +∞ where nothing moves. Independent of the state.
+  /// periods; longer, by the fourth root, for a mode that has become small beside the slowest one (as
+  /// for an interpolation of order 4). +∞ where nothing moves. Independent of the state.
   double step_after(double elapsed) const;
   /// The times after t₀ at which such steps end, up to `span`; no step is longer than `longest`.
   std::vector<double> schedule(double span, double longest) const;
@@ -45,31 +46,31 @@ class LinearFlow {
   struct Group {
     std::vector<Index> trials;
     std::shared_ptr<const ModeBasis> basis;
-    std::vector<MatrixXd> drives;          // per varying source: rows × 1 or rows × trials
-    std::vector<Rows> amplitudes;          // of the segment: see evaluate()
-    Rows slopes;                           // λ y(t₀) + β₀, the amplitude of ẏ
-    std::vector<Propagator> propagators;   // per knot
-    std::vector<MatrixXd> knot_states;     // per knot: y(t₀)
+    std::vector<MatrixXd> drives;  // per varying source: rows × 1 or rows × trials
+    std::vector<Rows> amplitudes;  // y(t₀), β₀, p and q for each ω, β₁ if with_slope
+    Rows slopes;                   // λ y(t₀) + β₀, the amplitude of ẏ
+    std::vector<Propagator> propagators;  // per knot
+    std::vector<MatrixXd> knot_states;    // per knot: y(t₀)
     std::vector<Propagator::Drive> knot_drives;
   };
   struct Plan {
-    std::vector<Index> rows;  // that move
+    std::vector<Index> rows;   // that move
     std::vector<int> sources;  // that vary
     std::vector<Group> groups;
     bool with_slope = false;  // of the drive that the propagators were made for
     std::vector<double> omegas;
   };
-  // A mode takes steps of that length until it has decayed.
+  // Modes that fall as e^{−rate t} ask for steps of that length at first.
   struct Pace {
-    double step, until;
+    double step, rate;
   };
 
   Plan& plan_of(const system::Segment& segment, const system::ConstBlock& x,
                 system::Workspace& workspace);
   void begin_group(Group& group, const system::ConstBlock& x0, const MatrixXd& b,
                    const std::vector<system::ProfileForm>& forms, bool new_kinds);
-  void evaluate_modes(const Group& group, double tau, Rows& y) const;
-  void evaluate_knots(Group& group, double tau, Rows& y) const;
+  void evaluate_modes(const Group& group, double tau);
+  void evaluate_knots(Group& group, double tau);
   void set_paces();
 
   const system::OdeSystem& system_;
@@ -80,9 +81,12 @@ class LinearFlow {
   bool with_slope_ = false;     // whether the drive has a b₁ in this segment
   std::vector<double> omegas_;  // ω of the drive in this segment
   MatrixXd start_;              // x(t₀)
-  std::vector<Pace> paces_;     // by rising step, falling in none of the rest
-  Rows y_;
+  std::vector<Pace> paces_;     // those that no other one outdoes in both
+  double slowest_ = 0;          // rate
+  Rows state_, rate_;           // modes × trials of a group: y and ẏ
+  Rows y_;                      // both, padded
   MatrixXd x_;
+  ModeBasis::Scratch scratch_;
 };
 
 }  // namespace settle::solve

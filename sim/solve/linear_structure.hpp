@@ -51,7 +51,7 @@ struct Structure {
     int from, to;  // places in `places`: moving dynamic nodes first
     double factor;
   };
-  std::vector<Term> terms;       // by the order in which their receivers are evaluated
+  std::vector<Term> terms;        // by the order in which their receivers are evaluated
   std::vector<double> leak, tau;  // per moving dynamic node
   int places = 0;
 

@@ -133,8 +133,9 @@ struct Choice {
 
 /// The method that was asked for. "auto" is "exact" for circuits that are linear between breakpoints in
 /// every phase (whatever carries what moves is the identity, every source has a closed form) and whose
-/// matrix is not too large, up to 600 moving states, or 1000 units in the matrix that all blocks of a
+/// matrix is not too large, up to 400 moving states, or 1000 units in the matrix that all blocks of a
 /// structured one share; else, and at a fixed step, "dopri5".
+/// @throws InputError  where that is "dopri5" and settled.tolerance is out of its reach, below rtol
 Choice choose_method(const system::OdeSystem& system, const SolverOptions& options);
 /// Its name.
 std::string chosen_method(const system::OdeSystem& system, const SolverOptions& options);

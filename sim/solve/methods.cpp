@@ -23,7 +23,15 @@ Choice choose_method(const system::OdeSystem& system, const SolverOptions& optio
     const int phase = static_cast<int>(p);
     std::string why = why_not_linear(system, phase);
     if (why.empty()) why = why_too_large(system, phase, ModeLimits{});
-    if (!why.empty()) return {"dopri5", why};
+    if (why.empty()) continue;
+    const auto& tolerance = options.settled.tolerance;
+    if (tolerance && options.ends_when_settled && *tolerance < options.rtol)
+      throw core::InputError(
+          "solver.settled.tolerance",
+          core::number_text(*tolerance) + ", below rtol = " + core::number_text(options.rtol) +
+              ", for \"dopri5\", which is taken since " + why,
+          "at least 3 rtol: the residual of an adaptive solver hovers at about rtol");
+    return {"dopri5", why};
   }
   return {"exact", ""};
 }

@@ -108,8 +108,7 @@ ComplexModes modes_of_two(const Eigen::Matrix2cd& m) {
       out.right.col(k) << b, t - half;
     out.right.col(k).normalize();
   }
-  const Complex determinant =
-      out.right(0, 0) * out.right(1, 1) - out.right(0, 1) * out.right(1, 0);
+  const Complex determinant = out.right(0, 0) * out.right(1, 1) - out.right(0, 1) * out.right(1, 0);
   out.condition = 4 / std::abs(determinant);  // bounds ‖V‖₁ ‖V⁻¹‖₁ for columns of norm 1
   if (determinant == 0.0) return out;
   out.inverse.resize(2, 2);
@@ -211,12 +210,13 @@ class PlainBasis final : public ModeBasis {
     else
       y = x;
   }
-  void from_modes(const Rows& y, MatrixXd& x) const override {
-    const MatrixXd columns = y;
-    if (eigen_)
-      x.noalias() = eigen_->right * columns;
-    else
-      x = columns;
+  void from_modes(const Rows& y, MatrixXd& x, Scratch& scratch) const override {
+    if (eigen_) {
+      scratch.by_columns = y;
+      x.noalias() = eigen_->right * scratch.by_columns;
+    } else {
+      x = y;
+    }
   }
 
  private:
@@ -271,15 +271,16 @@ class StructuredBasis final : public ModeBasis {
     }
   }
 
-  void from_modes(const Rows& y, MatrixXd& x) const override {
+  void from_modes(const Rows& y, MatrixXd& x, Scratch& scratch) const override {
     const Index columns = y.cols(), p = parts();
     x.resize(states_, columns);
-    MatrixXd core;
+    MatrixXd& core = scratch.core;
     if (s_.core > 0) {
-      Rows z(s_.core, p * columns);
+      Rows& z = scratch.by_rows;
+      z.resize(s_.core, p * columns);
       for (const Pencil& pencil : pencils_) mix_out(pencil, y, z, columns);
-      const MatrixXd z_columns = z;
-      core.noalias() = eigen_->right * z_columns;
+      scratch.by_columns = z;
+      core.noalias() = eigen_->right * scratch.by_columns;
     }
     Index lifted = 0;
     for (Index a = 0; a < p; ++a) {
@@ -469,11 +470,12 @@ double error_of(const ModeBasis& basis, const system::OdeSystem& system,
     fastest = std::max(fastest, knot.matrix.cwiseAbs().maxCoeff());
   }
   MatrixXd found;
-  basis.from_modes(rate, found);
+  ModeBasis::Scratch scratch;
+  basis.from_modes(rate, found, scratch);
   const MatrixXd expected = product(rows, Eigen::all);
   const double scale = std::max(expected.cwiseAbs().maxCoeff(), fastest);
   const double error = (found.col(0) - expected.col(0)).cwiseAbs().maxCoeff();
-  basis.from_modes(y, found);
+  basis.from_modes(y, found, scratch);
   const double back = (found - own).cwiseAbs().maxCoeff();
   return std::max(scale > 0 ? error / scale : error, back);
 }
@@ -498,8 +500,7 @@ std::shared_ptr<const ModeBasis> make_mode_basis(const system::OdeSystem& system
   } catch (const std::runtime_error&) {
     // An iteration that doesn't converge; that on the whole matrix may.
   }
-  const MatrixXd matrix =
-      system.jacobian(segment.begin, x, trial, workspace)(rows, rows);
+  const MatrixXd matrix = system.jacobian(segment.begin, x, trial, workspace)(rows, rows);
   auto basis = std::make_shared<PlainBasis>(matrix, limits);
   if (!basis->knots().empty() || is_exact(*basis)) return basis;
   return std::make_shared<PlainBasis>(matrix,
@@ -547,8 +548,8 @@ std::string why_too_large(const system::OdeSystem& system, int phase, const Mode
   if (groups * std::pow(states, 3) <= std::pow(most, 3)) return "";
   if (const auto structure = find_structure(system, segment))
     if (structure->core <= limits.most_core) return "";
-  return groups > 1 ? core::brief(groups) + " trials have each a matrix of " +
-                          core::brief(states) + " states, more than is decomposed unasked"
+  return groups > 1 ? core::brief(groups) + " trials have each a matrix of " + core::brief(states) +
+                          " states, more than is decomposed unasked"
                     : core::brief(states) + " states that move, more than the " +
                           core::brief(most) + " that are decomposed unasked";
 }

@@ -38,7 +38,7 @@ struct Knot {
 /// How small a decomposition must keep its error, and how large one may be.
 struct ModeLimits {
   double condition = 1e6;   ///< of eigenvectors that are used
-  Index most_states = 600;  ///< size of a matrix without structure
+  Index most_states = 400;  ///< size of a matrix without structure
   Index most_core = 1000;   ///< size of the matrix that all blocks share
 };
 
@@ -52,6 +52,11 @@ struct ModeLimits {
 /// where eigenvectors are too ill-conditioned, the coordinates are left as they are (a Knot).
 class ModeBasis {
  public:
+  struct Scratch {
+    Rows by_rows;
+    MatrixXd by_columns, core;
+  };
+
   virtual ~ModeBasis() = default;
   /// Coordinates y.
   Index size() const { return size_; }
@@ -63,7 +68,7 @@ class ModeBasis {
   /// y = V⁻¹ x and x = V y for a number of columns that is a multiple of 8; a column's bits don't
   /// depend on the others.
   virtual void to_modes(const MatrixXd& x, Rows& y) const = 0;
-  virtual void from_modes(const Rows& y, MatrixXd& x) const = 0;
+  virtual void from_modes(const Rows& y, MatrixXd& x, Scratch& scratch) const = 0;
 
  protected:
   Index size_ = 0;

@@ -414,7 +414,8 @@ std::vector<core::Entry<Method>> odeint_methods() {
        "systems",
        make_entry<Method, AdamsMethod>},
       {"dopri5",
-       "Dormand-Prince 5(4), adaptive, dense output; the default, for systems that aren't stiff",
+       "Dormand-Prince 5(4), adaptive, dense output; the default where a circuit isn't linear, for "
+       "systems that aren't stiff",
        make_entry<Method, Dopri5>},
       {"cash_karp54", "Cash-Karp 5(4), adaptive; for systems that aren't stiff",
        make_entry<Method, ErrorPair<CashKarp54, 5>>},

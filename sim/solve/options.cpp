@@ -73,9 +73,8 @@ void SolverOptions::check(const core::Value& table, const std::string& path) con
     const core::Value* value = table.find(key);
     core::fail(value ? *value : table, path + "." + key, found, expected);
   };
-  const Method::Control control = method == automatic
-                                      ? Method::Control::error
-                                      : methods().find(method)->make()->control();
+  const Method::Control control =
+      method == automatic ? Method::Control::error : methods().find(method)->make()->control();
   const bool fixed = control == Method::Control::fixed || !adaptive;
   if (!adaptive && control != Method::Control::error)
     complain("adaptive", "false with method \"" + method + "\"",
@@ -93,16 +92,18 @@ void SolverOptions::check(const core::Value& table, const std::string& path) con
   if (step && *step > duration)
     complain("step", "a step longer than the run", "a number <= solver.duration");
   if (fixed && max_step) complain("max_step", "max_step with a fixed step", "step alone");
-  if (settled.tolerance && ends_when_settled && !fixed && *settled.tolerance < rtol)
+  // What "auto" comes to is known with the circuit alone (choose_method).
+  const bool has_noise = method != "exact" && method != automatic && !fixed;
+  if (settled.tolerance && ends_when_settled && has_noise && *settled.tolerance < rtol)
     core::fail(*core::find_path(table, "settled.tolerance"), path + ".settled.tolerance",
                core::number_text(*settled.tolerance) + ", below rtol = " + core::number_text(rtol),
                "at least 3 rtol: the residual of an adaptive solver hovers at about rtol");
 }
 
-std::vector<std::string> SolverOptions::warnings() const {
+std::vector<std::string> SolverOptions::warnings(const std::string& chosen) const {
   std::vector<std::string> out;
   const bool fixed = step.has_value();
-  if (!fixed && settled.tolerance && *settled.tolerance < 3 * rtol)
+  if (!fixed && chosen != "exact" && settled.tolerance && *settled.tolerance < 3 * rtol)
     out.push_back("solver.settled.tolerance = " + core::number_text(*settled.tolerance) +
                   " is below 3 rtol = " + core::number_text(3 * rtol) +
                   ": the residual of an adaptive solver hovers at about rtol, the run may never "

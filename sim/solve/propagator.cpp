@@ -100,8 +100,8 @@ void Propagator::advance(double tau, MatrixXd& x, Drive& drive) {
   // Columns in which nothing is stay at zero even where the flow of others overflows.
   std::vector<Index> still;
   for (Index c = 0; c < x.cols(); ++c)
-    if (is_zero(x, c) && std::all_of(drive.begin(), drive.end(),
-                                     [c](const MatrixXd& m) { return is_zero(m, c); }))
+    if (is_zero(x, c) &&
+        std::all_of(drive.begin(), drive.end(), [c](const MatrixXd& m) { return is_zero(m, c); }))
       still.push_back(c);
   double whole = std::floor(tau / step_);
   const double rest = std::max(0.0, tau - whole * step_);

@@ -52,7 +52,8 @@ class StepLoop {
         observer_(observer),
         problem_(system, options),
         monitor_(system, options),
-        method_(methods().find(options.method)->make()),
+        choice_(choose_method(system, options)),
+        method_(methods().find(choice_.method)->make()),
         clock_(observer.sampling()),
         start_(std::chrono::steady_clock::now()),
         x_(Eigen::Map<const VectorXd>(x0.data(), x0.size())),
@@ -298,7 +299,7 @@ class StepLoop {
         }
         throw_failure("the step fell to " + core::brief(h) +
                       ", below what rounding allows, and its error is still " + core::brief(error) +
-                      " times the tolerance: the equation is too stiff for \"" + options_.method +
+                      " times the tolerance: the equation is too stiff for \"" + choice_.method +
                       "\" or has a singularity near t = " + core::brief(t_));
       }
       step_ = h * (std::isnan(error)
@@ -435,6 +436,8 @@ class StepLoop {
   }
 
   void finish() {
+    summary_.method = choice_.method;
+    summary_.how = choice_.reason.empty() ? method_->how() : choice_.reason;
     summary_.t_end = t_;
     summary_.evaluations = std::llround(problem_.evaluations);
     summary_.jacobians = std::llround(problem_.jacobians);
@@ -448,6 +451,7 @@ class StepLoop {
   Observer& observer_;
   Problem problem_;
   SettlingMonitor monitor_;
+  Choice choice_;
   std::unique_ptr<Method> method_;
   SampleClock clock_;
   std::chrono::steady_clock::time_point start_;

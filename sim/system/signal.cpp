@@ -91,9 +91,8 @@ struct Sine final : Profile {
   std::optional<ProfileForm> form(double from) const override {
     if (from < at) return ProfileForm{};
     const double start = angle(from);
-    return ProfileForm{.cosine = std::sin(start),
-                       .sine = std::cos(start),
-                       .omega = 2 * std::numbers::pi / period};
+    return ProfileForm{
+        .cosine = std::sin(start), .sine = std::cos(start), .omega = 2 * std::numbers::pi / period};
   }
   void fields(Fields& f) override {
     f.number({"period", "time", "of one cycle"}, period, core::positive());
