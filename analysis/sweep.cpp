@@ -65,7 +65,10 @@ class PointObserver final : public solve::Observer {
                 std::size_t most_bytes)
       : recorder_(recorder), go_on_(go_on), trajectories_(system, most_bytes) {
     // Methods without dense output step onto the samples: so they must here for the same bits.
-    const bool dense = solve::methods().find(config.solver.method)->make()->has_dense_output();
+    const bool dense = solve::methods()
+                           .find(solve::chosen_method(system, config.solver))
+                           ->make()
+                           ->has_dense_output();
     if (recorder || !dense) sampling_ = io::sampling_of(config.record);
   }
 

@@ -119,7 +119,7 @@ class Judge {
   Verdict numerical(const std::string& what) const {
     return {VerdictKind::numerical,
             what + " although the circuit is stable (" + pole_text() + "): a step of " +
-                time(*run_.config.solver.step) + " of " + run_.config.solver.method +
+                time(*run_.config.solver.step) + " of " + run_.summary.method +
                 " is too long; a smaller solver.step or an adaptive method would do"};
   }
 

@@ -139,7 +139,11 @@ void print(const Prepared& ready, const Expectation& expected, const analysis::R
                     core::brief(longest) + ")");
   }
   line("phases", core::join(words));
-  line("solver", ready.config.solver.method);
+  const solve::Choice choice = solve::choose_method(system, ready.config.solver);
+  line("solver", choice.method == ready.config.solver.method
+                     ? choice.method
+                     : ready.config.solver.method + ": " + choice.method +
+                           (choice.reason.empty() ? "" : ", since " + choice.reason));
   const std::string of = system.trials() > 1 ? " of trial 0" : "";
   if (states.found.empty()) {
     line("equilibria", "none found" + of + ": " + states.why_none);

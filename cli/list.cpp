@@ -44,6 +44,11 @@ std::vector<Family> families() {
       family("solver.method", solve::methods()),
       family("written to the result file", analysis::measures()),
   };
+  out[4].items.insert(out[4].items.begin(),
+                      {solve::automatic,
+                       "exact where the circuit is linear between breakpoints, else dopri5; the "
+                       "default",
+                       [] { return std::vector<core::ParameterDoc>{}; }});
   out[3].items.push_back(
       {"noise", "values · normal numbers, held for `interval`", [] {
          return std::vector<core::ParameterDoc>{

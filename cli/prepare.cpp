@@ -101,7 +101,7 @@ Prepared prepare(io::LoadedFile file, const std::filesystem::path& base,
   }
   check_record(out);
   check_analysis(out);
-  out.warnings = out.config.solver.warnings();
+  out.warnings = out.config.solver.warnings(solve::chosen_method(*out.system, out.config.solver));
   check_steps(out);
   for (const auto& controller : out.system->circuit().controllers) {
     const bool silent = controller.gain_p == 0 && controller.gain_i == 0 && controller.gain_d == 0;

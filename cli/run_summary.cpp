@@ -180,6 +180,14 @@ void print_line(const std::string& label, const std::string& text) {
   std::cout << "  " << label << std::string(width < 18 ? 18 - width : 1, ' ') << text << '\n';
 }
 
+// "auto: exact by modes of a 10 × 10 matrix"
+std::string solver_text(const models::Config& config, const solve::SolveSummary& summary) {
+  std::string text = config.solver.method;
+  if (summary.method != text) text += ": " + summary.method;
+  if (summary.how.empty()) return text;
+  return text + (summary.method == "exact" ? " by " : ", since ") + summary.how;
+}
+
 void print_report(const RunReport& report, const Style& style) {
   const models::Config& config = report.ready.config;
   const solve::SolveSummary& summary = report.summary;
@@ -190,8 +198,8 @@ void print_report(const RunReport& report, const Style& style) {
   if (report.cure) print_line("cure", report.cure->text);
   print_phases(report);
   print_line("simulated", core::brief(summary.t_end, config.time_unit) + " in " +
-                              duration_text(summary.wall_time) + ", " + config.solver.method +
-                              ": " + std::to_string(summary.steps) +
+                              duration_text(summary.wall_time) + ", " +
+                              solver_text(config, summary) + ": " + std::to_string(summary.steps) +
                               (summary.steps == 1 ? " step, " : " steps, ") +
                               std::to_string(summary.rejections) + " rejected, " +
                               std::to_string(summary.evaluations) + " evaluations");
@@ -230,6 +238,8 @@ Json report_json(const RunReport& report) {
   out["steps"] = summary.steps;
   out["rejections"] = summary.rejections;
   out["evaluations"] = summary.evaluations;
+  out["solver"] = summary.method;
+  out["solver_how"] = summary.how;
   out["jacobians"] = summary.jacobians;
   const core::Quantity& kinds = *find(report, "verdict");
   for (std::size_t k = 0; k < summary.trials.size(); ++k) {

@@ -160,6 +160,65 @@ EigenSystem eigen_system(const MatrixXd& a) {
   return {all.values(order), all.right(Eigen::all, order), all.left(Eigen::all, order)};
 }
 
+RealModes real_modes(const MatrixXd& a) {
+  const Index n = a.rows();
+  RealModes out;
+  if (n == 0) return out;
+  if ((a - a.transpose()).cwiseAbs().maxCoeff() <=
+      4 * std::numeric_limits<double>::epsilon() * a.cwiseAbs().maxCoeff()) {
+    out.right = (a + a.transpose()) / 2;
+    VectorXd values(n);
+    check_converged(LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'U', lapack(n), out.right.data(),
+                                   lapack(n), values.data()),
+                    n);
+    out.values = values;
+    out.inverse = out.right.transpose();
+    return out;
+  }
+  MatrixXd work = a;
+  out.right.resize(n, n);
+  VectorXd re(n), im(n);
+  check_converged(LAPACKE_dgeev(LAPACK_COL_MAJOR, 'N', 'V', lapack(n), work.data(), lapack(n),
+                                re.data(), im.data(), nullptr, 1, out.right.data(), lapack(n)),
+                  n);
+  out.values = joined(re, im);
+  for (Index k = 0; k + 1 < n; ++k) {
+    if (!(im[k] > 0)) continue;
+    ++k;
+    out.right.col(k) = -out.right.col(k);
+  }
+  out.condition = std::numeric_limits<double>::infinity();
+  const auto inverse = solve_linear(out.right, MatrixXd::Identity(n, n));
+  if (!inverse) return out;
+  out.inverse = *inverse;
+  out.condition = out.right.cwiseAbs().colwise().sum().maxCoeff() *
+                  out.inverse.cwiseAbs().colwise().sum().maxCoeff();
+  return out;
+}
+
+ComplexModes complex_modes(const MatrixXcd& a) {
+  const Index n = a.rows();
+  ComplexModes out;
+  if (n == 0) return out;
+  MatrixXcd work = a;
+  out.values.resize(n);
+  out.right.resize(n, n);
+  check_converged(LAPACKE_zgeev(LAPACK_COL_MAJOR, 'N', 'V', lapack(n), work.data(), lapack(n),
+                                out.values.data(), nullptr, 1, out.right.data(), lapack(n)),
+                  n);
+  out.condition = std::numeric_limits<double>::infinity();
+  work = out.right;
+  MatrixXcd inverse = MatrixXcd::Identity(n, n);
+  std::vector<lapack_int> pivots(static_cast<std::size_t>(n));
+  if (LAPACKE_zgesv(LAPACK_COL_MAJOR, lapack(n), lapack(n), work.data(), lapack(n), pivots.data(),
+                    inverse.data(), lapack(n)) != 0)
+    return out;
+  out.inverse = std::move(inverse);
+  out.condition = out.right.cwiseAbs().colwise().sum().maxCoeff() *
+                  out.inverse.cwiseAbs().colwise().sum().maxCoeff();
+  return out;
+}
+
 std::optional<EigenSystem> rightmost_eigenvalues(const Product& product, Index n, Index count) {
   struct Operator {
     using Scalar = double;

@@ -29,6 +29,29 @@ struct EigenSystem {
 /// All of them. LAPACK dgeev. @throws std::runtime_error  where the iteration does not converge
 EigenSystem eigen_system(const MatrixXd& a);
 
+/// A = V D V⁻¹ in real arithmetic. A real eigenvalue λ has one column v of V; a conjugate pair
+/// λ = σ ± iω (ω > 0 first) has two, Re v and −Im v, so that coordinates (a, b) stand for the complex
+/// c = a + ib that obeys ċ = λ c where ẋ = A x.
+struct RealModes {
+  VectorXcd values;      ///< n; a pair in two neighbouring places
+  MatrixXd right;        ///< V
+  MatrixXd inverse;      ///< V⁻¹; empty where V is singular to working precision
+  double condition = 1;  ///< ‖V‖₁ ‖V⁻¹‖₁; +∞ where V is singular
+};
+/// LAPACK dsyevd where A is symmetric to rounding (then V is orthogonal), else dgeev.
+/// @throws std::runtime_error  where the iteration does not converge
+RealModes real_modes(const MatrixXd& a);
+
+/// A = V diag(λ) V⁻¹ of a complex matrix. LAPACK zgeev.
+struct ComplexModes {
+  VectorXcd values;
+  MatrixXcd right;
+  MatrixXcd inverse;
+  double condition = 1;  ///< as above
+};
+/// @throws std::runtime_error  where the iteration does not converge
+ComplexModes complex_modes(const MatrixXcd& a);
+
 /// Product y = A x of a matrix that is known by it alone.
 using Product = std::function<void(const double* x, double* y)>;
 

@@ -389,6 +389,8 @@ class Recorder::Impl {
     h5::File& root = *file_;
     root.set_attribute("stop_reason", summary.reason);
     root.set_attribute("outcome", solve::name(summary.outcome()));
+    root.set_attribute("solver_used", summary.method);
+    root.set_attribute("solver_how", summary.how);
     root.set_attribute("t_end", summary.t_end);
     root.set_attribute("steps", summary.steps);
     root.set_attribute("rejections", summary.rejections);

@@ -278,7 +278,7 @@ void Batch::round() {
         take(c, x_new_, candidate_);
         if (column.run->admits(column, candidate_))
           column.run->fail(column,
-                           StepControl::failure(slot.plan.h, ratio_[c], column.t, options_.method));
+                           StepControl::failure(slot.plan.h, ratio_[c], column.t, column.run->method_name()));
       }
       continue;
     }

@@ -22,7 +22,7 @@ Convoy::Convoy(std::vector<Column*> columns)
       run_(*columns_.front()->run),
       options_(run_.options()),
       problem_(run_.system(), options_, trials_of(columns_)),
-      method_(methods().find(options_.method)->make()),
+      method_(methods().find(run_.method_name())->make()),
       n_(run_.system().dimension()),
       x_(n_ * static_cast<Index>(columns_.size())),
       dxdt_(VectorXd::Zero(x_.size())) {}
@@ -82,6 +82,7 @@ void Convoy::advance(bool proceeds) {
       fail(stop.what());
     }
     count();
+    run_.tell(method_->how());
     if (!proceeds) return;
   }
 }
@@ -205,7 +206,7 @@ double Convoy::adaptive_step() {
         restart();
         continue;
       }
-      throw StopIntegration(StepControl::failure(plan.h, result.error, t_, options_.method));
+      throw StopIntegration(StepControl::failure(plan.h, result.error, t_, run_.method_name()));
     }
     if (!any_present()) return t_;
   }

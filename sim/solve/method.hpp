@@ -158,10 +158,29 @@ class Method {
   /// The state at t within the last accepted step (methods with dense output).
   virtual void interpolate(double /*t*/, VectorXd& /*x*/) const {}
 
+  /// In words, which way it went where it has several; "" else.
+  virtual std::string how() const { return ""; }
+
   virtual void fields(core::Fields&) {}  // all options stand in [solver]
 };
 
-/// Every method, in the order in which `settle list` shows them.
+/// Every method, in the order in which `settle list` shows them; "auto" is none of them.
 const core::Registry<Method>& methods();
+
+/// What a run is integrated with, and why.
+struct Choice {
+  std::string method;  ///< a name in methods()
+  std::string reason;  ///< why "auto" did not take "exact"; "" else
+};
+
+/// The method that was asked for. "auto" is "exact" for circuits that are linear between breakpoints in
+/// every phase (whatever carries what moves is the identity, every source has a closed form) and whose
+/// matrix is not too large, up to 400 moving states, or 1000 units in the matrix that all blocks of a
+/// structured one share; else, and at a fixed step, "dopri5".
+/// @throws InputError  where that is "dopri5" and settled.tolerance is out of its reach, below rtol
+Choice choose_method(const system::OdeSystem& system, const SolverOptions& options);
+/// Its name for what is integrated in place of a circuit that begins at its initial state: its exact
+/// reduction, unless that is switched off.
+std::string chosen_method(const system::OdeSystem& system, const SolverOptions& options);
 
 }  // namespace settle::solve

@@ -422,7 +422,8 @@ std::vector<core::Entry<Method>> odeint_methods() {
        "systems",
        make_entry<Method, AdamsMethod>},
       {"dopri5",
-       "Dormand-Prince 5(4), adaptive, dense output; the default, for systems that aren't stiff",
+       "Dormand-Prince 5(4), adaptive, dense output; the default where a circuit isn't linear, for "
+       "systems that aren't stiff",
        make_entry<Method, FormulaMethod<Dopri5>>},
       {"cash_karp54", "Cash-Karp 5(4), adaptive; for systems that aren't stiff",
        make_entry<Method, FormulaMethod<ErrorPair<CashKarp54, 5>>>},

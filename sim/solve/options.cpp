@@ -28,7 +28,12 @@ void SettledOptions::fields(core::Fields& f) {
 }
 
 void SolverOptions::fields(core::Fields& f) {
-  f.choice({"method", "", "how the equations are integrated"}, method, methods().names());
+  std::vector<std::string> names = methods().names();
+  names.insert(names.begin(), automatic);
+  f.choice({"method", "",
+            "how the equations are integrated; auto: exact where the circuit is linear between "
+            "breakpoints, else dopri5"},
+           method, names);
   f.number({"rtol", "1", "error allowed per step, relative to each state"}, rtol, below_one());
   f.number({"atol", "1", "error allowed per step where a state is near zero"}, atol,
            core::positive());
@@ -68,7 +73,8 @@ void SolverOptions::check(const core::Value& table, const std::string& path) con
     const core::Value* value = table.find(key);
     core::fail(value ? *value : table, path + "." + key, found, expected);
   };
-  const Method::Control control = methods().find(method)->make()->control();
+  const Method::Control control =
+      method == automatic ? Method::Control::error : methods().find(method)->make()->control();
   const bool fixed = control == Method::Control::fixed || !adaptive;
   if (!adaptive && control != Method::Control::error)
     complain("adaptive", "false with method \"" + method + "\"",
@@ -86,16 +92,18 @@ void SolverOptions::check(const core::Value& table, const std::string& path) con
   if (step && *step > duration)
     complain("step", "a step longer than the run", "a number <= solver.duration");
   if (fixed && max_step) complain("max_step", "max_step with a fixed step", "step alone");
-  if (settled.tolerance && ends_when_settled && !fixed && *settled.tolerance < rtol)
+  // What "auto" comes to is known with the circuit alone (choose_method).
+  const bool has_noise = method != "exact" && method != automatic && !fixed;
+  if (settled.tolerance && ends_when_settled && has_noise && *settled.tolerance < rtol)
     core::fail(*core::find_path(table, "settled.tolerance"), path + ".settled.tolerance",
                core::number_text(*settled.tolerance) + ", below rtol = " + core::number_text(rtol),
                "at least 3 rtol: the residual of an adaptive solver hovers at about rtol");
 }
 
-std::vector<std::string> SolverOptions::warnings() const {
+std::vector<std::string> SolverOptions::warnings(const std::string& chosen) const {
   std::vector<std::string> out;
   const bool fixed = step.has_value();
-  if (!fixed && settled.tolerance && *settled.tolerance < 3 * rtol)
+  if (!fixed && chosen != "exact" && settled.tolerance && *settled.tolerance < 3 * rtol)
     out.push_back("solver.settled.tolerance = " + core::number_text(*settled.tolerance) +
                   " is below 3 rtol = " + core::number_text(3 * rtol) +
                   ": the residual of an adaptive solver hovers at about rtol, the run may never "

@@ -13,7 +13,7 @@ namespace settle::solve {
 /// afresh at every accepted state, throughout the last `dwell`.
 struct SettledOptions {
   std::optional<double>
-      tolerance;  ///< 10 · rtol unless given; an explicit solver hovers at about rtol
+      tolerance;  ///< 10 · rtol unless given; an explicit solver hovers at about rtol, exact at rounding
   std::optional<double> dwell;     ///< five times the largest tau unless given
   std::vector<std::string> nodes;  ///< whose states count; all dynamic ones where empty
 
@@ -21,8 +21,11 @@ struct SettledOptions {
   bool operator==(const SettledOptions&) const = default;
 };
 
+/// The method that is chosen by the circuit (choose_method).
+inline constexpr const char* automatic = "auto";
+
 struct SolverOptions {
-  std::string method = "dopri5";
+  std::string method = automatic;
   double rtol = 1e-6;
   double atol = 1e-9;
   std::optional<double> step;          ///< of a fixed-step run; divides each segment exactly
@@ -45,10 +48,11 @@ struct SolverOptions {
 
   double settled_tolerance() const { return settled.tolerance.value_or(10 * rtol); }
   void fields(core::Fields& f);
-  /// @throws InputError  for what contradicts each other or the method, at its place in `table`
+  /// @throws InputError  for what contradicts each other or the method, at its place in `table`.
+  /// "auto", which the circuit has yet to resolve, counts as an adaptive method.
   void check(const core::Value& table, const std::string& path) const;
-  /// Advice that is no error ("settled.tolerance is below 3 · rtol …").
-  std::vector<std::string> warnings() const;
+  /// Advice that is no error ("settled.tolerance is below 3 · rtol …"), for the method that runs.
+  std::vector<std::string> warnings(const std::string& chosen) const;
 };
 
 }  // namespace settle::solve

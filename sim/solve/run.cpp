@@ -22,9 +22,6 @@ Run::Run(const system::OdeSystem& system, const MatrixXd& x0, const SolverOption
     : system_(system),
       options_(options),
       observer_(observer),
-      method_(methods().find(options.method)->make()),
-      fixed_(method_->control() == Method::Control::fixed || !options.adaptive),
-      dense_(method_->has_dense_output()),
       sampling_(observer.sampling()),
       monitor_(system, options),
       watched_(system.make_workspace()),
@@ -36,6 +33,10 @@ Run::Run(const system::OdeSystem& system, const MatrixXd& x0, const SolverOption
     if (reduction_.changed())
       reduced_ = std::make_unique<const system::OdeSystem>(system::compile(reduction_.circuit));
   }
+  choice_ = choose_method(this->system(), options);
+  method_ = methods().find(choice_.method)->make();
+  fixed_ = method_->control() == Method::Control::fixed || !options.adaptive;
+  dense_ = method_->has_dense_output();
   const MatrixXd& start = reduced_ ? reduction_.start : x0;
   summary_.trials.resize(columns_.size());
   for (Index k = 0; k < system.trials(); ++k) {
@@ -343,6 +344,11 @@ void Run::stepped(Column& column, double t_old, const Between& between) {
                      " evaluations ran out (solver.max_evaluations)");
 }
 
+void Run::tell(const std::string& how) {
+  const std::lock_guard lock(watching_);
+  if (!how.empty()) summary_.how = how;
+}
+
 void Run::watch(std::span<Column* const> own) {
   const std::lock_guard lock(watching_);
   if (is_halted()) return;
@@ -455,6 +461,8 @@ void Run::end_phase() {
 }
 
 void Run::finish() {
+  summary_.method = choice_.method;
+  if (!choice_.reason.empty()) summary_.how = choice_.reason;
   summary_.t_end = t_;
   summary_.smallest_step = infinity;
   double evaluations = 0, jacobians = 0;

@@ -62,6 +62,7 @@ class Run {
   /// Whether every step has one length, divided into the segment.
   bool is_fixed() const { return fixed_; }
   const Method& method() const { return *method_; }
+  const std::string& method_name() const { return choice_.method; }
   /// Whether the trials must share their steps, because those are sampled.
   bool shares_steps() const { return sampling_.steps && columns_.size() > 1; }
 
@@ -82,6 +83,8 @@ class Run {
   void stepped(Column& column, double t_old, const Between& between);
   void reject(Column& column, int times);
   void fail(Column& column, const std::string& why);
+  /// In words, which way a method went.
+  void tell(const std::string& how);
   /// After a round of steps of some of its columns: reports progress. Halts the run where the observer
   /// says so, or the wall time is up.
   void watch(std::span<Column* const> own);
@@ -125,8 +128,9 @@ class Run {
   Observer& observer_;
   system::Reduction reduction_;
   std::unique_ptr<const system::OdeSystem> reduced_;
+  Choice choice_;
   std::unique_ptr<Method> method_;
-  bool fixed_, dense_;
+  bool fixed_ = false, dense_ = false;
   Sampling sampling_;
   SettlingMonitor monitor_;
   system::Workspace watched_;  // for those who sample

@@ -88,6 +88,12 @@ struct Sine final : Profile {
   }
   double next_breakpoint(double t) const override { return first_after(t, {at}); }
   bool is_piecewise_constant() const override { return false; }
+  std::optional<ProfileForm> form(double from) const override {
+    if (from < at) return ProfileForm{};
+    const double start = angle(from);
+    return ProfileForm{
+        .cosine = std::sin(start), .sine = std::cos(start), .omega = 2 * std::numbers::pi / period};
+  }
   void fields(Fields& f) override {
     f.number({"period", "time", "of one cycle"}, period, core::positive());
     f.number({"phase", "rad", "at the beginning"}, phase, core::any_number());
@@ -108,6 +114,9 @@ struct Ramp final : Profile {
   }
   double next_breakpoint(double t) const override { return first_after(t, {at, at + width}); }
   bool is_piecewise_constant() const override { return false; }
+  std::optional<ProfileForm> form(double from) const override {
+    return ProfileForm{.constant = value(from, from), .slope = slope(from, from)};
+  }
   void fields(Fields& f) override {
     f.number({"at", "time", "when it begins to rise"}, at, core::any_number());
     f.number({"width", "time", "how long it rises"}, width, core::positive());
@@ -142,6 +151,9 @@ struct Tabulated final : Profile {
     return next == times.end() ? infinity : *next;
   }
   bool is_piecewise_constant() const override { return interpolation == "hold"; }
+  std::optional<ProfileForm> form(double from) const override {
+    return ProfileForm{.constant = value(from, from), .slope = slope(from, from)};
+  }
   void check(const Value& value, const std::string& path) const override {
     if (times.size() != amplitudes.size())
       fail(value, path,

@@ -3,6 +3,7 @@
 
 #include <Eigen/Core>
 #include <memory>
+#include <optional>
 
 #include "sim/core/random.hpp"
 #include "sim/core/registry.hpp"
@@ -10,6 +11,14 @@
 namespace settle::system {
 
 using Eigen::MatrixXd;
+
+/// a(t) = constant + slope (t − from) + cosine · cos ω(t − from) + sine · sin ω(t − from).
+struct ProfileForm {
+  double constant = 0;
+  double slope = 0;
+  double cosine = 0, sine = 0;
+  double omega = 0;  ///< ω > 0 where the profile swings
+};
 
 /// s(t) = a(t) · V, with a scalar profile a(t) and values V (units × 1, shared by all trials, or
 /// units × trials). Time is the run's, in the circuit's unit.
@@ -26,6 +35,11 @@ class Profile {
   virtual double next_breakpoint(double t) const = 0;
   /// Whether a(t) is constant between breakpoints.
   virtual bool is_piecewise_constant() const = 0;
+  /// a(t) in closed form within the segment that starts at `from`; nullopt where there is none.
+  virtual std::optional<ProfileForm> form(double from) const {
+    if (!is_piecewise_constant()) return std::nullopt;
+    return ProfileForm{.constant = value(from, from)};
+  }
   /// @throws InputError  where parameters contradict each other
   virtual void check(const core::Value&, const std::string& /*path*/) const {}
   virtual void fields(core::Fields&) {}

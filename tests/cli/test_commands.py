@@ -141,7 +141,8 @@ class ExitCodes(CommandTest):
     def test_a_run_out_of_budget_fails(self):
         self.write("small.toml", SMALL)
         for budget in ("max_steps=5", "max_evaluations=20"):
-            done = self.settle("run", "small.toml", "--set", "solver." + budget, code=1)
+            done = self.settle("run", "small.toml", "--set", "solver.method=dopri5",
+                               "--set", "solver." + budget, code=1)
             self.assertIn("failed", done.stderr)
             self.assertIn("budget", done.stdout)
 

@@ -109,7 +109,9 @@ class Results(unittest.TestCase):
             self.assertEqual(attributes["status"], "done")
             self.assertEqual(attributes["outcome"], "settled")
             self.assertEqual(attributes["seed"], 3)
-            self.assertEqual(attributes["solver"], "dopri5")
+            self.assertEqual(attributes["solver"], "auto")
+            self.assertEqual(attributes["solver_used"], "dopri5")
+            self.assertIn("is not the identity", attributes["solver_how"])
             self.assertTrue(attributes["source"].startswith("settle "))
             self.assertIn("run", attributes["history"])
             for name in ("Conventions", "host", "compiler", "libraries"):

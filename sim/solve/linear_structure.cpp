@@ -1,0 +1,227 @@
+#include "sim/solve/linear_structure.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace settle::solve {
+namespace {
+
+using system::Weights;
+
+constexpr std::size_t most_nodes = 16;  // p: beyond it, the small matrices aren't small
+
+std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+// The factor of weights that are a multiple of the identity.
+std::optional<double> multiple_of_identity(const Weights& weights) {
+  if (weights.is_identity()) return 1.0;
+  if (const auto* diagonal = std::get_if<Weights::Diagonal>(&weights.as_variant())) {
+    const auto& entries = diagonal->entries;
+    if (entries.size() > 0 && (entries.array() == entries[0]).all()) return entries[0];
+  }
+  return std::nullopt;
+}
+
+// One matrix that edges carry, by content.
+class OneMatrix {
+ public:
+  /// Whether the weights are those seen before, or the first.
+  bool take(const system::SharedWeights& weights) {
+    if (!first_) first_ = weights;
+    if (first_ == weights) return true;
+    return first_->rows() == weights->rows() && first_->cols() == weights->cols() &&
+           first_->parameters() == weights->parameters() && first_->dense() == weights->dense();
+  }
+  bool seen() const { return first_ != nullptr; }
+  MatrixXd dense() const { return first_->dense(); }
+
+ private:
+  system::SharedWeights first_;
+};
+
+class Spaces {
+ public:
+  explicit Spaces(std::size_t n) : parent_(n) { std::iota(parent_.begin(), parent_.end(), 0); }
+  int of(int i) {
+    while (parent_[at(i)] != i) i = parent_[at(i)];
+    return i;
+  }
+  void join(int i, int j) { parent_[at(of(i))] = of(j); }
+
+ private:
+  std::vector<int> parent_;
+};
+
+}  // namespace
+
+std::vector<double> edge_gains(const system::Circuit& circuit, int phase) {
+  std::vector<double> gains;
+  for (const system::Edge& edge : circuit.edges) gains.push_back(edge.gain);
+  for (const int k : circuit.phases[at(phase)].off) gains[at(k)] = 0;
+  return gains;
+}
+
+std::vector<char> moving_nodes(const system::OdeSystem& system, const system::Segment& segment) {
+  const system::Circuit& circuit = system.circuit();
+  const std::vector<double> gains = edge_gains(circuit, segment.phase);
+  std::vector<char> moves(circuit.nodes.size(), 0);
+  for (const int i : system.dynamic_nodes()) moves[at(i)] = !system.is_held(segment, i);
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (std::size_t k = 0; k < circuit.edges.size(); ++k) {
+      const system::Edge& edge = circuit.edges[k];
+      if (gains[k] == 0 || !moves[at(edge.from)] || moves[at(edge.to)] ||
+          system.offset(edge.to) >= 0)
+        continue;
+      moves[at(edge.to)] = 1;
+      changed = true;
+    }
+  }
+  return moves;
+}
+
+MatrixXcd Structure::evaluate(std::complex<double> into_core, double out_of_core) const {
+  const Index p = static_cast<Index>(parts.size());
+  MatrixXcd values = MatrixXcd::Zero(places, p);
+  values.topRows(p).setIdentity();
+  MatrixXcd rates = MatrixXcd::Zero(p, p);
+  for (const Term& term : terms) {
+    const std::complex<double> weight = term.kind == Term::scalar        ? 1.0
+                                        : term.kind == Term::out_of_core ? out_of_core
+                                                                         : into_core;
+    auto target = term.to < p ? rates.row(term.to) : values.row(term.to);
+    target += (term.factor * weight) * values.row(term.from);
+  }
+  for (Index i = 0; i < p; ++i) {
+    rates(i, i) -= leak[at(i)];
+    rates.row(i) /= tau[at(i)];
+  }
+  return rates;
+}
+
+MatrixXd Structure::of_rest() const {
+  const MatrixXd all = evaluate(0, 0).real();
+  std::vector<Index> lifted;
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    if (parts[i].lifted) lifted.push_back(static_cast<Index>(i));
+  return all(lifted, lifted);
+}
+
+std::optional<Structure> find_structure(const system::OdeSystem& system,
+                                        const system::Segment& segment) {
+  const system::Circuit& circuit = system.circuit();
+  const std::vector<double> gains = edge_gains(circuit, segment.phase);
+  const std::vector<char> moves = moving_nodes(system, segment);
+  const auto carries = [&](std::size_t k) {
+    return gains[k] != 0 && moves[at(circuit.edges[k].from)];
+  };
+
+  // Nodes that move and that a moving state hears, directly or through instantaneous ones.
+  std::vector<char> matters(circuit.nodes.size(), 0);
+  Structure out;
+  std::vector<int> nodes;
+  Index row = 0;
+  for (const int i : system.dynamic_nodes()) {
+    if (!moves[at(i)]) continue;
+    const system::Node& node = circuit.nodes[at(i)];
+    if (node.size == 0 || (node.tau.array() != node.tau[0]).any() ||
+        (node.leak.array() != node.leak[0]).any())
+      return std::nullopt;
+    matters[at(i)] = 1;
+    nodes.push_back(i);
+    out.parts.push_back({row, false});
+    out.tau.push_back(node.tau[0]);
+    out.leak.push_back(node.leak[0]);
+    row += node.size;
+  }
+  if (nodes.empty() || nodes.size() > most_nodes) return std::nullopt;
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (std::size_t k = 0; k < circuit.edges.size(); ++k) {
+      const system::Edge& edge = circuit.edges[k];
+      if (!carries(k) || !matters[at(edge.to)] || matters[at(edge.from)]) continue;
+      matters[at(edge.from)] = changed = true;
+    }
+  }
+
+  // Nodes that identities join are of one space.
+  Spaces spaces(circuit.nodes.size());
+  std::vector<std::size_t> used, matrices;
+  for (std::size_t k = 0; k < circuit.edges.size(); ++k) {
+    const system::Edge& edge = circuit.edges[k];
+    if (!carries(k) || !matters[at(edge.to)]) continue;
+    if (edge.gate.size() > 0 || edge.receiver_slope) return std::nullopt;
+    used.push_back(k);
+    if (multiple_of_identity(*edge.weights))
+      spaces.join(edge.from, edge.to);
+    else
+      matrices.push_back(k);
+  }
+  std::vector<int> roots;
+  for (std::size_t i = 0; i < circuit.nodes.size(); ++i) {
+    if (!matters[i]) continue;
+    const int root = spaces.of(static_cast<int>(i));
+    if (std::find(roots.begin(), roots.end(), root) == roots.end()) roots.push_back(root);
+  }
+  // A square matrix within a space, or one each way between two.
+  int core = roots[0], larger = -1;
+  OneMatrix into, lift;
+  if (roots.size() == 2) {
+    const auto size = [&](int i) { return circuit.nodes[at(i)].size; };
+    larger = roots[1];
+    if (size(larger) < size(core)) std::swap(core, larger);
+    for (const std::size_t k : matrices) {
+      const system::Edge& edge = circuit.edges[k];
+      const int from = spaces.of(edge.from), to = spaces.of(edge.to);
+      if (from == to || !(from == core ? lift : into).take(edge.weights)) return std::nullopt;
+    }
+    if (!into.seen() || !lift.seen()) return std::nullopt;
+    out.lift = lift.dense();
+    out.into = into.dense();
+    out.k = out.into * out.lift;
+    out.core = size(core);
+    out.larger = size(larger);
+  } else if (roots.size() == 1) {
+    for (const std::size_t k : matrices)
+      if (!into.take(circuit.edges[k].weights)) return std::nullopt;
+    if (into.seen()) {
+      out.k = into.dense();
+      out.core = out.k.rows();
+    } else {
+      larger = core;
+      out.larger = circuit.nodes[at(larger)].size;
+    }
+  } else {
+    return std::nullopt;
+  }
+
+  // The scalar circuit.
+  std::vector<int> place(circuit.nodes.size(), -1);
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    out.parts[i].lifted = spaces.of(nodes[i]) == larger;
+    place[at(nodes[i])] = static_cast<int>(i);
+  }
+  out.places = static_cast<int>(nodes.size());
+  std::vector<int> order;
+  for (const int i : system::order_instantaneous(circuit).nodes) {
+    if (!matters[at(i)]) continue;
+    place[at(i)] = out.places++;
+    order.push_back(i);
+  }
+  order.insert(order.end(), nodes.begin(), nodes.end());
+  for (const int to : order)
+    for (const std::size_t k : used) {
+      const system::Edge& edge = circuit.edges[k];
+      if (edge.to != to) continue;
+      Structure::Term term{Structure::Term::scalar, place[at(edge.from)], place[at(to)], gains[k]};
+      if (const auto factor = multiple_of_identity(*edge.weights))
+        term.factor *= *factor;
+      else
+        term.kind = larger >= 0 && spaces.of(edge.from) == core ? Structure::Term::out_of_core
+                                                                : Structure::Term::into_core;
+      out.terms.push_back(term);
+    }
+  return out;
+}
+
+}  // namespace settle::solve

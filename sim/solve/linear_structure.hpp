@@ -1,0 +1,66 @@
+// What a linear circuit's matrix is made of: which nodes move, and whether they are copies of one space.
+#pragma once
+
+#include <complex>
+#include <optional>
+#include <vector>
+
+#include "sim/system/ode_system.hpp"
+
+namespace settle::solve {
+
+using Eigen::Index;
+using Eigen::MatrixXcd;
+using Eigen::MatrixXd;
+
+/// The gains of a phase's edges: zero where it switches them off.
+std::vector<double> edge_gains(const system::Circuit& circuit, int phase);
+
+/// Per node: whether its value depends on a state that moves in the segment.
+std::vector<char> moving_nodes(const system::OdeSystem& system, const system::Segment& segment);
+
+/// A circuit whose moving nodes are copies of one space of m units, the core, or of it and of a larger
+/// one of n units, with all edges multiples of the identity, of one matrix within the core, or of one
+/// from the core to the larger space and one back.
+///
+///     K: the matrix within the core, or the product of the two on the way round.
+///
+/// In the eigenvectors v of K (μ) for the core and L v for the larger space, L being the matrix out of
+/// the core, the circuit is one of p scalars, in which K, or the matrix into the core, is μ and L is 1.
+/// What is left of the larger space, x with W x = 0 for the matrix W into the core, hears identities
+/// alone.
+struct Structure {
+  struct Part {
+    Index first = 0;  ///< its first row among the moving states
+    bool lifted = false;
+  };
+  Index core = 0;           ///< m; 0 where there is no matrix, and every node is lifted
+  Index larger = 0;         ///< n; 0 where all nodes are of the core
+  std::vector<Part> parts;  ///< per moving dynamic node, in order
+  MatrixXd k;               ///< m × m
+  MatrixXd lift;            ///< L, n × m
+  MatrixXd into;            ///< W, m × n
+
+  /// The p × p matrix of ẋ for an eigenvalue μ of K.
+  MatrixXcd of_eigenvalue(std::complex<double> mu) const { return evaluate(mu, 1); }
+  /// That of the lifted nodes alone, for what the core doesn't see.
+  MatrixXd of_rest() const;
+
+  struct Term {
+    enum Kind { scalar, out_of_core, into_core } kind;
+    int from, to;  // places in `places`: moving dynamic nodes first
+    double factor;
+  };
+  std::vector<Term> terms;        // by the order in which their receivers are evaluated
+  std::vector<double> leak, tau;  // per moving dynamic node
+  int places = 0;
+
+ private:
+  MatrixXcd evaluate(std::complex<double> into_core, double out_of_core) const;
+};
+
+/// nullopt where the circuit is built otherwise. Forms K, but decomposes nothing.
+std::optional<Structure> find_structure(const system::OdeSystem& system,
+                                        const system::Segment& segment);
+
+}  // namespace settle::solve
