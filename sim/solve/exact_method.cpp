@@ -69,7 +69,10 @@ class Exact final : public Method {
     dxdt = rate_;
   }
 
-  void interpolate(double t, VectorXd& x) const override { evaluate(t, x, between_); }
+  void interpolate(double t, VectorXd& x) const override {
+    x.resize(n_ * trials_);
+    flow_->evaluate(t, Eigen::Map<MatrixXd>(x.data(), n_, trials_));
+  }
 
  private:
   static ModeLimits limits_for(const SolverOptions& options) {
@@ -98,7 +101,7 @@ class Exact final : public Method {
   }
 
   Eigen::Map<const MatrixXd> columns(const VectorXd& x) const { return {x.data(), n_, trials_}; }
-  void evaluate(double t, VectorXd& x, VectorXd& rate) const {
+  void evaluate(double t, VectorXd& x, VectorXd& rate) {
     x.resize(n_ * trials_);
     rate.resize(n_ * trials_);
     flow_->evaluate(t, Eigen::Map<MatrixXd>(x.data(), n_, trials_),
@@ -106,7 +109,6 @@ class Exact final : public Method {
   }
 
   mutable std::optional<LinearFlow> flow_;  // with scratch
-  mutable VectorXd between_;                // ẋ of a sample, which nobody asks for
   system::Segment segment_;
   std::string why_not_;  // the phase is not linear
   Index n_ = 0, trials_ = 0;

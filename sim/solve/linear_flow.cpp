@@ -250,25 +250,32 @@ void LinearFlow::evaluate_knots(Group& group, double tau) {
   }
 }
 
-void LinearFlow::evaluate(double t, system::Block x, system::Block dxdt) {
+void LinearFlow::evaluate(double t, system::Block x, system::Block* dxdt) {
   const double tau = std::max(0.0, t - begin_);
-  x = start_;
-  dxdt.setZero();
+  const auto& rows = plan_->rows;
+  const bool all = plan_->groups.size() == 1 && static_cast<Index>(rows.size()) == x.rows();
+  if (!all) x = start_;
+  if (!all && dxdt) dxdt->setZero();
   for (Group& group : plan_->groups) {
     const Index trials = static_cast<Index>(group.trials.size());
     state_.setZero(group.basis->size(), trials);
     rate_.setZero(group.basis->size(), trials);
     evaluate_modes(group, tau);
     evaluate_knots(group, tau);
-    y_.setZero(group.basis->size(), padded(2 * trials));
+    y_.setZero(group.basis->size(), padded((dxdt ? 2 : 1) * trials));
     y_.leftCols(trials) = state_;
-    y_.middleCols(trials, trials) = rate_;
+    if (dxdt) y_.middleCols(trials, trials) = rate_;
     group.basis->from_modes(y_, x_, scratch_);
+    if (all) {
+      x = x_.leftCols(trials);
+      if (dxdt) *dxdt = x_.middleCols(trials, trials);
+      continue;
+    }
     for (Index c = 0; c < trials; ++c)
-      for (std::size_t r = 0; r < plan_->rows.size(); ++r) {
-        const Index row = plan_->rows[r], trial = group.trials[at(c)];
-        x(row, trial) = x_(static_cast<Index>(r), c);
-        dxdt(row, trial) = x_(static_cast<Index>(r), trials + c);
+      for (std::size_t r = 0; r < rows.size(); ++r) {
+        const Index trial = group.trials[at(c)];
+        x(rows[r], trial) = x_(static_cast<Index>(r), c);
+        if (dxdt) (*dxdt)(rows[r], trial) = x_(static_cast<Index>(r), trials + c);
       }
   }
 }

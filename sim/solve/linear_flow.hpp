@@ -28,7 +28,9 @@ class LinearFlow {
   void begin(const system::Segment& segment, const system::ConstBlock& x0,
              system::Workspace& workspace);
   /// x and ẋ (n × trials) at t, from the segment's beginning on.
-  void evaluate(double t, system::Block x, system::Block dxdt);
+  void evaluate(double t, system::Block x, system::Block dxdt) { evaluate(t, x, &dxdt); }
+  /// x alone, the same bits.
+  void evaluate(double t, system::Block x) { evaluate(t, x, nullptr); }
 
   /// How long a step from t₀ + elapsed may be to show all that still moves: a sixteenth of a period and
   /// a tenth of a time constant of every mode that has not decayed below 1e-12, and of the drive's
@@ -71,6 +73,7 @@ class LinearFlow {
                    const std::vector<system::ProfileForm>& forms, bool new_kinds);
   void evaluate_modes(const Group& group, double tau);
   void evaluate_knots(Group& group, double tau);
+  void evaluate(double t, system::Block x, system::Block* dxdt);
   void set_paces();
 
   const system::OdeSystem& system_;
