@@ -142,6 +142,17 @@ TEST_CASE("a hundred random circuits: the reduced vector field, expanded, is the
   CHECK(factored >= 1);
 }
 
+TEST_CASE("three thousand random circuits", "[.long]") {
+  for (unsigned seed = 100; seed < 3100; ++seed) {
+    const test::RandomCircuit random = test::random_circuit(seed);
+    CAPTURE(seed, random.description);
+    Pair pair(random.circuit);
+    CHECK(pair.reduction.after.states <= pair.reduction.before.states);
+    CHECK(largest(pair.expand(pair.reduction.start) - pair.start) <= 1e-12 * largest(pair.start));
+    CHECK(pair.follow(4) < 1e-10);
+  }
+}
+
 namespace {
 
 // One loop: `hidden` hears B u, its controller W φ(hidden).
@@ -506,15 +517,29 @@ TEST_CASE("the Jacobian of an edge with a gate of its receiver is that of the ri
   CHECK(test::allocations() == before);
 }
 
-TEST_CASE("a small circuit is reduced at once", "[.bench]") {
-  const system::Circuit circuit = circuit_of(loop(20, 10, "tanh"));
-  const MatrixXd x0 = system::OdeSystem(circuit).initial_state();
-  const auto start = std::chrono::steady_clock::now();
-  double states = 0;
-  for (int k = 0; k < 1000; ++k)
-    states += static_cast<double>(system::reduce(circuit, x0).after.states);
-  const double wall =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  WARN("microseconds: " << 1e3 * wall);
-  CHECK(states == 20000);
+TEST_CASE("how long it takes to reduce", "[.long]") {
+  const auto seconds = [](const std::string& toml, int times) {
+    const system::Circuit circuit = circuit_of(toml);
+    const MatrixXd x0 = system::OdeSystem(circuit).initial_state();
+    const auto start = std::chrono::steady_clock::now();
+    Reduction reduction;
+    for (int k = 0; k < times; ++k) reduction = system::reduce(circuit, x0);
+    const double wall =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / times;
+    WARN(reduction.before.states << " to " << reduction.after.states << " states, "
+                                 << reduction.before.multiplications << " to "
+                                 << reduction.after.multiplications << " multiplications: " << wall
+                                 << " s\n"
+                                 << all_steps(reduction));
+    return wall;
+  };
+  CHECK(seconds(loop(20, 10, "tanh"), 1000) < 200e-6);
+  CHECK(seconds("trials = 100\n" + loop(1000, 10, "identity"), 10) < 0.1);
+  CHECK(seconds(loop(500, 784, "tanh"), 5) < 1);
+  CHECK(seconds("trials = 100\n" + loop(500, 784, "tanh"), 5) < 1);
+  CHECK(seconds("trials = 100\n" + loop(500, 784, "tanh",
+                                        "initial = { init = \"normal\", std = 0.4 }\n",
+                                        "leak = 0.01\ngains = { p = 0.4, i = 1.1, d = 0.05 }\n"),
+                1) < 1);
+  CHECK(seconds(loop(10, 10000, "tanh"), 5) < 1);
 }
