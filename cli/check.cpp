@@ -9,6 +9,7 @@
 #include "cli/sweep_summary.hpp"
 #include "cli/terminal.hpp"
 #include "sim/io/recorder.hpp"
+#include "sim/system/reduction.hpp"
 
 namespace settle::cli {
 namespace {
@@ -30,6 +31,14 @@ Expectation expect(const Prepared& ready) {
   out.state_bytes =
       30.0 * 8 * static_cast<double>(ready.system->dimension() * ready.system->trials());
   out.file_bytes = io::expected_bytes(*ready.system, ready.config.solver, ready.config.record);
+  return out;
+}
+
+// What the solver integrates in place of the circuit; nothing where that is the circuit itself.
+std::optional<system::Reduction> reduction(const Prepared& ready) {
+  if (!ready.config.solver.reduce) return std::nullopt;
+  system::Reduction out = system::reduce(ready.system->circuit(), ready.system->initial_state());
+  if (!out.changed()) return std::nullopt;
   return out;
 }
 
@@ -71,7 +80,16 @@ Json to_json(const analysis::RestStates& states) {
   return out;
 }
 
+Json to_json(const std::optional<system::Reduction>& reduction) {
+  if (!reduction) return nullptr;
+  return {{"states", reduction->after.states},
+          {"multiplications", reduction->after.multiplications},
+          {"multiplications_unreduced", reduction->before.multiplications},
+          {"steps", reduction->steps}};
+}
+
 Json to_json(const Prepared& ready, const Expectation& expected,
+             const std::optional<system::Reduction>& reduction,
              const analysis::RestStates& states) {
   const system::OdeSystem& system = *ready.system;
   Json out;
@@ -90,6 +108,7 @@ Json to_json(const Prepared& ready, const Expectation& expected,
   out["trials"] = system.trials();
   out["parameters"] = system.parameters();
   out["linear"] = system.is_linear();
+  out["reduction"] = to_json(reduction);
   out["longest_duration"] = solve::longest_duration(system.circuit(), ready.config.solver);
   out["equilibria"] = to_json(states);
   out["memory_bytes"] = expected.weight_bytes + expected.state_bytes;
@@ -98,7 +117,8 @@ Json to_json(const Prepared& ready, const Expectation& expected,
   return out;
 }
 
-void print(const Prepared& ready, const Expectation& expected, const analysis::RestStates& states) {
+void print(const Prepared& ready, const Expectation& expected,
+           const std::optional<system::Reduction>& reduction, const analysis::RestStates& states) {
   const Style style(1);
   const system::OdeSystem& system = *ready.system;
   const auto line = [](const std::string& label, const std::string& text) {
@@ -131,6 +151,15 @@ void print(const Prepared& ready, const Expectation& expected, const analysis::R
                            projection.weights->form());
   }
   line("parameters", std::to_string(system.parameters()));
+  if (reduction) {
+    const auto whole = [](double x) { return std::to_string(std::llround(x)); };
+    line("integrated", std::to_string(reduction->after.states) + " states in place of " +
+                           std::to_string(reduction->before.states) + ", " +
+                           whole(reduction->after.multiplications) +
+                           " multiplications by weights in place of " +
+                           whole(reduction->before.multiplications) + ", exactly (solver.reduce):");
+    for (const std::string& step : reduction->steps) line("", step);
+  }
   words.clear();
   for (const auto& phase : system.circuit().phases) {
     const double longest = solve::longest_duration(phase, ready.config.solver);
@@ -182,12 +211,13 @@ int check(const CommonOptions& options) {
       if (ready.sweep)  // binds every value
         analysis::SweepStudy(ready.file.value, std::filesystem::absolute(file).parent_path());
       const Expectation expected = expect(ready);
+      const std::optional<system::Reduction> reduced = reduction(ready);
       const system::OdeSystem first(ready.system->circuit().of_trial(0));
       const analysis::RestStates states = rest_states(ready, first);
       if (options.json)
-        all.push_back(to_json(ready, expected, states));
+        all.push_back(to_json(ready, expected, reduced, states));
       else if (!options.quiet)
-        print(ready, expected, states);
+        print(ready, expected, reduced, states);
     } catch (const core::InputError& error) {
       code = input_wrong;
       if (options.json)

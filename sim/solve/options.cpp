@@ -60,6 +60,10 @@ void SolverOptions::fields(core::Fields& f) {
            "order in which semi_implicit_euler updates nodes; populations, then controllers "
            "unless a model or the file says otherwise"},
           update_order);
+  f.boolean({"reduce", "",
+             "integrate fewer states where the rest follows from them exactly; `settle check` says "
+             "which"},
+            reduce);
 }
 
 void SolverOptions::check(const core::Value& table, const std::string& path) const {

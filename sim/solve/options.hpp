@@ -39,6 +39,7 @@ struct SolverOptions {
   std::string linear_solver = "auto";      ///< of CVODE's bdf: auto | dense | gmres
   std::int64_t linear_solver_limit = 400;  ///< "auto" is dense up to this many states
   std::vector<std::string> update_order;   ///< of semi_implicit_euler
+  bool reduce = true;  ///< whether the circuit's exact reductions are integrated in its place
 
   double settled_tolerance() const { return settled.tolerance.value_or(10 * rtol); }
   void fields(core::Fields& f);

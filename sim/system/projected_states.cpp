@@ -317,9 +317,10 @@ class Projector {
 
     const std::string name = graph_[v].name;
     steps.push_back(
-        name + ": " + std::to_string(n) + " states are a projection of " + std::to_string(states) +
-        (groups.size() > 1 ? ", for each of " + std::to_string(groups.size()) + " tau and leak"
-                           : ""));
+        name + " (" + std::to_string(n) + " states) is a projection of " + std::to_string(states) +
+        (groups.size() > 1
+             ? ", some for each of its " + std::to_string(groups.size()) + " tau and leak"
+             : ""));
     shared_with_.clear();
     std::vector<Term> in;
     for (const Group& group : groups) {
