@@ -588,3 +588,18 @@ TEST_CASE("both systems integrated end in the same state, with and without Jacob
       CHECK(largest(pair.expand(z) - x) < 1e-6 * largest(x));
     }
 }
+
+TEST_CASE("a bias along a weak direction of B is not made of a large drive of it") {
+  // B's singular values are 1 and 1e-4: as B a the bias would be the small difference of errors in v.
+  system::Circuit circuit = circuit_of(
+      "[[population]]\nname = \"r\"\nsize = 5\n[[controller]]\nname = \"c\"\nsize = 2\nsetpoint = "
+      "0.1\n"
+      "[[projection]]\nfrom = \"r\"\nto = \"c\"\nweights = { init = \"normal\" "
+      "}\n[[projection]]\nfrom = "
+      "\"c\"\nto = \"r\"\nweights = [[1, 0], [0, 1e-4], [0, 0], [0, 0], [0, 0]]\n");
+  node(circuit, "r").constant = (VectorXd(5) << 0.3, 1, 0, 0, 0).finished();
+  Pair pair(circuit);
+  CHECK(pair.reduction.after.states == 2 + 2 + 1);
+  CHECK(pair.follow() < 1e-12);
+  for (const auto& one : pair.reduction.circuit.nodes) CHECK(largest(one.constant) < 60);
+}
