@@ -94,10 +94,12 @@ void Convoy::fail(const std::string& why) {
 
 // Stands at (t, x) with a fresh ẋ, and starts the method there.
 void Convoy::enter() {
+  bool begun = false;
   for (std::size_t k = 0; k < columns_.size(); ++k) {
-    Column& column = *columns_[k];
+    const Column& column = *columns_[k];
     if (column.gone) continue;
-    problem_.begin(column.segment);
+    if (!begun) problem_.begin(column.segment);
+    begun = true;
     t_ = column.t;
     x_.segment(static_cast<Index>(k) * n_, n_) = column.x;
   }

@@ -179,8 +179,7 @@ struct Choice {
 /// structured one share; else, and at a fixed step, "dopri5".
 /// @throws InputError  where that is "dopri5" and settled.tolerance is out of its reach, below rtol
 Choice choose_method(const system::OdeSystem& system, const SolverOptions& options);
-/// Its name for what is integrated in place of a circuit that begins at its initial state: its exact
-/// reduction, unless that is switched off.
+/// Its name.
 std::string chosen_method(const system::OdeSystem& system, const SolverOptions& options);
 
 }  // namespace settle::solve

@@ -3,7 +3,6 @@
 #include "sim/solve/mode_basis.hpp"
 #include "sim/solve/odeint_methods.hpp"
 #include "sim/solve/rosenbrock_methods.hpp"
-#include "sim/system/reduction.hpp"
 
 namespace settle::solve {
 
@@ -38,12 +37,6 @@ Choice choose_method(const system::OdeSystem& system, const SolverOptions& optio
 }
 
 std::string chosen_method(const system::OdeSystem& system, const SolverOptions& options) {
-  if (options.method == automatic && options.reduce) {
-    const system::Reduction reduction =
-        system::reduce(system.circuit(), system.initial_state());
-    if (reduction.changed())
-      return choose_method(system::compile(reduction.circuit), options).method;
-  }
   return choose_method(system, options).method;
 }
 

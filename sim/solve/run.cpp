@@ -27,13 +27,14 @@ Run::Run(const system::OdeSystem& system, const MatrixXd& x0, const SolverOption
       watched_(system.make_workspace()),
       columns_(at(system.trials())) {
   t_limit_ = longest_duration(system.circuit(), options);
-  if (options.reduce) {
+  choice_ = choose_method(system, options);
+  // The exact solution finds its narrow core by itself.
+  if (options.reduce && choice_.method != "exact") {
     reduction_ = system::reduce(system.circuit(), x0);
     summary_.reductions = reduction_.steps;
     if (reduction_.changed())
       reduced_ = std::make_unique<const system::OdeSystem>(system::compile(reduction_.circuit));
   }
-  choice_ = choose_method(this->system(), options);
   method_ = methods().find(choice_.method)->make();
   fixed_ = method_->control() == Method::Control::fixed || !options.adaptive;
   dense_ = method_->has_dense_output();

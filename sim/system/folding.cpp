@@ -159,9 +159,8 @@ class Folder {
       part.gain = term->gain;
       sum.in.push_back(std::move(part));
     }
-    steps_.push_back(graph_[v].name + ": one product of " + std::to_string(shared.weights->rows()) +
-                     " × " + std::to_string(shared.weights->cols()) + " in place of " +
-                     std::to_string(in.end() - begin));
+    steps_.push_back(graph_[v].name + " hears " + std::to_string(in.end() - begin) +
+                     " senders through that one matrix, as their sum");
     in.erase(begin, in.end());
     const Index size = sum.size;
     Term outer = identity_term(graph_.add(std::move(sum)), size);
@@ -176,12 +175,14 @@ class Folder {
   void tell(int k, int to, const Term& out, const Term& in) {
     const auto is_matrix = [](const Weights& w) { return !w.is_identity() && w.cols() > 1; };
     if (!is_matrix(*out.weights) || !is_matrix(*in.weights)) return;
-    steps_.push_back(
-        graph_[in.from].name + " -> " + graph_[k].name + " -> " + graph_[to].name +
-        ": one matrix of " + std::to_string(out.weights->rows()) + " × " +
-        std::to_string(in.weights->cols()) + " in place of " + std::to_string(out.weights->rows()) +
-        " × " + std::to_string(out.weights->cols()) + " and " + std::to_string(in.weights->rows()) +
-        " × " + std::to_string(in.weights->cols()));
+    const auto shape = [](Index rows, Index cols) {
+      return std::to_string(rows) + " × " + std::to_string(cols);
+    };
+    steps_.push_back(graph_[to].name + " hears " + graph_[in.from].name +
+                     " through one matrix of " + shape(out.weights->rows(), in.weights->cols()) +
+                     ", past " + graph_[k].name + ", in place of " +
+                     shape(out.weights->rows(), out.weights->cols()) + " and " +
+                     shape(in.weights->rows(), in.weights->cols()));
   }
 
   SignalGraph& graph_;

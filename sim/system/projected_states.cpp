@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
 #include "sim/core/linalg.hpp"
 
@@ -12,13 +11,6 @@ namespace {
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
 bool all_zero(const MatrixXd& m) { return (m.array() == 0).all(); }
-
-// One column where all trials have the same.
-MatrixXd compressed(const MatrixXd& m) {
-  for (Index c = 1; c < m.cols(); ++c)
-    if (m.col(c) != m.col(0)) return m;
-  return m.cols() > 1 ? MatrixXd(m.col(0)) : m;
-}
 
 MatrixXd rows_of(const MatrixXd& m, const std::vector<Index>& rows) {
   return rows.empty() ? m : MatrixXd(m(rows, Eigen::all));
@@ -54,8 +46,8 @@ double power_of_two(double x) {
   return x > 0 && std::isfinite(x) ? std::exp2(std::ceil(std::log2(x))) : 1;
 }
 
-// V = A a + V⊥ with A = [g₁W₁ g₂W₂ …], a the vector of least squares and least norm. Whatever a is, V⊥
-// is what it leaves, so that the sum is exact to rounding.
+// V = A a + V⊥ with A = [g₁W₁ g₂W₂ …] and a the vector of least squares and least norm, or where that is
+// large, a shorter one. Whatever a is, V⊥ is what it leaves, so that the sum is exact to rounding.
 class ColumnSpace {
  public:
   explicit ColumnSpace(const std::vector<const Term*>& terms) : terms_(terms) {
@@ -68,34 +60,21 @@ class ColumnSpace {
   };
 
   Split operator()(const MatrixXd& v) {
+    if (size_ > 0 && transposed_.empty()) prepare();
+    MatrixXd a = MatrixXd::Zero(size_, v.cols());
     Split split;
-    if (size_ > 0 && !inverse_) invert();
-    const Index columns = v.cols();
-    MatrixXd a = MatrixXd::Zero(size_, columns);
     split.outside = v;
-    if (size_ > 0 && inverse_->size() > 0) {
+    if (norm_ > 0) {
       // By blocks of one width, so that no column's bits depend on how many there are.
       constexpr Index width = 8;
-      MatrixXd rest(v.rows(), width), found(size_, width), image(v.rows(), width);
-      for (Index begin = 0; begin < columns; begin += width) {
-        const Index count = std::min(width, columns - begin);
-        image.setZero();
-        image.leftCols(count) = v.middleCols(begin, count);
-        rest = image;
-        found.setZero();
-        // Each pass takes away all of a direction but δ/(σ² + δ) of it.
-        for (int pass = 0; pass < 4; ++pass) {
-          found.noalias() += *inverse_ * adjoint(rest);
-          rest = image - product(found);
-        }
-        a.middleCols(begin, count) = found.leftCols(count);
-        split.outside.middleCols(begin, count) = rest.leftCols(count);
-      }
-      for (Index c = 0; c < columns; ++c)
-        if (split.outside.col(c).norm() <= 1e-13 * v.col(c).norm()) split.outside.col(c).setZero();
-      if (!a.allFinite() || !split.outside.allFinite()) {
-        a.setZero();
-        split.outside = v;
+      MatrixXd block(v.rows(), width);
+      for (Index begin = 0; begin < v.cols(); begin += width) {
+        const Index count = std::min(width, v.cols() - begin);
+        block.setZero();
+        block.leftCols(count) = v.middleCols(begin, count);
+        split_block(block);
+        a.middleCols(begin, count) = found_.leftCols(count);
+        split.outside.middleCols(begin, count) = rest_.leftCols(count);
       }
     }
     Index row = 0;
@@ -108,28 +87,63 @@ class ColumnSpace {
   }
 
  private:
-  // (AᵀA + δ I)⁻¹. Directions of A below 1e-6 of its largest are left to V⊥ by δ: an a that grows with
-  // 1/σ would make v a difference of large numbers.
-  void invert() {
-    MatrixXd gram = MatrixXd::Zero(size_, size_);
+  static constexpr double cut = 1e-12;        // δ over the largest diagonal entry of AᵀA
+  static constexpr double strong_cut = 1e-4;  // the same for a shorter a
+  static constexpr double most_amplified = 50;  // ‖A‖ ‖a‖ over ‖V‖: by so much rtol can grow in A a
+
+  void prepare() {
+    gram_.setZero(size_, size_);
     Index row = 0;
     for (const Term* left : terms_) {
-      const Weights transposed = left->weights->transposed();
-      transposed_.push_back(transposed);
+      transposed_.push_back(left->weights->transposed());
       Index column = 0;
       for (const Term* right : terms_) {
-        gram.block(row, column, left->weights->cols(), right->weights->cols()) =
-            left->gain * right->gain * system::product(transposed, {}, *right->weights).dense();
+        gram_.block(row, column, left->weights->cols(), right->weights->cols()) =
+            left->gain * right->gain *
+            system::product(transposed_.back(), {}, *right->weights).dense();
         column += right->weights->cols();
       }
       row += left->weights->cols();
+      norm_ = std::max(norm_, largest_row_sum(*left));
     }
-    const double largest = gram.diagonal().maxCoeff();
-    inverse_.emplace();
-    if (!(largest > 0) || !std::isfinite(largest)) return;
-    gram.diagonal().array() += 1e-12 * largest;
-    if (auto inverse = core::solve_linear(gram, MatrixXd::Identity(size_, size_)))
-      inverse_ = std::move(*inverse);
+    if (!std::isfinite(norm_)) norm_ = 0;
+    if (norm_ > 0) inverse_ = inverse(cut);
+  }
+
+  // (AᵀA + δ I)⁻¹, which leaves to V⊥ the directions of A that are weaker than √δ.
+  MatrixXd inverse(double relative) const {
+    MatrixXd gram = gram_;
+    gram.diagonal().array() += relative * gram_.diagonal().maxCoeff();
+    return core::solve_linear(gram, MatrixXd::Identity(size_, size_))
+        .value_or(MatrixXd::Zero(size_, size_));
+  }
+
+  void split_block(const MatrixXd& v) {
+    rest_ = v;
+    found_.setZero(size_, v.cols());
+    // Each pass takes away all of a direction but δ/(σ² + δ) of it.
+    for (int pass = 0; pass < 4; ++pass) {
+      found_.noalias() += inverse_ * adjoint(rest_);
+      rest_ = v - product(found_);
+    }
+    const auto is_long = [&](Index c) {
+      return !(norm_ * found_.col(c).lpNorm<Eigen::Infinity>() <=
+               most_amplified * v.col(c).lpNorm<Eigen::Infinity>());
+    };
+    bool any = false;
+    for (Index c = 0; c < v.cols(); ++c) any |= is_long(c);
+    if (any) {
+      if (strong_inverse_.size() == 0) strong_inverse_ = inverse(strong_cut);
+      const MatrixXd shorter = strong_inverse_ * adjoint(v);
+      const MatrixXd left = v - product(shorter);
+      for (Index c = 0; c < v.cols(); ++c) {
+        if (!is_long(c)) continue;
+        found_.col(c) = shorter.col(c);
+        rest_.col(c) = left.col(c);
+      }
+    }
+    for (Index c = 0; c < v.cols(); ++c)
+      if (rest_.col(c).norm() <= 1e-13 * v.col(c).norm()) rest_.col(c).setZero();
   }
 
   MatrixXd product(const MatrixXd& a) const {
@@ -157,14 +171,15 @@ class ColumnSpace {
   std::vector<const Term*> terms_;
   std::vector<Weights> transposed_;
   Index size_ = 0;
-  std::optional<MatrixXd> inverse_;
+  double norm_ = 0;  // a bound of every ‖g W‖∞; 0 where there is nothing to split by
+  MatrixXd gram_, inverse_, strong_inverse_, found_, rest_;
 };
 
 // What a term with one column that stands for a drive adds: V · drive.
 struct Drive {
   int from;
   PhaseSet off;
-  MatrixXd values;
+  SharedMatrix values;
 };
 
 class Projector {
@@ -292,18 +307,17 @@ class Projector {
     std::vector<Drive> drives;
     std::vector<Term> signals;
     for (Term& term : heard) {
-      if (graph_[term.from].drives())
-        drives.push_back({term.from, term.off, compressed(column_values(term))});
-      else
+      if (!graph_[term.from].drives())
         signals.push_back(absorbed(std::move(term)));
+      else if (SharedMatrix values = compressed(column_values(term)))
+        drives.push_back({term.from, term.off, std::move(values)});
     }
-    const MatrixXd start = compressed(graph_[v].start);
 
     std::vector<Group> groups = groups_of(v);
     std::vector<Index> rest;
     Index states = 0;
     for (Group& group : groups) {
-      plan(group, signals, drives, start);
+      plan(group, signals, drives, graph_[v].start);
       if (group.states < group.size) {
         states += group.states;
       } else {
@@ -317,9 +331,10 @@ class Projector {
 
     const std::string name = graph_[v].name;
     steps.push_back(
-        name + ": " + std::to_string(n) + " states are a projection of " + std::to_string(states) +
-        (groups.size() > 1 ? ", for each of " + std::to_string(groups.size()) + " tau and leak"
-                           : ""));
+        name + " (" + std::to_string(n) + " states) is a projection of " + std::to_string(states) +
+        (groups.size() > 1
+             ? ", for each of " + std::to_string(groups.size()) + " pairs of tau and leak"
+             : ""));
     shared_with_.clear();
     std::vector<Term> in;
     for (const Group& group : groups) {
@@ -348,8 +363,7 @@ class Projector {
     vertex.in = std::move(in);
     vertex.tau.resize(0);
     vertex.leak.resize(0);
-    vertex.start.resize(0, 0);
-    vertex.initial.resize(0, 0);
+    vertex.start = vertex.initial = nullptr;
     vertex.held.clear();
     vertex.paused.clear();
     vertex.reset.clear();
@@ -385,7 +399,7 @@ class Projector {
   }
 
   void plan(Group& group, const std::vector<Term>& signals, const std::vector<Drive>& drives,
-            const MatrixXd& start) const {
+            const SharedMatrix& start) const {
     group.states = 0;
     for (std::size_t k = 0; k < signals.size(); ++k) {
       const bool again =
@@ -417,11 +431,9 @@ class Projector {
       if (out.outside.size() > 0) ++group.states;
       return out;
     };
-    for (const Drive& drive : drives) group.drives.push_back(split(drive.values));
-    if (all_zero(start))
-      group.start.inside.resize(signals.size());
-    else
-      group.start = split(start);
+    for (const Drive& drive : drives) group.drives.push_back(split(*drive.values));
+    group.start.inside.resize(signals.size());
+    if (start) group.start = split(*start);
   }
 
   // The filters of a group, and what the group's units hear of them.
@@ -485,7 +497,7 @@ class Projector {
     vertex.held = own.held;
     vertex.paused = own.paused;
     vertex.reset = own.reset;
-    vertex.start = vertex.initial = std::move(initial);
+    vertex.start = vertex.initial = shared(std::move(initial));
     vertex.scale = 0;  // until it is heard
     if (signal.from >= 0) {
       Term term = signal;
@@ -506,8 +518,8 @@ class Projector {
     vertex.size = static_cast<Index>(rows.size());
     vertex.tau = VectorXd(vertex.tau(rows));
     vertex.leak = VectorXd(vertex.leak(rows));
-    vertex.start = rows_of(vertex.start, rows);
-    if (vertex.initial.size() > 0) vertex.initial = rows_of(vertex.initial, rows);
+    for (SharedMatrix* state : {&vertex.start, &vertex.initial})
+      if (*state) *state = shared(rows_of(**state, rows));
     vertex.in.clear();
     for (const Term& term : heard) vertex.in.push_back(rows_of(term, rows));
     return graph_.add(std::move(vertex));
@@ -530,12 +542,10 @@ bool can_be_projection(const SignalGraph& graph, int v) {
     return false;
   if (vertex.reset.empty()) return true;
   // The filters are put back to where they start.
-  const MatrixXd& initial = vertex.initial;
-  for (Index c = 0; c < vertex.start.cols(); ++c)
-    if (initial.size() == 0 ? !all_zero(vertex.start.col(c))
-                            : vertex.start.col(c) != initial.col(initial.cols() == 1 ? 0 : c))
-      return false;
-  return true;
+  const auto same = [](const SharedMatrix& a, const SharedMatrix& b) {
+    return a == b || (a && b && a->cols() == b->cols() && *a == *b);
+  };
+  return same(vertex.start, vertex.initial);
 }
 
 std::vector<Projection> project_states(SignalGraph& graph, const std::vector<int>& nodes,

@@ -21,14 +21,14 @@ const core::Transfer& identity() {
   return transfer;
 }
 
+double cost_of(const SignalGraph& graph) {
+  return graph.multiplications() + of_a_state * static_cast<double>(graph.states());
+}
+
 struct Attempt {
   SignalGraph graph;
   std::vector<Projection> projections;
   std::vector<std::string> steps;
-
-  double cost() const {
-    return graph.multiplications() + of_a_state * static_cast<double>(graph.states());
-  }
 };
 
 Attempt attempt(const SignalGraph& graph, const std::vector<int>& nodes) {
@@ -45,14 +45,14 @@ Attempt best_attempt(const SignalGraph& graph) {
   for (int v = 0; v < graph.size(); ++v)
     if (can_be_projection(graph, v)) nodes.push_back(v);
   Attempt all = attempt(graph, nodes);
-  Attempt best{graph, {}, {}};
-  if (all.cost() <= best.cost()) return all;
-  best = attempt(graph, {});
+  if (cost_of(all.graph) <= cost_of(graph)) return all;
+  Attempt best = attempt(graph, {});
   std::vector<int> taken;
   for (const int v : nodes) {
     taken.push_back(v);
     Attempt more = attempt(graph, taken);
-    if (more.projections.size() > best.projections.size() && more.cost() <= best.cost())
+    if (more.projections.size() > best.projections.size() &&
+        cost_of(more.graph) <= cost_of(best.graph))
       best = std::move(more);
     else
       taken.pop_back();
@@ -150,11 +150,12 @@ class Writer {
   // z = scale · v, so that an error in z is never larger in what is made of it.
   void write_state(int v, Node& node) {
     const Vertex& vertex = graph_[v];
-    if (vertex.initial.size() > 0) node.initial = vertex.scale * vertex.initial;
-    if (vertex.start.size() > 0) {
+    node.initial = vertex.initial ? MatrixXd(vertex.scale * *vertex.initial)
+                                  : MatrixXd(MatrixXd::Zero(vertex.size, 1));
+    if (vertex.start) {
       Block rows = out_.start.middleRows(row_[at(v)], vertex.size);
       for (Index c = 0; c < rows.cols(); ++c)
-        rows.col(c) = vertex.scale * vertex.start.col(vertex.start.cols() == 1 ? 0 : c);
+        rows.col(c) = vertex.scale * vertex.start->col(per_trial(vertex.start) ? c : 0);
     }
     for (std::size_t p = 0; p < out_.circuit.phases.size(); ++p) {
       Phase& phase = out_.circuit.phases[p];

@@ -22,10 +22,6 @@ bool same_weights(const Term& a, const Term& b) {
   return a.weights == b.weights || (a.weights->is_identity() && b.weights->is_identity());
 }
 
-SharedMatrix shared(const MatrixXd& m) {
-  return m.size() > 0 ? std::make_shared<const MatrixXd>(m) : nullptr;
-}
-
 // a ⊙ b for columns, of which either may be shared by all trials.
 MatrixXd times(const MatrixXd& a, const MatrixXd& b) {
   if (a.cols() == b.cols()) return a.cwiseProduct(b);
@@ -43,6 +39,17 @@ bool can_join(const Term& a, const Term& b) {
 }
 
 }  // namespace
+
+SharedMatrix shared(MatrixXd m) {
+  return m.size() > 0 ? std::make_shared<const MatrixXd>(std::move(m)) : nullptr;
+}
+
+SharedMatrix compressed(const MatrixXd& m) {
+  if ((m.array() == 0).all()) return nullptr;
+  for (Index c = 1; c < m.cols(); ++c)
+    if (m.col(c) != m.col(0)) return shared(m);
+  return shared(m.leftCols(1));
+}
 
 bool per_trial(const SharedMatrix& m) { return m && m->cols() > 1; }
 
@@ -107,8 +114,8 @@ SignalGraph::SignalGraph(const Circuit& circuit, const MatrixXd& x0, Products& p
     if (!node.instantaneous()) {
       vertex.tau = node.tau;
       vertex.leak = node.leak;
-      vertex.initial = node.initial;
-      vertex.start = x0.middleRows(row, node.size);
+      vertex.initial = compressed(node.initial);
+      vertex.start = compressed(x0.middleRows(row, node.size));
       row += node.size;
     }
     add(std::move(vertex));
@@ -233,14 +240,14 @@ double SignalGraph::composed_multiplications(const Term& out, const Term& in) co
   return product_parameters(*out.weights, *in.weights) + gated + (out.receiver_gate ? rows : 0);
 }
 
-const Term* SignalGraph::partner(int to, const Term& term) const {
-  for (const Term& other : (*this)[to].in)
+Term* SignalGraph::partner(int to, const Term& term) {
+  for (Term& other : (*this)[to].in)
     if (same_signal(other, term) && can_join(other, term)) return &other;
   return nullptr;
 }
 
 void SignalGraph::add_term(int to, Term term) {
-  Term* other = const_cast<Term*>(partner(to, term));
+  Term* other = partner(to, term);
   if (!other) {
     (*this)[to].in.push_back(std::move(term));
   } else if (same_weights(*other, term) && same_matrix(other->receiver_gate, term.receiver_gate)) {

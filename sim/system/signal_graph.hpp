@@ -33,13 +33,13 @@ struct Vertex {
   Index size = 0;
   VectorXd tau, leak;  ///< empty where it is instantaneous
   core::Transfer transfer;
-  MatrixXd initial;  ///< as in Node
-  MatrixXd start;    ///< where the run begins: n × 1 or n × trials; empty: 0
+  SharedMatrix initial;  ///< as in Node; null: 0
+  SharedMatrix start;    ///< where the run begins, as `initial`
   PhaseSet held, paused, reset;
   std::vector<Term> in;
   std::vector<int> noise;  ///< sources of the circuit that draw noise for it
   int source = -1;         ///< of the circuit, whose profile it is
-  double scale = 1;        ///< of a filter: its state is written as scale · v, a power of two
+  double scale = 1;        ///< a power of two: the state is written as scale · v
 
   bool dynamic() const { return tau.size() > 0; }
   bool drives() const { return kind != Kind::node; }
@@ -93,13 +93,17 @@ class SignalGraph {
   Index states() const;
 
  private:
-  const Term* partner(int to, const Term& term) const;
+  Term* partner(int to, const Term& term);
 
   const Circuit* circuit_;
   Products* products_;
   std::vector<Vertex> vertices_;
 };
 
+/// Null where it is empty.
+SharedMatrix shared(MatrixXd m);
+/// The same columns, one where all trials have the same; null where all are zero.
+SharedMatrix compressed(const MatrixXd& m);
 bool per_trial(const SharedMatrix& m);
 /// Whether φ(x_from) with its gate and phases is the same for both.
 bool same_signal(const Term& a, const Term& b);
