@@ -8,13 +8,14 @@ ARGS   ?=
 JOBS   ?= $(shell nproc)
 BUILD   = build/$(PRESET)
 
-.PHONY: help setup configure build run test bench bench-micro clean format
+.PHONY: help setup configure build run test bench bench-micro growth clean format
 
 help:
 	@echo "make run      install what is missing, build, and run $(CONFIG)"
 	@echo "              CONFIG=FILE another configuration, ARGS=\"…\" more options of settle run"
 	@echo "make test     build and run the tests; ARGS=\"…\" more options of ctest"
 	@echo "make bench    time settle beside other ways to run the same circuits; ARGS=\"W1 W5\" some workloads"
+	@echo "make growth   how time and memory grow with size, trials and 1/α, as growth.csv and growth.svg"
 	@echo "make bench-micro   time its parts by themselves"
 	@echo "make build    build the program as $(BUILD)/settle"
 	@echo "make setup    install what is missing of packages.txt"
@@ -45,6 +46,10 @@ test: configure
 bench: configure
 	@cmake --build $(BUILD) --target bench -j $(JOBS)
 	@$(BUILD)/bench/bench $(ARGS)
+
+growth: configure
+	@cmake --build $(BUILD) --target bench_growth -j $(JOBS)
+	@$(BUILD)/bench/bench_growth $(ARGS)
 
 bench-micro: configure
 	@cmake --build $(BUILD) --target bench_micro -j $(JOBS)

@@ -127,7 +127,8 @@ Runner prepare(const std::string& method, const Workload& work) {
                                       {"duration", work.duration},
                                       {"rtol", work.rtol},
                                       {"atol", work.atol},
-                                      {"time_limit", time_limit}});
+                                      {"time_limit", time_limit},
+                                      {"processor_time", processor_time}});
     Result result;
     if (!answer.contains("seconds")) {
       result.failure = "Python ended";

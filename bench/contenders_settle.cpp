@@ -102,7 +102,7 @@ std::vector<Contender> settle_contenders() {
                            .method = "",
                            .threads = 2},
                           Contender::Columns::all));
-  out.back().takes = [](const Workload& work) { return work.columns() > 1; };
+  out.back().takes = [](const Workload& work) { return work.columns() > 1 && !processor_time; };
   for (const char* method : {"dopri5", "exact"}) {
     if (!solve::methods().find(method)) continue;
     out.push_back(contender({.name = std::string("settle ") + method,

@@ -60,6 +60,7 @@ class Participant {
                             : columns;
     double seconds = run_part(std::max(least, std::min<Index>(work_.is_map ? 8 : 1, columns)));
     if (!found_.failure.empty()) {
+      found_.timed = part_->size();
       finished_ = true;
       return;
     }

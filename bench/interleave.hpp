@@ -18,7 +18,7 @@ struct TimingOptions {
 struct Measurement {
   std::string name;
   std::vector<double> samples;  ///< seconds for all columns
-  Index timed = 0;              ///< columns that were timed; the rest is by proportion
+  Index timed = 0;              ///< columns that were timed, or tried; the rest is by proportion
   Index checked = 0;            ///< columns whose errors were measured
   Index wrong = 0;              ///< of these: with an error that fails
   double error = not_known;     ///< the largest over tolerance

@@ -11,12 +11,9 @@
 // process that does nothing else. Below each table stands what is to be reached (targets.cpp).
 //
 // To add a contender: an entry in the list of its family, contenders_*.cpp. To add a workload: an entry
-// in workload.cpp. micro.cpp times single parts with Google Benchmark: `make bench-micro`.
+// in workload.cpp. micro.cpp times single parts with Google Benchmark (`make bench-micro`), growth.cpp how
+// time and memory grow (`make growth`).
 #include <cblas.h>
-#include <fcntl.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
@@ -24,9 +21,8 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "bench/process.hpp"
 #include "bench/table.hpp"
-
-extern char** environ;
 
 namespace settle::bench {
 namespace {
@@ -49,14 +45,6 @@ std::vector<std::string> chosen(const std::vector<std::string>& given) {
   return out;
 }
 
-// The largest resident size of this process so far, in MB.
-double peak_memory() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("VmHWM:")) return std::stod(line.substr(6)) / 1024;
-  return not_known;
-}
-
 // What the fresh process does: one run, and its peak.
 int measure_memory_here(const std::string& workload, const std::string& name) {
   const Workload work = make_workload(workload);
@@ -68,26 +56,8 @@ int measure_memory_here(const std::string& workload, const std::string& name) {
   return 0;
 }
 
-// Runs this program again for one contender on one workload.
 double measure_memory(const std::string& workload, const std::string& contender) {
-  int out[2];
-  if (pipe2(out, O_CLOEXEC) != 0) return not_known;
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
-  std::string program = "/proc/self/exe", option = "--memory", work = workload, name = contender;
-  char* arguments[] = {program.data(), option.data(), work.data(), name.data(), nullptr};
-  pid_t process = 0;
-  const int failed = posix_spawn(&process, program.c_str(), &actions, nullptr, arguments, environ);
-  posix_spawn_file_actions_destroy(&actions);
-  close(out[1]);
-  std::string text;
-  char buffer[64];
-  for (ssize_t n; (n = read(out[0], buffer, sizeof buffer)) > 0;)
-    text.append(buffer, static_cast<std::size_t>(n));
-  close(out[0]);
-  if (failed) return not_known;
-  waitpid(process, nullptr, 0);
+  const std::string text = run_again({"--memory", workload, contender});
   return text.empty() ? not_known : std::stod(text);
 }
 
@@ -159,6 +129,7 @@ int main(int argc, char** argv) {
   app.add_option("--contender", only, "only these, by name or family; may be given again")
       ->allow_extra_args(false)
       ->take_all();
+  app.add_flag("--cpu", processor_time, "processor time in place of the clock's");
   app.add_flag("--no-scipy", no_scipy, "leave SciPy out");
   app.add_flag("--list", list, "show workloads and contenders");
   app.add_option("--memory", memory, "one run of WORKLOAD by CONTENDER, for its peak memory")

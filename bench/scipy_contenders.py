@@ -28,13 +28,14 @@ def run(request):
     states = np.empty((n + m, columns), order="F")
     evaluations = 0
     failure = ""
-    start = time.perf_counter()
+    clock = time.process_time if request["processor_time"] else time.perf_counter
+    start = clock()
     try:
         for c in range(columns):
             target, leak, gain = y[:, c], leaks[c], gains[c]
 
             def rates(t, x):
-                if time.perf_counter() - start > request["time_limit"]:
+                if clock() - start > request["time_limit"]:
                     raise TooSlow
                 r, xi = x[:n], x[n:]
                 return np.concatenate((b @ (gain * xi) - r, w @ phi(r) - leak * xi - target))
@@ -48,7 +49,7 @@ def run(request):
             states[:, c] = solution.y[:, -1]
     except TooSlow:
         failure = "too slow"
-    seconds = time.perf_counter() - start
+    seconds = clock() - start
     states.T.tofile(request["file"])
     return {"seconds": seconds, "evaluations": evaluations, "failure": failure}
 

@@ -65,7 +65,7 @@ std::string first_line_of(const char* file, const std::string& key) {
 }
 
 std::string verdict(const Measurement& m) {
-  if (m.failure == "too slow") return "given up after " + digits(time_limit) + " s";
+  if (m.failure == "too slow") return "given up";
   if (!m.failure.empty()) return m.failure;
   std::string text;
   if (m.wrong > 0) {
@@ -100,7 +100,9 @@ std::vector<std::pair<std::string, std::string>> machine_facts() {
 
 void print_machine(std::ostream& out) {
   for (const auto& [name, value] : machine_facts()) out << left(name, 11) << value << '\n';
-  out << left("threads", 11) << "1 unless said\n";
+  out << left("threads", 11) << "1 unless said\n"
+      << left("times", 11) << (processor_time ? "the processor's, of all threads" : "the clock's")
+      << '\n';
 }
 
 void print_table(std::ostream& out, const Workload& work, const std::vector<Measurement>& found) {
@@ -113,9 +115,19 @@ void print_table(std::ostream& out, const Workload& work, const std::vector<Meas
   for (const Measurement& m : found) {
     // The sign ~ marks times of all columns that were found from a part of them.
     const bool part = m.timed > 0 && m.timed < work.columns();
-    const double ratio = settle ? m.median() / settle->median() : not_known;
-    out << "  " << left(m.name, 20) << right((part ? "~" : "") + time_text(m.median()), 10)
-        << right(std::isfinite(ratio) ? digits(ratio) : "", 14) << right(digits(m.error), 10)
+    const bool given_up = m.failure == "too slow";
+    const double time =
+        given_up ? time_limit * static_cast<double>(work.columns()) / static_cast<double>(m.timed)
+                 : m.median();
+    const double ratio = settle ? time / settle->median() : not_known;
+    const std::string more = given_up ? ">" : "";
+    out << "  " << left(m.name, 20)
+        << right((given_up ? ">"
+                  : part   ? "~"
+                           : "") +
+                     time_text(time),
+                 10)
+        << right(std::isfinite(ratio) ? more + digits(ratio) : "", 14) << right(digits(m.error), 10)
         << right(m.samples.empty() ? "" : std::to_string(m.samples.size()), 6);
     if (any_memory) out << right(std::isfinite(m.memory) ? format("%.1f", m.memory) : "", 9);
     const std::string remark = verdict(m);
