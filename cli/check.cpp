@@ -36,7 +36,10 @@ Expectation expect(const Prepared& ready) {
 
 // What the solver integrates in place of the circuit; nothing where that is the circuit itself.
 std::optional<system::Reduction> reduction(const Prepared& ready) {
-  if (!ready.config.solver.reduce) return std::nullopt;
+  // The exact solution finds its narrow core by itself.
+  if (!ready.config.solver.reduce ||
+      solve::chosen_method(*ready.system, ready.config.solver) == "exact")
+    return std::nullopt;
   system::Reduction out = system::reduce(ready.system->circuit(), ready.system->initial_state());
   if (!out.changed()) return std::nullopt;
   return out;

@@ -391,6 +391,7 @@ class Recorder::Impl {
     root.set_attribute("outcome", solve::name(summary.outcome()));
     root.set_attribute("solver_used", summary.method);
     root.set_attribute("solver_how", summary.how);
+    root.set_attribute("solver_reductions", core::join(summary.reductions, ", "));
     root.set_attribute("t_end", summary.t_end);
     root.set_attribute("steps", summary.steps);
     root.set_attribute("rejections", summary.rejections);

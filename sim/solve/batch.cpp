@@ -90,7 +90,7 @@ bool Batch::gather() {
   const Index count = static_cast<Index>(moving.size());
   const Index width = alone_ ? 1 : padded(count);
   const bool several = std::any_of(moving.begin(), moving.end(), [&](const Column* column) {
-    return column->run != moving.front()->run;
+    return &column->run->system() != &system_;
   });
   if (width != width_ || several != several_) {
     workspace_ = system_.make_workspace(width, lanes_, several);
@@ -132,11 +132,6 @@ void Batch::evaluate(const VectorXd& x, VectorXd& h_dxdt, double s) {
   ++evaluated_;
 }
 
-void Batch::count_evaluations() {
-  for (Slot& slot : slots_)
-    if (slot.column) slot.column->evaluations += evaluated_;
-  evaluated_ = 0;
-}
 
 // ẋ of the columns that begin a segment, and a first step where none is known.
 void Batch::enter() {
@@ -145,11 +140,11 @@ void Batch::enter() {
   if (!any) return;
   h_.setOnes();
   evaluate(x_, k_, 0);
-  count_evaluations();
   std::vector<Index> without_step;
   for (Index c = 0; c < width_; ++c) {
     Column* column = slots_[at(c)].column;
     if (!column || !column->fresh) continue;
+    ++column->evaluations;
     take(c, k_, column->dxdt);
     if (!column->run->enter(*column)) continue;
     if (!fixed_ && column->control.step == 0) without_step.push_back(c);
@@ -170,11 +165,11 @@ void Batch::enter() {
     times_[c] = column.t + h0;
   }
   evaluate(x_new_, k_new_, 0);
-  count_evaluations();
   for (std::size_t i = 0; i < without_step.size(); ++i) {
     const Index c = without_step[i];
     Column& column = *slots_[at(c)].column;
     times_[c] = column.t;
+    ++column.evaluations;
     take(c, k_new_, rates_);
     const double bend =
         size_over_tolerance(rates_ - column.dxdt, column.x) * options_.rtol / first_steps[i];
@@ -256,8 +251,9 @@ void Batch::round() {
     rates_ = h_[c] * slots_[at(c)].column->dxdt;
     set(c, rates_, k_);
   }
+  evaluated_ = 0;
   formula_->step(rates_of_, x_, k_, x_new_, k_new_, error_);
-  count_evaluations();
+  const double stages = evaluated_;
   if (!fixed_) measure_errors();
   if (shares_steps_ && !fixed_) {
     double largest = 0;
@@ -272,6 +268,7 @@ void Batch::round() {
     slot.accepted = false;
     if (h_[c] == 0) continue;
     Column& column = *slot.column;
+    column.evaluations += stages;
     if (!fixed_ && !column.control.judge(ratio_[c], slot.plan, formula_->error_exponent())) {
       column.run->reject(column, 1);
       if (slot.plan.smallest && !column.gone) {
@@ -291,10 +288,12 @@ void Batch::round() {
     // ẋ at the new states, of each column at its own new time.
     const VectorXd steps = h_;
     for (Index c = 0; c < width_; ++c)
-      if (slots_[at(c)].accepted) times_[c] = slots_[at(c)].t_new;
+      if (slots_[at(c)].accepted) {
+        times_[c] = slots_[at(c)].t_new;
+        ++slots_[at(c)].column->evaluations;
+      }
     h_.setOnes();
     evaluate(x_new_, k_new_, 0);
-    count_evaluations();
     h_ = steps;
   }
   for (Index c = 0; c < width_; ++c) {

@@ -39,7 +39,6 @@ class Batch {
   void enter();
   void round();
   void evaluate(const VectorXd& x, VectorXd& h_dxdt, double s);
-  void count_evaluations();
   void take(Index slot, const VectorXd& from, VectorXd& column) const;
   void set(Index slot, const VectorXd& column, VectorXd& to) const;
   void measure_errors();
@@ -62,7 +61,7 @@ class Batch {
   VectorXd x_, k_, x_new_, k_new_, error_, ratio_;
   VectorXd candidate_, rates_;  // of one column
   Formula::Rates rates_of_;
-  double evaluated_ = 0;
+  double evaluated_ = 0;  // since it was set to zero
 };
 
 }  // namespace settle::solve

@@ -188,7 +188,7 @@ class Both final : public solve::Observer {
   }
   bool step(const solve::Progress& progress) override { return recorder_.step(progress); }
   bool wants_states() const override { return true; }
-  void arrive(int phase, Index trial, double t, const VectorXd& x) override {
+  void arrive(int phase, solve::Index trial, double t, const solve::VectorXd& x) override {
     trajectories.add(phase, trial, t, x);
   }
   solve::Trajectories trajectories;

@@ -26,7 +26,7 @@ class Both final : public solve::Observer {
     return true;
   }
   bool wants_states() const override { return true; }
-  void arrive(int phase, Index trial, double t, const VectorXd& x) override {
+  void arrive(int phase, solve::Index trial, double t, const solve::VectorXd& x) override {
     trajectories.add(phase, trial, t, x);
   }
   solve::Trajectories trajectories;

@@ -130,7 +130,8 @@ values = [1, 7]
             self.assertTrue(np.isnan(file["inversion_error"][0, 1]).all())
         self.settle("run", "small.toml", "-q", "--set", "model.layers=[6, 5, 4]")
         with h5py.File(self.folder / "small.h5") as file:
-            self.assertEqual(deep, file["inversion_error_control_2"][()])
+            # A point is integrated in lanes, a run alone in vectors: the same but for rounding.
+            np.testing.assert_allclose(deep, file["inversion_error_control_2"][()], rtol=1e-5)
 
     def test_several_parameters_move_together(self):
         self.write("small.toml", SMALL)
