@@ -41,6 +41,7 @@ struct Contender {
   std::function<Runner(const Workload&)> prepare{};
   /// The time is that of one evaluation, to be multiplied by those of "settle dopri5".
   bool per_evaluation = false;
+  bool at_rest = false;  ///< what it finds is the state at rest, not that at T
   bool in_this_process = true;
 };
 

@@ -168,10 +168,13 @@ std::vector<Measurement> measure(const Workload& work, const MatrixXd& exact,
                                  const std::vector<Contender>& contenders,
                                  const TimingOptions& options, std::ostream& log) {
   std::vector<std::unique_ptr<Participant>> participants;
+  MatrixXd rest;
   for (const Contender& contender : contenders) {
     if (!contender.takes(work)) continue;
     log << work.name << ": " << contender.name << std::endl;
-    participants.push_back(std::make_unique<Participant>(contender, work, exact, options));
+    if (contender.at_rest && rest.size() == 0) rest = rest_reference(work, exact);
+    participants.push_back(
+        std::make_unique<Participant>(contender, work, contender.at_rest ? rest : exact, options));
     participants.back()->begin();
   }
   log << work.name << ": in turns" << std::endl;

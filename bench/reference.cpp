@@ -1,6 +1,7 @@
 #include <boost/numeric/odeint.hpp>
 #include <cmath>
 #include <limits>
+#include <stdexcept>
 // Eigen's adapter last.
 #include <boost/numeric/odeint/external/eigen/eigen.hpp>
 
@@ -77,6 +78,42 @@ MatrixXd reference(const Workload& work) {
   if (work.tanh) return by_tight_integration(work);
   return work.b == -work.w.transpose() && !work.is_map ? by_singular_directions(work)
                                                        : by_exponential(work);
+}
+
+MatrixXd rest_reference(const Workload& work, const MatrixXd& at_end) {
+  const Index n = work.inputs(), m = work.outputs();
+  const MatrixXd identity = MatrixXd::Identity(m, m);
+  MatrixXd out(n + m, work.columns());
+  if (!work.tanh && !work.is_map) {  // one matrix for all
+    const double alpha = work.leaks[0], k = work.gains[0];
+    const auto xi = core::solve_linear(k * work.w * work.b - alpha * identity, work.setpoints);
+    if (!xi) throw std::runtime_error(work.name + ": no state at rest");
+    out << k * work.b * *xi, *xi;
+    return out;
+  }
+  for (Index c = 0; c < work.columns(); ++c) {
+    const double alpha = work.leaks[c], k = work.gains[c];
+    VectorXd xi = at_end.col(c).tail(m), r(n);
+    double step = 1;
+    for (int iteration = 0; iteration < 50 && step > 1e-10; ++iteration) {
+      r = k * work.b * xi;
+      VectorXd rate = r, slope = VectorXd::Ones(n);
+      if (work.tanh) {
+        rate = r.array().tanh();
+        slope = 1 - rate.array().square();
+      }
+      const VectorXd residual = work.w * rate - alpha * xi - work.setpoints.col(c);
+      const MatrixXd jacobian = k * work.w * slope.asDiagonal() * work.b - alpha * identity;
+      const auto change = core::solve_linear(jacobian, residual);
+      if (!change) break;
+      xi -= *change;
+      step = change->lpNorm<Eigen::Infinity>() / xi.lpNorm<Eigen::Infinity>();
+    }
+    if (!(step <= 1e-10))
+      throw std::runtime_error(work.name + ": Newton's method finds no state at rest");
+    out.col(c) << k * work.b * xi, xi;
+  }
+  return out;
 }
 
 VectorXd errors_over_tolerance(const Workload& work, const MatrixXd& states,

@@ -52,6 +52,11 @@ Workload make_workload(const std::string& name);
 /// φ is the identity, else by Odeint's fehlberg78 at a relative 1e-13 on Workload::derivative().
 MatrixXd reference(const Workload& workload);
 
+/// The states at rest (n + m × columns), to rounding: Newton's method on W φ(k B ξ) − α ξ = y, r = k B ξ,
+/// from the states at T.
+/// @throws std::runtime_error  where that does not converge
+MatrixXd rest_reference(const Workload& workload, const MatrixXd& at_end);
+
 /// What |x − x_ref| is measured by, a number for each column: atol + rtol · max |x_ref|.
 VectorXd errors_over_tolerance(const Workload& workload, const MatrixXd& states,
                                const MatrixXd& exact);
