@@ -43,21 +43,26 @@ Solved solve_circuit(system::Circuit circuit, const solve::SolverOptions& option
           summary.reason};
 }
 
-// A point of a map after another, as many at a time as there are threads.
+// All points of a map together.
 Solved solve_map(const Workload& work, const solve::SolverOptions& options) {
+  std::vector<system::OdeSystem> systems;
+  const auto points = static_cast<std::size_t>(work.columns());
+  systems.reserve(points);
+  for (Index c = 0; c < work.columns(); ++c)
+    systems.push_back(system::compile(models::with_gains(
+        work.config, work.circuit, 0, {.leak = work.leaks[c], .i = work.gains[c]})));
+  const MatrixXd x0 = systems.front().initial_state();
+  std::vector<Blind> observers(points);
+  std::vector<solve::Task> tasks;
+  for (std::size_t k = 0; k < points; ++k)
+    tasks.push_back({systems[k], x0, options, observers[k]});
   Solved out;
   out.states.resize(work.dimension(), work.columns());
-  std::vector<Solved> points(static_cast<std::size_t>(work.columns()));
-  tbb::parallel_for(std::size_t{0}, points.size(), [&](std::size_t k) {
-    const auto c = static_cast<Index>(k);
-    points[k] = solve_circuit(models::with_gains(work.config, work.circuit, 0,
-                                                 {.leak = work.leaks[c], .i = work.gains[c]}),
-                              options);
-  });
-  for (std::size_t k = 0; k < points.size(); ++k) {
-    out.states.col(static_cast<Index>(k)) = points[k].states;
-    out.evaluations += points[k].evaluations / static_cast<double>(points.size());
-    if (out.failure.empty()) out.failure = points[k].failure;
+  const std::vector<solve::SolveSummary> summaries = solve::solve(tasks);
+  for (std::size_t k = 0; k < points; ++k) {
+    out.states.col(static_cast<Index>(k)) = as_columns(systems[k], summaries[k].final_state);
+    out.evaluations += static_cast<double>(summaries[k].evaluations) / static_cast<double>(points);
+    if (out.failure.empty()) out.failure = summaries[k].reason;
   }
   return out;
 }

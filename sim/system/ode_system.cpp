@@ -506,13 +506,16 @@ ConstPanelRef<Order> OdeSystem::edge_input(int k, const ConstPanelRef<Order>& x,
                      x.cols());
 }
 
-// out += Σ_edges g γ(x) ⊙ s ⊙ W (d ⊙ φ(x_from)) + s(t)
+// out = Σ_edges g γ(x) ⊙ s ⊙ W (d ⊙ φ(x_from)) + s(t)
 template <int Order>
 void OdeSystem::accumulate(int i, const Times& t, const ConstPanelRef<Order>& x,
                            PanelRef<Order> out, Workspace& w, Index first) const {
   const Index columns = x.cols(), all = w.columns(), rows = out.rows();
   if (w.constants_[at(i)].size() > 0)
-    out += part<Order>(w.constants_[at(i)], rows, all, first, columns);
+    over_stretches<Order>(part<Order>(w.constants_[at(i)], rows, all, first, columns), out,
+                          [](const double* from, double* to, Index n) { std::copy_n(from, n, to); });
+  else
+    out.setZero();
   for (const int k : sources_into_[at(i)]) {
     if (is_constant_in_segment(circuit_.sources[at(k)])) continue;
     for (Index c = 0; c < columns; ++c) {
@@ -562,6 +565,43 @@ void OdeSystem::accumulate(int i, const Times& t, const ConstPanelRef<Order>& x,
   }
 }
 
+// out ← h (out − λ x)/τ, with h = 1 where there is no scale; by stretches of memory, which are columns,
+// or in lanes units.
+template <int Order>
+void OdeSystem::finish(int i, const ConstPanelRef<Order>& own, const double* scale,
+                       PanelRef<Order> out, const Workspace& w, Index first) const {
+  constexpr bool in_lanes = Order == Eigen::RowMajor;
+  const double* leak = circuit_.nodes[at(i)].leak.data();
+  const double* slow = slowness_[at(i)].data();
+  const Index all = w.columns(), rows = out.rows();
+  for (Index outer = 0; outer < out.outerSize(); ++outer) {
+    const double* from = own.data() + outer * own.outerStride();
+    double* to = out.data() + outer * out.outerStride();
+    const Index n = out.innerSize();
+    const auto stretch = [&](const auto& leak_of, const auto& slow_of, const auto& h_of) {
+      for (Index k = 0; k < n; ++k) to[k] = (to[k] - leak_of(k) * from[k]) * (slow_of(k) * h_of(k));
+    };
+    const auto with_scale = [&](const auto& leak_of, const auto& slow_of) {
+      if (!scale) return stretch(leak_of, slow_of, [](Index) { return 1.0; });
+      const double* h = scale + first;
+      if constexpr (in_lanes)
+        stretch(leak_of, slow_of, [h](Index k) { return h[k]; });
+      else
+        stretch(leak_of, slow_of, [h = h[outer]](Index) { return h; });
+    };
+    if (w.several_) {
+      const Index begin = in_lanes ? outer * all + first : (first + outer) * rows;
+      const double* leaks = w.leaks_[at(i)].data() + begin;
+      const double* slows = w.slowness_[at(i)].data() + begin;
+      with_scale([leaks](Index k) { return leaks[k]; }, [slows](Index k) { return slows[k]; });
+    } else if constexpr (in_lanes) {
+      with_scale([l = leak[outer]](Index) { return l; }, [s = slow[outer]](Index) { return s; });
+    } else {
+      with_scale([leak](Index k) { return leak[k]; }, [slow](Index k) { return slow[k]; });
+    }
+  }
+}
+
 template <int Order>
 void OdeSystem::run(const Program& program, const Times& t, const ConstPanelRef<Order>& x,
                     PanelRef<Order>* dxdt, Index row_shift, const double* scale, Workspace& w,
@@ -584,27 +624,17 @@ void OdeSystem::run(const Program& program, const Times& t, const ConstPanelRef<
     const Node& node = circuit_.nodes[at(i)];
     if (offset(i) < 0) {
       auto out = part<Order>(w.values_[at(i)], node.size, all, first, columns);
-      out.setZero();
       accumulate<Order>(i, t, x, out, w, first);
       continue;
     }
     PanelRef<Order> out = dxdt->middleRows(offset(i) - row_shift, node.size);
-    out.setZero();
     if (w.some_held_[at(i)] &&
-        std::find(w.held_[at(i)].begin(), w.held_[at(i)].end(), 0) == w.held_[at(i)].end())
+        std::find(w.held_[at(i)].begin(), w.held_[at(i)].end(), 0) == w.held_[at(i)].end()) {
+      out.setZero();
       continue;
+    }
     accumulate<Order>(i, t, x, out, w, first);
-    const ConstPanelRef<Order> own = node_value<Order>(i, x, w, first);
-    if (w.several_)
-      out.array() =
-          (out.array() -
-           part<Order>(w.leaks_[at(i)], node.size, all, first, columns).array() * own.array()) *
-          part<Order>(w.slowness_[at(i)], node.size, all, first, columns).array();
-    else
-      out.array() = (out.array() - own.array().colwise() * node.leak.array()).colwise() *
-                    slowness_[at(i)].array();
-    if (scale)
-      out.array().rowwise() *= Eigen::Map<const Eigen::RowVectorXd>(scale + first, columns).array();
+    finish<Order>(i, node_value<Order>(i, x, w, first), scale, out, w, first);
     if (w.some_held_[at(i)])
       for (Index c = 0; c < columns; ++c)
         if (w.held_[at(i)][at(first + c)]) out.col(c).setZero();

@@ -196,6 +196,9 @@ class OdeSystem {
            PanelRef<Order>* dxdt, Index row_shift, const double* scale, Workspace& workspace,
            Index first) const;
   template <int Order>
+  void finish(int node, const ConstPanelRef<Order>& own, const double* scale, PanelRef<Order> out,
+              const Workspace& workspace, Index first) const;
+  template <int Order>
   void accumulate(int node, const Times& t, const ConstPanelRef<Order>& x, PanelRef<Order> out,
                   Workspace& workspace, Index first) const;
   void add_source(const Source& source, double t, const Segment& segment, Index trial,

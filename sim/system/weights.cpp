@@ -158,7 +158,13 @@ void Weights::multiply_add(double g, const ConstPanelRef<Order>& x, PanelRef<Ord
                         [&](const Diagonal& w) {
                           y.array() += g * (x.array().colwise() * w.entries.array());
                         },
-                        [&](const Identity&) { y += g * x; },
+                        [&](const Identity&) {
+                          for (Index k = 0; k < y.outerSize(); ++k) {
+                            const double* from = x.data() + k * x.outerStride();
+                            double* to = y.data() + k * y.outerStride();
+                            for (Index i = 0; i < y.innerSize(); ++i) to[i] += g * from[i];
+                          }
+                        },
                         [&](const LowRank& w) {
                           const std::size_t last = w.factors.size() - 1;
                           if (last == 0) return product_add(g, w.factors[0], x, y);
