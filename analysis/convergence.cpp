@@ -227,7 +227,8 @@ class Response final : public Measure {
   // x*, or why there is none.
   static std::pair<VectorXd, std::string> state_of_rest(const Subject& subject) {
     if (subject.has_left()) return {{}, "the trial diverged"};
-    if (subject.run.trajectories.of(subject.trial).size() == 0) return {{}, "the trajectory was not kept"};
+    if (subject.run.trajectories.of(subject.trial).size() == 0)
+      return {{}, "the trajectory was not kept"};
     const solve::Equilibrium& found = subject.equilibrium();
     if (found.converged) {
       const Linearisation* linearisation = subject.linearisation();

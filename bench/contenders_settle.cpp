@@ -54,8 +54,7 @@ Solved solve_map(const Workload& work, const solve::SolverOptions& options) {
   const MatrixXd x0 = systems.front().initial_state();
   std::vector<Blind> observers(points);
   std::vector<solve::Task> tasks;
-  for (std::size_t k = 0; k < points; ++k)
-    tasks.push_back({systems[k], x0, options, observers[k]});
+  for (std::size_t k = 0; k < points; ++k) tasks.push_back({systems[k], x0, options, observers[k]});
   Solved out;
   out.states.resize(work.dimension(), work.columns());
   const std::vector<solve::SolveSummary> summaries = solve::solve(tasks);

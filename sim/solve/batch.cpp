@@ -132,7 +132,6 @@ void Batch::evaluate(const VectorXd& x, VectorXd& h_dxdt, double s) {
   ++evaluated_;
 }
 
-
 // ẋ of the columns that begin a segment, and a first step where none is known.
 void Batch::enter() {
   const bool any = std::any_of(slots_.begin(), slots_.end(),
@@ -274,8 +273,8 @@ void Batch::round() {
       if (slot.plan.smallest && !column.gone) {
         take(c, x_new_, candidate_);
         if (column.run->admits(column, candidate_))
-          column.run->fail(column,
-                           StepControl::failure(slot.plan.h, ratio_[c], column.t, column.run->method_name()));
+          column.run->fail(column, StepControl::failure(slot.plan.h, ratio_[c], column.t,
+                                                        column.run->method_name()));
       }
       continue;
     }
@@ -309,17 +308,20 @@ void Batch::round() {
       formula_->interpolate((t - t_old) / h, first(c), stride(), x);
     });
   }
-  Run* watched = nullptr;
-  for (Index c = 0; c < width_; ++c) {
-    const Slot& slot = slots_[at(c)];
-    if (!slot.accepted) continue;
-    set(c, slot.column->x, x_);
-    if (slot.column->run == watched) continue;
-    watched = slot.column->run;
-    std::vector<Column*> own;
-    for (const Slot& other : slots_)
-      if (other.column && other.column->run == watched) own.push_back(other.column);
-    watched->watch(own);
+  // The columns of a run stand side by side.
+  for (Index c = 0; c < width_;) {
+    bool stepped = false;
+    own_.clear();
+    for (; c < width_ && slots_[at(c)].column &&
+           (own_.empty() || slots_[at(c)].column->run == own_.front()->run);
+         ++c) {
+      const Slot& slot = slots_[at(c)];
+      own_.push_back(slot.column);
+      stepped = stepped || slot.accepted;
+      if (slot.accepted) set(c, slot.column->x, x_);
+    }
+    if (own_.empty()) break;  // padding
+    if (stepped) own_.front()->run->watch(own_);
   }
 }
 

@@ -60,6 +60,7 @@ class Batch {
   VectorXd times_, h_, at_;  // per slot: t, h and t + s h
   VectorXd x_, k_, x_new_, k_new_, error_, ratio_;
   VectorXd candidate_, rates_;  // of one column
+  std::vector<Column*> own_;    // of one run
   Formula::Rates rates_of_;
   double evaluated_ = 0;  // since it was set to zero
 };

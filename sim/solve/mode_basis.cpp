@@ -356,9 +356,9 @@ class StructuredBasis final : public ModeBasis {
           add_pair(k++, matrix, limits);
       }
     }
-    has_rest_ = s_.larger > s_.core &&
-                std::any_of(s_.parts.begin(), s_.parts.end(),
-                            [](const Structure::Part& part) { return part.lifted; });
+    has_rest_ =
+        s_.larger > s_.core && std::any_of(s_.parts.begin(), s_.parts.end(),
+                                           [](const Structure::Part& part) { return part.lifted; });
     if (has_rest_ && !add_rest(limits)) return false;
     how_ = s_.core > 0 ? "modes of " + matrix_of(s_.core) + ", shared by every leak and gain"
                        : "modes of units that hear each other one by one";

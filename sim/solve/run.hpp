@@ -30,8 +30,8 @@ struct Column {
   bool gone = false;     ///< it left or failed
   bool settled = false;  ///< in this phase, which ends when all have
   StepControl control;
-  std::int64_t part = 0;  ///< fixed steps made in the segment
-  VectorXd x, dxdt;       ///< of the system that is integrated, at t
+  std::int64_t part = 0;     ///< fixed steps made in the segment
+  VectorXd x, dxdt;          ///< of the system that is integrated, at t
   VectorXd seen, seen_dxdt;  ///< of the circuit, where that is not the same
   std::int64_t steps = 0, rejections = 0, next_sample = 1;
   double evaluations = 0, jacobians = 0;

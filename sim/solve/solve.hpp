@@ -95,9 +95,9 @@ struct PhaseResult {
 
 struct SolveSummary {
   enum class Status { done, failed, interrupted } status = Status::done;
-  std::string reason;  ///< of failed or interrupted
+  std::string reason;                   ///< of failed or interrupted
   std::vector<std::string> reductions;  ///< what was solved in place of the circuit, a line each
-  std::string method;  ///< that ran, where "auto" was asked for too
+  std::string method;                   ///< that ran, where "auto" was asked for too
   std::string how;  ///< in words, the way that it went, or why "auto" did not take "exact"; or ""
   double t_end = 0;
   std::int64_t steps = 0;  ///< of all trials together; so are the three below

@@ -512,8 +512,9 @@ void OdeSystem::accumulate(int i, const Times& t, const ConstPanelRef<Order>& x,
                            PanelRef<Order> out, Workspace& w, Index first) const {
   const Index columns = x.cols(), all = w.columns(), rows = out.rows();
   if (w.constants_[at(i)].size() > 0)
-    over_stretches<Order>(part<Order>(w.constants_[at(i)], rows, all, first, columns), out,
-                          [](const double* from, double* to, Index n) { std::copy_n(from, n, to); });
+    over_stretches<Order>(
+        part<Order>(w.constants_[at(i)], rows, all, first, columns), out,
+        [](const double* from, double* to, Index n) { std::copy_n(from, n, to); });
   else
     out.setZero();
   for (const int k : sources_into_[at(i)]) {
@@ -693,12 +694,12 @@ MatrixXd OdeSystem::input(const std::vector<int>& edges, const std::vector<int>&
     const Edge& edge = circuit_.edges[at(k)];
     auto scratch = part<Eigen::ColMajor>(w.scratch_, w.scratch_rows_, w.columns(), 0, x.cols());
     MatrixXd product = MatrixXd::Zero(sum.rows(), sum.cols());
-    edge.weights->multiply_add(
-        w.gains_[at(k)][0], edge_input<Eigen::ColMajor>(k, x, w, 0), product, scratch);
+    edge.weights->multiply_add(w.gains_[at(k)][0], edge_input<Eigen::ColMajor>(k, x, w, 0), product,
+                               scratch);
     if (w.receiver_gates_[at(k)].size() > 0)
-      product.array() *= part<Eigen::ColMajor>(w.receiver_gates_[at(k)], sum.rows(), w.columns(), 0,
-                                               x.cols())
-                             .array();
+      product.array() *=
+          part<Eigen::ColMajor>(w.receiver_gates_[at(k)], sum.rows(), w.columns(), 0, x.cols())
+              .array();
     sum += product;
   }
   for (const int k : sources)
@@ -737,8 +738,7 @@ void OdeSystem::add_tangent(int i, double t, const ConstBlock& x, Index column, 
     const ConstBlock own = value(i, x, w, column);
     const auto gate = [&](MatrixXd& product) {
       const MatrixXd& s = edge.receiver_gate;
-      if (s.size() > 0)
-        product = s.col(system::column(s, w.trial(column))).asDiagonal() * product;
+      if (s.size() > 0) product = s.col(system::column(s, w.trial(column))).asDiagonal() * product;
     };
     // γ(x) ⊙ s ⊙ W (d φ′ ⊙ v_from)
     if (w.moves_[at(edge.from)]) {
@@ -748,8 +748,7 @@ void OdeSystem::add_tangent(int i, double t, const ConstBlock& x, Index column, 
         part = g * (edge.weights->dense() * d.asDiagonal());
       } else {
         part.setZero(sum.rows(), sum.cols());
-        edge.weights->multiply_add(g, d.asDiagonal() * w.tangents_[at(edge.from)],
-                                                    part, scratch);
+        edge.weights->multiply_add(g, d.asDiagonal() * w.tangents_[at(edge.from)], part, scratch);
       }
       gate(part);
       if (edge.receiver_slope) {
@@ -763,8 +762,7 @@ void OdeSystem::add_tangent(int i, double t, const ConstBlock& x, Index column, 
     if (edge.receiver_slope && w.moves_[at(i)]) {
       MatrixXd product = MatrixXd::Zero(sum.rows(), 1);
       MatrixXd one(w.scratch_rows_, 1);
-      edge.weights->multiply_add(g, edge_input<Eigen::ColMajor>(k, x, w, column),
-                                                  product, one);
+      edge.weights->multiply_add(g, edge_input<Eigen::ColMajor>(k, x, w, column), product, one);
       gate(product);
       VectorXd curvature(sum.rows());
       node.transfer->curvature(own.col(0).data(), curvature.data(), curvature.size());

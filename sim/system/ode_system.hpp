@@ -57,9 +57,9 @@ class Workspace {
   bool changed_ = true;   // since look_over()
   std::vector<Column> columns_;
   // Panels of n × columns numbers each, in the layout that lanes_ says.
-  std::vector<VectorXd> values_;  // per instantaneous node
-  std::vector<VectorXd> rates_;   // per rate slot
-  std::vector<VectorXd> gates_;   // per rate slot; empty without gate
+  std::vector<VectorXd> values_;          // per instantaneous node
+  std::vector<VectorXd> rates_;           // per rate slot
+  std::vector<VectorXd> gates_;           // per rate slot; empty without gate
   std::vector<VectorXd> receiver_gates_;  // per edge; empty without
   std::vector<VectorXd>
       constants_;  // per node: its drive that is constant in the segment; or empty

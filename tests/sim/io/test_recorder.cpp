@@ -71,7 +71,8 @@ TEST_CASE("what a run records is read back to the bit", "[io][recorder]") {
     const MatrixXd x = state_at(system, 0.5 * static_cast<double>(k)).topRows(3);
     CHECK(hidden.row(k) == Eigen::Map<const Eigen::RowVectorXd>(x.data(), 6));
     // Another tanh than ours, each to some units in the last place.
-    CHECK((rate.row(k).transpose() - x.col(1).array().tanh().matrix()).cwiseAbs().maxCoeff() < 1e-15);
+    CHECK((rate.row(k).transpose() - x.col(1).array().tanh().matrix()).cwiseAbs().maxCoeff() <
+          1e-15);
     // e = W φ(r) − y, to the rounding of sums of four terms below 20.
     const VectorXd expected = w * x.col(1).array().tanh().matrix() - Eigen::Vector2d(1.5, -0.25);
     CHECK((error.row(k).transpose() - expected).cwiseAbs().maxCoeff() < 1e-13);

@@ -33,8 +33,8 @@ Result run(const system::OdeSystem& system, const solve::SolverOptions& options)
 
 // Whether both settle, or not, and have samples that differ by no more than ten times the tolerance, of
 // the largest state on the way.
-void check_same(const std::string& which, const Result& a, Index trial_a, const Result& b, Index trial_b,
-                const solve::SolverOptions& options) {
+void check_same(const std::string& which, const Result& a, Index trial_a, const Result& b,
+                Index trial_b, const solve::SolverOptions& options) {
   CAPTURE(which);
   REQUIRE(a.samples.times == b.samples.times);
   // Whether what has not settled grows, is read off the steps, of which so short a run has few.

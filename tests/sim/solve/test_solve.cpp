@@ -72,7 +72,8 @@ TEST_CASE("a pulse train keeps the error at the tolerance") {
   const std::string train =
       "{ kind = \"pulse\", at = 0.3, width = 0.2, period = 1.0, values = [5.0] }";
   Simulation fine(solver("dopri5", 5.0) + leaky(train)),
-      coarse("[solver]\nmethod = \"dopri5\"\nrtol = 1e-5\natol = 1e-8\nduration = 5.0\n" + leaky(train));
+      coarse("[solver]\nmethod = \"dopri5\"\nrtol = 1e-5\natol = 1e-8\nduration = 5.0\n" +
+             leaky(train));
   const double exact = fine.run(5).final_state(0, 0), found = coarse.run(5).final_state(0, 0);
   CHECK(std::abs(found - exact) < 1e-5);
 }
@@ -153,8 +154,8 @@ TEST_CASE("every outcome is told from the others") {
   const std::string method = GENERATE("dopri5", "auto");
   CAPTURE(method);
   const auto outcome = [&](const std::string& text, double duration) {
-    Simulation s("[solver]\nmethod = \"" + method + "\"\nsettled = {}\nduration = " +
-                 core::number_text(duration) + "\n" + text);
+    Simulation s("[solver]\nmethod = \"" + method +
+                 "\"\nsettled = {}\nduration = " + core::number_text(duration) + "\n" + text);
     return s.run(duration).outcome();
   };
   const std::string rotation =
@@ -230,7 +231,8 @@ TEST_CASE("each budget ends a run as failed and says which it was") {
   CHECK(reason("max_evaluations = 100\n").find("max_evaluations") != std::string::npos);
   CHECK(reason("max_wall_time = 0.05\n").find("max_wall_time") != std::string::npos);
   Simulation s(
-      "[solver]\nmethod = \"dopri5\"\nduration = 100.0\nmax_rejections = 3\ninitial_step = 50.0\nrtol = 1e-10\n" +
+      "[solver]\nmethod = \"dopri5\"\nduration = 100.0\nmax_rejections = 3\ninitial_step = "
+      "50.0\nrtol = 1e-10\n" +
       leaky("{ kind = \"sine\", period = 0.1, values = [1.0] }"));
   CHECK(s.run(100).reason.find("max_rejections") != std::string::npos);
 }
