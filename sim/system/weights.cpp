@@ -31,12 +31,6 @@ void product_add(double g, const MatrixXd& a, const ConstPanelRef<Eigen::ColMajo
 // Lanes as one value; the compiler splits it where the machine's vectors are narrower.
 typedef double Lanes __attribute__((vector_size(lane_width * sizeof(double))));
 
-Lanes load(const double* from) {
-  Lanes lanes;
-  std::memcpy(&lanes, from, sizeof lanes);
-  return lanes;
-}
-
 // `Rows` rows of y += g A x in lanes: plain sums over A's columns, the same in every lane.
 template <int Rows>
 void lanes_rows(double g, const MatrixXd& a, Index row, const ConstPanelRef<Eigen::RowMajor>& x,
@@ -47,12 +41,15 @@ void lanes_rows(double g, const MatrixXd& a, Index row, const ConstPanelRef<Eige
     const double* from = x.data() + c;
     const double* weight = a.data() + row;
     for (Index k = 0; k < inner; ++k, from += x.outerStride(), weight += step) {
-      const Lanes value = load(from);
+      Lanes value;
+      std::memcpy(&value, from, sizeof value);
       for (int r = 0; r < Rows; ++r) sum[r] += weight[r] * value;
     }
     for (int r = 0; r < Rows; ++r) {
       double* to = y.data() + (row + r) * y.outerStride() + c;
-      const Lanes total = load(to) + g * sum[r];
+      Lanes total;
+      std::memcpy(&total, to, sizeof total);
+      total += g * sum[r];
       std::memcpy(to, &total, sizeof total);
     }
   }
