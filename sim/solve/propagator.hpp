@@ -11,7 +11,7 @@ namespace settle::solve {
 /// With the drive's coefficients as further states the equation is homogeneous, and its flow over h is
 /// x(h) = E x(0) + Σ_j F_j f_j, where E = e^{Ah} and the F_j are integrals of it. Flows over h, 2h, 4h …
 /// follow by squaring, and any τ is a sum of those and a rest δ < h, over which Taylor's series
-/// converges at once (‖A‖₁ h ≤ 1). Backward stable for any A, defective ones included; no error adds up
+/// converges at once (‖A‖₁ h ≤ ¼). Backward stable for any A, defective ones included; no error adds up
 /// over repeated calls, since each starts from τ = 0.
 ///
 /// Source: scaling and squaring (Moler & Van Loan 2003, method 3), with its squares kept.
@@ -37,7 +37,7 @@ class Propagator {
     MatrixXd e;
     Drive f;
   };
-  void advance_by_series(double tau, MatrixXd& x, const Drive& drive) const;
+  void advance_by_series(double tau, MatrixXd& x, const Drive& drive);
   void shift(double tau, Drive& drive) const;
   const Level& level(std::size_t k);
 
@@ -46,6 +46,7 @@ class Propagator {
   std::vector<double> omegas_;
   double step_ = 0;            // h of the first level
   std::vector<Level> levels_;  // over h 2^k
+  MatrixXd term_, next_;       // scratch
 };
 
 }  // namespace settle::solve
