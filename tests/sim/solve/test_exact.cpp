@@ -305,7 +305,8 @@ TEST_CASE("exact agrees with dopri5 on controlled loops, in trajectory and outco
   const std::string gains[] = {
       "leak = 0.05", "leak = 0.3\ngains = { p = 0.5, i = 2.0 }\ntau = 0.5",
       "leak = 0.1\ngains = { p = 0.2, i = 1.0, d = 0.3 }\nderivative_tau = 0.4",
-      "leak = 0.0\ngains = { p = 1.0, i = 0.0, d = 0.5 }"};
+      "leak = 0.0\ngains = { p = 1.0, i = 0.0, d = 0.5 }",
+      "gains = { p = 0.7, i = 0.0 }"};  // no state in the control's space
   const std::vector<std::pair<Index, Index>> layers{{4, 4}, {8, 3}, {3, 5}};
   for (const auto& feedback : feedbacks)
     for (const auto& gain : gains)
