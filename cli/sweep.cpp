@@ -111,7 +111,7 @@ bool run_points(const analysis::SweepStudy& study, io::SweepWriter& writer,
   Collector collector(writer, pending.size(), time_unit);
   const auto work = [&](int) {
     try {
-      // One point first; then as many together as would take a fifth of a second one by one, so that
+      // One point first; then as many together as would take a tenth of a second one by one, so that
       // little is lost where the sweep is stopped. What runs together changes no bit.
       std::size_t together = 1;
       for (;;) {
@@ -134,7 +134,7 @@ bool run_points(const analysis::SweepStudy& study, io::SweepWriter& writer,
             std::to_string(before + collector.done()) + "/" + std::to_string(all) + " points" +
                 (collector.failed() > 0 ? ", " + std::to_string(collector.failed()) + " failed"
                                         : ""));
-        together = static_cast<std::size_t>(std::clamp(0.2 / std::max(each, 1e-9), 1.0, 64.0));
+        together = static_cast<std::size_t>(std::clamp(0.1 / std::max(each, 1e-9), 1.0, 64.0));
       }
     } catch (...) {  // of the file: the other threads end, too
       is_over = true;
