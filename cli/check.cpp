@@ -9,6 +9,7 @@
 #include "cli/sweep_summary.hpp"
 #include "cli/terminal.hpp"
 #include "sim/io/recorder.hpp"
+#include "sim/solve/run.hpp"
 #include "sim/system/reduction.hpp"
 
 namespace settle::cli {
@@ -36,9 +37,8 @@ Expectation expect(const Prepared& ready) {
 
 // What the solver integrates in place of the circuit; nothing where that is the circuit itself.
 std::optional<system::Reduction> reduction(const Prepared& ready) {
-  // The exact solution finds its narrow core by itself.
-  if (!ready.config.solver.reduce ||
-      solve::chosen_method(*ready.system, ready.config.solver) == "exact")
+  const solve::SolverOptions& solver = ready.config.solver;
+  if (!solve::integrates_reduction(solver, solve::chosen_method(*ready.system, solver)))
     return std::nullopt;
   system::Reduction out = system::reduce(ready.system->circuit(), ready.system->initial_state());
   if (!out.changed()) return std::nullopt;

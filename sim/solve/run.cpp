@@ -17,6 +17,10 @@ std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
 
+bool integrates_reduction(const SolverOptions& options, const std::string& method) {
+  return options.reduce && method != "exact" && method != "semi_implicit_euler";
+}
+
 Run::Run(const system::OdeSystem& system, const MatrixXd& x0, const SolverOptions& options,
          Observer& observer)
     : system_(system),
@@ -28,8 +32,7 @@ Run::Run(const system::OdeSystem& system, const MatrixXd& x0, const SolverOption
       columns_(at(system.trials())) {
   t_limit_ = longest_duration(system.circuit(), options);
   choice_ = choose_method(system, options);
-  // The exact solution finds its narrow core by itself.
-  if (options.reduce && choice_.method != "exact") {
+  if (integrates_reduction(options, choice_.method)) {
     reduction_ = system::reduce(system.circuit(), x0);
     summary_.reductions = reduction_.steps;
     if (reduction_.changed())

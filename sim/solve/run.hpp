@@ -17,6 +17,11 @@ namespace settle::solve {
 
 class Run;
 
+/// Whether a circuit's exact reduction is integrated in its place: where the options ask for it, unless the
+/// method is exact, which finds its narrow core by itself, or semi_implicit_euler, whose order of updates is
+/// that of the circuit's own nodes.
+bool integrates_reduction(const SolverOptions& options, const std::string& method);
+
 /// A trial on its way through a segment.
 struct Column {
   Run* run = nullptr;
