@@ -39,7 +39,8 @@ Solved solve_circuit(system::Circuit circuit, const solve::SolverOptions& option
   const system::OdeSystem system = system::compile(std::move(circuit));
   Blind blind;
   const solve::SolveSummary summary = solve::solve(system, system.initial_state(), options, blind);
-  return {as_columns(system, summary.final_state), static_cast<double>(summary.evaluations),
+  return {as_columns(system, summary.final_state),
+          static_cast<double>(summary.evaluations) / static_cast<double>(system.trials()),
           summary.reason};
 }
 
@@ -69,12 +70,14 @@ Solved solve_map(const Workload& work, const solve::SolverOptions& options) {
 struct Variant {
   std::string name, about;
   std::string method;  // "": the default
+  bool reduce = true;
   std::size_t threads = 1;
 };
 
 Runner prepare(const Variant& variant, const Workload& work) {
   solve::SolverOptions options = work.config.solver;
   if (!variant.method.empty()) options.method = variant.method;
+  options.reduce = variant.reduce;
   options.max_wall_time = 10 * time_limit;
   return [&work, options, threads = variant.threads]() -> Result {
     const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
@@ -116,6 +119,11 @@ std::vector<Contender> settle_contenders() {
     if (std::string(method) == "exact")
       out.back().takes = [](const Workload& work) { return !work.tanh; };
   }
+  out.push_back(contender({.name = "settle dopri5 in full",
+                           .about = "method = \"dopri5\", reduce = false",
+                           .method = "dopri5",
+                           .reduce = false},
+                          Contender::Columns::together));
   return out;
 }
 

@@ -61,10 +61,10 @@ double measure_memory(const std::string& workload, const std::string& contender)
   return text.empty() ? not_known : std::stod(text);
 }
 
-// Times of one evaluation become those of as many as settle's explicit solver needs.
+// Times of one evaluation become those of as many as settle's explicit solver needs on the unreduced circuit.
 void multiply_by_evaluations(std::vector<Measurement>& found,
                              const std::vector<Contender>& contenders) {
-  const Measurement* explicit_run = find(found, "settle dopri5");
+  const Measurement* explicit_run = find(found, "settle dopri5 in full");
   for (Measurement& m : found)
     for (const Contender& contender : contenders)
       if (contender.name == m.name && contender.per_evaluation)

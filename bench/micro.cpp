@@ -9,6 +9,7 @@
 #include "sim/core/random.hpp"
 #include "sim/core/transfer.hpp"
 #include "sim/system/ode_system.hpp"
+#include "sim/system/reduction.hpp"
 
 namespace {
 
@@ -79,6 +80,13 @@ void right_hand_side(benchmark::State& state, const std::string& name) {
   }
 }
 
+// What solve() does before it begins: a circuit's exact reduction.
+void reduction(benchmark::State& state, const std::string& name) {
+  const bench::Workload work = bench::make_workload(name);
+  const MatrixXd x0 = system::compile(work.circuit).initial_state();
+  for (auto _ : state) benchmark::DoNotOptimize(system::reduce(work.circuit, x0));
+}
+
 const bool registered = [] {
   for (const std::string& name : core::transfer_functions().names())
     benchmark::RegisterBenchmark(("transfer " + name).c_str(), transfer_value, name)
@@ -93,6 +101,8 @@ const bool registered = [] {
   for (const char* name : {"W1 tanh", "W1 identity", "W2", "W2t", "W3", "W4 on W2", "W4 on W3"})
     benchmark::RegisterBenchmark((std::string("right-hand side ") + name).c_str(), right_hand_side,
                                  name);
+  for (const char* name : {"W1 tanh", "W2t", "W3", "W4 on W2", "W4 on W3"})
+    benchmark::RegisterBenchmark((std::string("reduction ") + name).c_str(), reduction, name);
   return true;
 }();
 

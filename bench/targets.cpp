@@ -44,8 +44,8 @@ const std::vector<Target>& targets() {
       {"W5", "settle at rest", "Odeint dopri5", 300},
       {"W5", "settle at rest", "Euler", 100},
       // Shares of what the processor can do.
-      {"W4 on W3", "settle dopri5", "bare", 0.85},
-      {"W5", "settle dopri5", "bare", 0.75},
+      {"W4 on W3", "settle dopri5 in full", "bare", 0.85},
+      {"W5", "settle dopri5 in full", "bare", 0.75},
       // Two threads.
       {"W4 on W2", "settle, 2 threads", "settle", 1.8},
       {"W4 on W3", "settle, 2 threads", "settle", 1.8},

@@ -12,11 +12,6 @@ const double nan = std::numeric_limits<double>::quiet_NaN();
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
-Index padded(Index columns) {
-  constexpr Index width = system::lane_width;
-  return (columns + width - 1) / width * width;
-}
-
 }  // namespace
 
 Batch::Batch(std::vector<Column*> columns, Next next)
@@ -51,7 +46,8 @@ void Batch::advance(bool proceeds) {
         if (slot.column->moves()) ++moving;
         asks = asks || (proceeds && slot.column->run->is_waiting());
       }
-      if (moving == 0 || asks || (!alone_ && !shares_steps_ && padded(moving) < width_)) break;
+      if (moving == 0 || asks || (!alone_ && !shares_steps_ && system::padded(moving) < width_))
+        break;
       round();
     }
   }
@@ -88,7 +84,7 @@ bool Batch::gather() {
   for (Column* column : columns_)
     if (!column->gone && (shares_steps_ || column->moves())) moving.push_back(column);
   const Index count = static_cast<Index>(moving.size());
-  const Index width = alone_ ? 1 : padded(count);
+  const Index width = alone_ ? 1 : system::padded(count);
   const bool several = std::any_of(moving.begin(), moving.end(), [&](const Column* column) {
     return &column->run->system() != &system_;
   });
@@ -149,13 +145,15 @@ void Batch::enter() {
     if (!fixed_ && column->control.step == 0) without_step.push_back(c);
   }
   if (without_step.empty()) return;
+  const auto size_of = [this](const VectorXd& v, const Column& column) {
+    return largest_over_tolerance(options_, v, column.x, column.x) * options_.rtol;
+  };
   // Each column's Euler step, and ẋ at its end.
   std::vector<double> first_steps, rates;
   x_new_ = x_;
   for (const Index c : without_step) {
     const Column& column = *slots_[at(c)].column;
-    const double size = size_over_tolerance(column.x, column.x) * options_.rtol,
-                 rate = size_over_tolerance(column.dxdt, column.x) * options_.rtol;
+    const double size = size_of(column.x, column), rate = size_of(column.dxdt, column);
     const double h0 = first_euler_step(size, rate, column.segment.end - column.t);
     first_steps.push_back(h0);
     rates.push_back(rate);
@@ -170,42 +168,28 @@ void Batch::enter() {
     times_[c] = column.t;
     ++column.evaluations;
     take(c, k_new_, rates_);
-    const double bend =
-        size_over_tolerance(rates_ - column.dxdt, column.x) * options_.rtol / first_steps[i];
+    const double bend = size_of(rates_ - column.dxdt, column) / first_steps[i];
     const double room =
         std::min(column.segment.end - column.t, options_.max_step.value_or(infinity));
     column.control.step = first_step(first_steps[i], rates[i], bend, formula_->order(), room);
   }
 }
 
-double Batch::size_over_tolerance(const VectorXd& v, const VectorXd& x) const {
-  const auto ratio = v.array().abs() / (options_.atol + options_.rtol * x.array().abs());
-  return v.allFinite() && v.size() > 0 ? ratio.maxCoeff() : v.size() == 0 ? 0 : nan;
-}
-
-// Per slot, max over units of |error| / (atol + rtol · max(|x|, |x_new|)); NaN where anything is not
-// finite.
+// Per slot, the error over tolerance.
 void Batch::measure_errors() {
-  const double atol = options_.atol, rtol = options_.rtol;
-  const auto ratio = [&](const auto& error, const auto& x, const auto& x_new) {
-    return error.array().abs() / (atol + rtol * x.array().abs().max(x_new.array().abs()));
-  };
   if (!lanes_) {
-    for (Index c = 0; c < width_; ++c) {
-      const auto r =
-          ratio(error_.segment(c * n_, n_), x_.segment(c * n_, n_), x_new_.segment(c * n_, n_));
-      const double sum = r.sum();
-      ratio_[c] = std::isfinite(sum) ? r.maxCoeff() : nan;
-    }
+    for (Index c = 0; c < width_; ++c)
+      ratio_[c] = largest_over_tolerance(options_, error_.segment(c * n_, n_),
+                                         x_.segment(c * n_, n_), x_new_.segment(c * n_, n_));
     return;
   }
   ratio_.setZero();
   at_.setZero();  // sums, which keep NaN
   for (Index i = 0; i < n_; ++i) {
-    const auto r = ratio(error_.segment(i * width_, width_), x_.segment(i * width_, width_),
-                         x_new_.segment(i * width_, width_));
-    at_.array() += r;
-    ratio_ = ratio_.array().max(r);
+    const auto row = [&](const VectorXd& all) { return all.segment(i * width_, width_).array(); };
+    const auto ratio = over_tolerance(options_, row(error_), row(x_), row(x_new_));
+    at_.array() += ratio;
+    ratio_ = ratio_.array().max(ratio);
   }
   for (Index c = 0; c < width_; ++c)
     if (!std::isfinite(at_[c])) ratio_[c] = nan;

@@ -42,7 +42,6 @@ class Batch {
   void take(Index slot, const VectorXd& from, VectorXd& column) const;
   void set(Index slot, const VectorXd& column, VectorXd& to) const;
   void measure_errors();
-  double size_over_tolerance(const VectorXd& v, const VectorXd& x) const;
   Index first(Index slot) const { return lanes_ ? slot : slot * n_; }
   Index stride() const { return lanes_ ? width_ : 1; }
 

@@ -15,7 +15,6 @@ constexpr double decayed = 27.6;  // −log 1e-12
 constexpr double points_per_period = 16, points_per_time_constant = 10;
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
-Index padded(Index columns) { return (columns + 7) / 8 * 8; }
 
 // e^z − 1 without cancellation.
 Complex exp_minus_one(Complex z) {
@@ -80,7 +79,7 @@ void add(Complex w, bool real, const double* a, double* out, Index count) {
 }
 
 MatrixXd pad(const MatrixXd& m) {
-  MatrixXd out = MatrixXd::Zero(m.rows(), padded(m.cols()));
+  MatrixXd out = MatrixXd::Zero(m.rows(), system::padded(m.cols()));
   out.leftCols(m.cols()) = m;
   return out;
 }
@@ -155,7 +154,7 @@ void LinearFlow::begin_group(Group& group, const system::ConstBlock& x0, const M
   const Index trials = static_cast<Index>(group.trials.size());
   const Index slope = 2 + 2 * static_cast<Index>(omegas_.size());
   const Index kinds = slope + (with_slope_ ? 1 : 0);
-  MatrixXd columns = MatrixXd::Zero(n, padded(kinds * trials));
+  MatrixXd columns = MatrixXd::Zero(n, system::padded(kinds * trials));
   const auto part = [&](Index kind) { return columns.middleCols(kind * trials, trials); };
   part(0) = x0(plan_->rows, group.trials);
   part(1) = b(plan_->rows, group.trials);
@@ -262,7 +261,7 @@ void LinearFlow::evaluate(double t, system::Block x, system::Block* dxdt) {
     rate_.setZero(group.basis->size(), trials);
     evaluate_modes(group, tau);
     evaluate_knots(group, tau);
-    y_.setZero(group.basis->size(), padded((dxdt ? 2 : 1) * trials));
+    y_.setZero(group.basis->size(), system::padded((dxdt ? 2 : 1) * trials));
     y_.leftCols(trials) = state_;
     if (dxdt) y_.middleCols(trials, trials) = rate_;
     group.basis->from_modes(y_, x_, scratch_);
@@ -312,18 +311,6 @@ double LinearFlow::step_after(double elapsed) const {
     if (pace.rate * elapsed < decayed)
       step = std::min(step, pace.step * std::exp((pace.rate - slowest_) * elapsed / 4));
   return step;
-}
-
-std::vector<double> LinearFlow::schedule(double span, double longest) const {
-  std::vector<double> times;
-  for (double t = 0; t < span;) {
-    const double rest = span - t;
-    double step = std::min(step_after(t), longest);
-    if (2 * step > rest) step = step >= rest ? rest : rest / 2;
-    t = step == rest ? span : t + step;
-    times.push_back(t);
-  }
-  return times;
 }
 
 std::string LinearFlow::how() const {

@@ -37,9 +37,6 @@ class LinearFlow {
   /// periods; longer, by the fourth root, for a mode that has become small beside the slowest one (as
   /// for an interpolation of order 4). +∞ where nothing moves. Independent of the state.
   double step_after(double elapsed) const;
-  /// The times after t₀ at which such steps end, up to `span`; no step is longer than `longest`.
-  std::vector<double> schedule(double span, double longest) const;
-
   /// In words, how: "modes of a 10 × 10 matrix, shared by every leak and gain".
   std::string how() const;
 

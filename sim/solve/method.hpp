@@ -28,8 +28,6 @@ struct StopIntegration : std::runtime_error {
 /// holds.
 class Problem {
  public:
-  /// All trials of the system, or those.
-  Problem(const system::OdeSystem& system, const SolverOptions& options);
   Problem(const system::OdeSystem& system, const SolverOptions& options,
           const std::vector<Index>& trials);
 
@@ -66,8 +64,7 @@ class Problem {
   void leave(Index trial) { left_[static_cast<std::size_t>(trial)] = 1; }
   bool has_left(Index trial) const { return left_[static_cast<std::size_t>(trial)] != 0; }
 
-  /// max over units and trials of |error| / (atol + rtol · max(|x|, |x_new|)): no unit's error is
-  /// diluted by the number of others. NaN where anything is not finite.
+  /// largest_over_tolerance() (step_control.hpp) of all trials that are still there.
   double error_ratio(const VectorXd& error, const VectorXd& x, const VectorXd& x_new) const;
 
   double evaluations = 0;  ///< of the right-hand side of all trials

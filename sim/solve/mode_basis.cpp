@@ -9,8 +9,6 @@
 #include <stdexcept>
 #include <string_view>
 
-#include "sim/solve/linear_structure.hpp"
-
 namespace settle::solve {
 namespace {
 
@@ -83,6 +81,19 @@ std::shared_ptr<const RealModes> modes_of(const MatrixXd& matrix) {
 
 // --- Matrices of two rows, in closed form ----------------------------------------------------------
 
+// V⁻¹ of a 2 × 2 V, left empty where V is singular; det V.
+template <class Modes>
+auto invert_two(Modes& modes) {
+  const auto& v = modes.right;
+  const auto determinant = v(0, 0) * v(1, 1) - v(0, 1) * v(1, 0);
+  if (determinant != 0.0) {
+    modes.inverse.resize(2, 2);
+    modes.inverse << v(1, 1), -v(0, 1), -v(1, 0), v(0, 0);
+    modes.inverse /= determinant;
+  }
+  return determinant;
+}
+
 // The eigenvalue of smaller size follows from the determinant, so that a slow pole beside a fast one
 // keeps its digits.
 ComplexModes modes_of_two(const Eigen::Matrix2cd& m) {
@@ -108,12 +119,8 @@ ComplexModes modes_of_two(const Eigen::Matrix2cd& m) {
       out.right.col(k) << b, t - half;
     out.right.col(k).normalize();
   }
-  const Complex determinant = out.right(0, 0) * out.right(1, 1) - out.right(0, 1) * out.right(1, 0);
+  const Complex determinant = invert_two(out);
   out.condition = 4 / std::abs(determinant);  // bounds ‖V‖₁ ‖V⁻¹‖₁ for columns of norm 1
-  if (determinant == 0.0) return out;
-  out.inverse.resize(2, 2);
-  out.inverse << out.right(1, 1), -out.right(0, 1), -out.right(1, 0), out.right(0, 0);
-  out.inverse /= determinant;
   return out;
 }
 
@@ -138,11 +145,7 @@ RealModes small_modes(const MatrixXd& m) {
   out.values << modes.values[upper], std::conj(modes.values[upper]);
   out.right.resize(2, 2);
   out.right << modes.right.col(upper).real(), -modes.right.col(upper).imag();
-  const double determinant = out.right(0, 0) * out.right(1, 1) - out.right(0, 1) * out.right(1, 0);
-  if (determinant == 0) out.condition = infinity;
-  out.inverse.resize(2, 2);
-  out.inverse << out.right(1, 1), -out.right(0, 1), -out.right(1, 0), out.right(0, 0);
-  out.inverse /= determinant;
+  if (invert_two(out) == 0) out.condition = infinity;
   return out;
 }
 
@@ -235,7 +238,7 @@ class PlainBasis final : public ModeBasis {
 class StructuredBasis final : public ModeBasis {
  public:
   /// nullopt where the core is too ill-conditioned for it.
-  static std::shared_ptr<const StructuredBasis> make(Structure structure,
+  static std::shared_ptr<const StructuredBasis> make(system::Structure structure,
                                                      const ModeLimits& limits) {
     auto basis = std::make_shared<StructuredBasis>();
     basis->s_ = std::move(structure);
@@ -284,7 +287,7 @@ class StructuredBasis final : public ModeBasis {
     }
     Index lifted = 0;
     for (Index a = 0; a < p; ++a) {
-      const Structure::Part& part = s_.parts[at(a)];
+      const system::Structure::Part& part = s_.parts[at(a)];
       if (!part.lifted) {
         x.middleRows(part.first, s_.core) = core.middleCols(a * columns, columns);
         continue;
@@ -356,9 +359,9 @@ class StructuredBasis final : public ModeBasis {
           add_pair(k++, matrix, limits);
       }
     }
-    has_rest_ =
-        s_.larger > s_.core && std::any_of(s_.parts.begin(), s_.parts.end(),
-                                           [](const Structure::Part& part) { return part.lifted; });
+    has_rest_ = s_.larger > s_.core &&
+                std::any_of(s_.parts.begin(), s_.parts.end(),
+                            [](const system::Structure::Part& part) { return part.lifted; });
     if (has_rest_ && !add_rest(limits)) return false;
     how_ = s_.core > 0 ? "modes of " + matrix_of(s_.core) + ", shared by every leak and gain"
                        : "modes of units that hear each other one by one";
@@ -429,7 +432,7 @@ class StructuredBasis final : public ModeBasis {
     return true;
   }
 
-  Structure s_;
+  system::Structure s_;
   Index states_ = 0;
   std::shared_ptr<const RealModes> eigen_;
   MatrixXd project_;  // R, m × n
@@ -495,7 +498,7 @@ std::shared_ptr<const ModeBasis> make_mode_basis(const system::OdeSystem& system
     return error_of(basis, system, rows, x, trial, workspace) <= most_error;
   };
   try {
-    if (auto structure = find_structure(system, segment)) {
+    if (auto structure = system::find_structure(system, segment)) {
       const auto basis = StructuredBasis::make(std::move(*structure), limits);
       if (basis && is_exact(*basis)) return basis;
     }
@@ -509,75 +512,18 @@ std::shared_ptr<const ModeBasis> make_mode_basis(const system::OdeSystem& system
                                       std::string("the eigenvectors don't reproduce the matrix"));
 }
 
-std::string why_not_linear(const system::OdeSystem& system, int phase) {
-  const system::Circuit& circuit = system.circuit();
-  const system::Segment segment{.phase = phase};
-  const std::vector<double> gains = edge_gains(circuit, phase);
-  std::vector<char> moves = moving_nodes(system, segment);
-  // What a source moves between its breakpoints is no state, but a transfer bends it as well.
-  for (const system::Source& source : circuit.sources)
-    if (source.profile && !source.profile->is_piecewise_constant() && system.offset(source.to) < 0)
-      moves[at(source.to)] = 1;
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (std::size_t k = 0; k < circuit.edges.size(); ++k) {
-      const system::Edge& edge = circuit.edges[k];
-      if (gains[k] == 0 || !moves[at(edge.from)] || moves[at(edge.to)] ||
-          system.offset(edge.to) >= 0)
-        continue;
-      moves[at(edge.to)] = changed = true;
-    }
-  }
-  for (std::size_t k = 0; k < circuit.edges.size(); ++k) {
-    const system::Edge& edge = circuit.edges[k];
-    if (gains[k] == 0) continue;
-    if (moves[at(edge.from)] && !circuit.transfer_of(edge)->is_identity())
-      return "the transfer of \"" + edge.name + "\" is not the identity";
-    if (edge.receiver_slope && (moves[at(edge.from)] || moves[at(edge.to)]))
-      return "\"" + edge.name + "\" is multiplied by the slope of its receiver";
-  }
-  for (const system::Source& source : circuit.sources)
-    if (source.profile && !source.profile->form(0))
-      return "the signal of \"" + source.name + "\" has no closed form";
-  return "";
-}
-
 std::string why_too_large(const system::OdeSystem& system, int phase, const ModeLimits& limits) {
   const system::Segment segment{.phase = phase};
   const auto states = static_cast<double>(system.moving_rows(segment).size());
   const auto most = static_cast<double>(limits.most_states);
-  const auto groups = static_cast<double>(trials_of_one_matrix(system, phase).size());
+  const auto groups = static_cast<double>(system::trials_of_one_matrix(system, phase).size());
   if (groups * std::pow(states, 3) <= std::pow(most, 3)) return "";
-  if (const auto structure = find_structure(system, segment))
+  if (const auto structure = system::find_structure(system, segment))
     if (structure->core <= limits.most_core) return "";
   return groups > 1 ? core::brief(groups) + " trials have each a matrix of " + core::brief(states) +
                           " states, more than is decomposed unasked"
                     : core::brief(states) + " states that move, more than the " +
                           core::brief(most) + " that are decomposed unasked";
-}
-
-std::vector<std::vector<Index>> trials_of_one_matrix(const system::OdeSystem& system, int phase) {
-  const system::Circuit& circuit = system.circuit();
-  const std::vector<double> gains = edge_gains(circuit, phase);
-  const std::vector<char> moves = moving_nodes(system, {.phase = phase});
-  std::vector<const MatrixXd*> gates;
-  for (std::size_t k = 0; k < circuit.edges.size(); ++k) {
-    const system::Edge& edge = circuit.edges[k];
-    if (gains[k] != 0 && moves[at(edge.from)] && edge.gate.cols() > 1) gates.push_back(&edge.gate);
-  }
-  std::vector<std::vector<Index>> groups;
-  for (Index trial = 0; trial < system.trials(); ++trial) {
-    const auto own = std::find_if(groups.begin(), groups.end(), [&](const auto& group) {
-      return std::all_of(gates.begin(), gates.end(), [&](const MatrixXd* gate) {
-        return gate->col(group.front()) == gate->col(trial);
-      });
-    });
-    if (own == groups.end())
-      groups.push_back({trial});
-    else
-      own->push_back(trial);
-  }
-  return groups;
 }
 
 std::int64_t decompositions() { return decomposed; }

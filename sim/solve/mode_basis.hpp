@@ -8,11 +8,12 @@
 #include <vector>
 
 #include "sim/core/linalg.hpp"
-#include "sim/system/ode_system.hpp"
+#include "sim/system/linear_structure.hpp"
 
 namespace settle::solve {
 
 using Eigen::Index;
+using Eigen::MatrixXcd;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
@@ -84,16 +85,8 @@ std::shared_ptr<const ModeBasis> make_mode_basis(const system::OdeSystem& system
                                                  system::Workspace& workspace,
                                                  const ModeLimits& limits);
 
-/// Why the segments of a phase have no closed form ("the transfer of "a->b" is tanh"); "" where they
-/// have one: whatever carries something that moves does so linearly, and every source has a form.
-std::string why_not_linear(const system::OdeSystem& system, int phase);
-
 /// Why decomposing a phase's matrix would take too long; "" where it would not.
 std::string why_too_large(const system::OdeSystem& system, int phase, const ModeLimits& limits);
-
-/// Groups of trials whose matrices are the same in a phase (those with equal gates), each by rising
-/// trial.
-std::vector<std::vector<Index>> trials_of_one_matrix(const system::OdeSystem& system, int phase);
 
 /// How many matrices have been decomposed since the program began; those kept don't count again.
 std::int64_t decompositions();

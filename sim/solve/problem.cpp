@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "sim/solve/method.hpp"
+#include "sim/solve/step_control.hpp"
 
 namespace settle::solve {
 namespace {
@@ -13,12 +14,6 @@ Eigen::Map<MatrixXd> columns(VectorXd& flat, Index n, Index trials) {
 }
 
 }  // namespace
-
-Problem::Problem(const system::OdeSystem& system, const SolverOptions& options)
-    : system_(system),
-      options_(options),
-      workspace_(system.make_workspace()),
-      left_(static_cast<std::size_t>(trials()), 0) {}
 
 Problem::Problem(const system::OdeSystem& system, const SolverOptions& options,
                  const std::vector<Index>& trials)
@@ -95,12 +90,10 @@ double Problem::error_ratio(const VectorXd& error, const VectorXd& x, const Vect
   double largest = 0;
   for (Index k = 0; k < trials(); ++k) {
     if (has_left(k)) continue;
-    const auto e = error.segment(k * n, n).array();
-    const auto a = x.segment(k * n, n).array();
-    const auto b = x_new.segment(k * n, n).array();
-    const auto ratio = e.abs() / (options_.atol + options_.rtol * a.abs().max(b.abs()));
-    if (!ratio.isFinite().all()) return std::nan("");
-    if (n > 0) largest = std::max(largest, ratio.maxCoeff());
+    const double own = largest_over_tolerance(options_, error.segment(k * n, n),
+                                              x.segment(k * n, n), x_new.segment(k * n, n));
+    if (std::isnan(own)) return own;
+    largest = std::max(largest, own);
   }
   return largest;
 }

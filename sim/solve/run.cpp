@@ -68,8 +68,10 @@ bool Run::all_settled() const {
 }
 
 double Run::latest() const {
+  const bool none = present() == 0;
   double t = t_;
-  for (const Column& column : columns_) t = std::max(t, column.t);
+  for (const Column& column : columns_)
+    if (none || !column.gone) t = std::max(t, column.t);
   return t;
 }
 
@@ -80,6 +82,11 @@ double Run::wall_time() const {
 bool Run::proceed() {
   for (;;) {
     if (is_halted() && stage_ != Stage::over) {
+      // Whatever all trials have passed has been sampled.
+      double earliest = infinity;
+      for (const Column& column : columns_)
+        if (!column.gone) earliest = std::min(earliest, column.t);
+      emit_rows(earliest);
       t_ = latest();
       if (interrupted_)
         summary_.status = SolveSummary::Status::interrupted;
@@ -118,9 +125,7 @@ bool Run::proceed() {
           emit_rows(t_);
           stage_ = Stage::segment;
         } else if (may_settle_ && all_settled()) {
-          t_ = 0;
-          for (const Column& column : columns_)
-            if (!column.gone) t_ = std::max(t_, column.t);
+          t_ = latest();
           stage_ = Stage::tail;
           if (fetch(t_)) return true;
         } else if (fetch(window_)) {
@@ -238,10 +243,14 @@ double Run::stop(Column& column) const {
   return std::min(end, due(column.next_sample));
 }
 
+// How many fixed steps a segment is divided into.
+double Run::parts_of(const system::Segment& segment) const {
+  return std::ceil((segment.end - segment.begin) / *options_.step * (1 - 1e-12));
+}
+
 double Run::next_part(Column& column) const {
   const system::Segment& segment = column.segment;
-  const double length = segment.end - segment.begin;
-  const double parts = std::ceil(length / *options_.step * (1 - 1e-12));
+  const double length = segment.end - segment.begin, parts = parts_of(segment);
   ++column.part;
   return static_cast<double>(column.part) >= parts
              ? segment.end
@@ -255,13 +264,10 @@ bool Run::enter(Column& column) {
   column.fresh = false;
   monitor_.observe(column.trial, column.t, seen(column), rates);
   if (column.control.step == 0) column.control.step = options_.initial_step.value_or(0);
-  if (fixed_) {
-    const double length = column.segment.end - column.segment.begin;
-    if (std::ceil(length / *options_.step * (1 - 1e-12)) > 1e15) {
-      fail(column, "a step of " + core::brief(*options_.step) + " divides the segment from t = " +
-                       core::brief(column.segment.begin) + " into too many to count (solver.step)");
-      return false;
-    }
+  if (fixed_ && parts_of(column.segment) > 1e15) {
+    fail(column, "a step of " + core::brief(*options_.step) + " divides the segment from t = " +
+                     core::brief(column.segment.begin) + " into too many to count (solver.step)");
+    return false;
   }
   return true;
 }

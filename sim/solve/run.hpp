@@ -109,6 +109,7 @@ class Run {
   std::size_t present() const;
   bool all_settled() const;
   double latest() const;
+  double parts_of(const system::Segment& segment) const;
   double due(std::int64_t k) const { return static_cast<double>(k) * sampling_.interval; }
   void begin_phase();
   void begin_segment();

@@ -35,31 +35,6 @@ std::vector<std::unique_ptr<Part>> divided(Run& run, std::size_t most) {
   return parts;
 }
 
-}  // namespace
-
-Outcome SolveSummary::outcome() const {
-  Outcome gravest = Outcome::settled;
-  for (const TrialResult& trial : trials) gravest = std::max(gravest, trial.outcome);
-  return gravest;
-}
-
-double longest_duration(const system::Phase& phase, const SolverOptions& options) {
-  return phase.duration.value_or(options.duration);
-}
-
-bool ends_when_settled(const system::Phase& phase, const SolverOptions& options) {
-  return phase.until_settled || (!phase.duration && options.ends_when_settled);
-}
-
-double longest_duration(const system::Circuit& circuit, const SolverOptions& options) {
-  return std::accumulate(circuit.phases.begin(), circuit.phases.end(), 0.0,
-                         [&](double sum, const system::Phase& phase) {
-                           return sum + longest_duration(phase, options);
-                         });
-}
-
-namespace {
-
 void solve_alone(Run& run) {
   constexpr std::size_t all = std::numeric_limits<std::size_t>::max();
   if (run.method().formula()) {
@@ -106,6 +81,27 @@ class Queue {
 };
 
 }  // namespace
+
+Outcome SolveSummary::outcome() const {
+  Outcome gravest = Outcome::settled;
+  for (const TrialResult& trial : trials) gravest = std::max(gravest, trial.outcome);
+  return gravest;
+}
+
+double longest_duration(const system::Phase& phase, const SolverOptions& options) {
+  return phase.duration.value_or(options.duration);
+}
+
+bool ends_when_settled(const system::Phase& phase, const SolverOptions& options) {
+  return phase.until_settled || (!phase.duration && options.ends_when_settled);
+}
+
+double longest_duration(const system::Circuit& circuit, const SolverOptions& options) {
+  return std::accumulate(circuit.phases.begin(), circuit.phases.end(), 0.0,
+                         [&](double sum, const system::Phase& phase) {
+                           return sum + longest_duration(phase, options);
+                         });
+}
 
 SolveSummary solve(const system::OdeSystem& system, const MatrixXd& x0,
                    const SolverOptions& options, Observer& observer) {

@@ -23,12 +23,12 @@ struct Sampling {
 
 /// How far a run has come, for those who watch it.
 struct Progress {
-  double t = 0;        ///< that all trials have reached
+  double t = 0;  ///< that the trials have reached which have just moved: all, or those of a thread
   double t_limit = 0;  ///< the latest time at which the run can end
   int phase = 0;
-  std::int64_t steps = 0;
-  double residual = 0;   ///< largest relative residual of the trials not yet settled
-  double tolerance = 0;  ///< below which they are
+  std::int64_t steps = 0;  ///< of these trials
+  double residual = 0;     ///< largest relative residual of the trials not yet settled
+  double tolerance = 0;    ///< below which they are
 };
 
 /// Watches a run; never changes the dynamics.

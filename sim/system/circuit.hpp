@@ -42,6 +42,8 @@ struct Edge {
   bool receiver_slope = false;  ///< γ = φ′ of the receiver at its own state; else γ = 1
   MatrixXd gate;                ///< d, n_from × 1 or n_from × trials; empty: 1
   MatrixXd receiver_gate;       ///< s, n_to × 1 or n_to × trials; empty: 1
+
+  bool scales_receiver() const { return receiver_slope || receiver_gate.size() > 0; }
 };
 
 /// g · profile(t) · values, or noise of that scale, added to a node.
@@ -101,8 +103,21 @@ struct Circuit {
   int find(const std::string& name) const;
   /// φ of what an edge sends: its own, or else its sender's.
   const core::Transfer& transfer_of(const Edge& edge) const;
-  /// The circuit of one of the trials alone, with the same numbers.
-  Circuit of_trial(Index trial) const;
+  /// The gains of a phase's edges: zero where it switches them off.
+  std::vector<double> gains(int phase) const;
+  /// The circuit of some of the trials alone, with the same numbers.
+  Circuit of_trials(Index first, Index count) const;
+  Circuit of_trial(Index trial) const { return of_trials(trial, 1); }
 };
+
+/// The instantaneous nodes of a circuit, each after those that it hears.
+struct InstantaneousOrder {
+  std::vector<int> nodes;
+  std::vector<int> loop;  ///< edges of a cycle of such nodes (an algebraic loop), in order; or none
+};
+InstantaneousOrder order_instantaneous(const Circuit& circuit);
+
+/// "a -> b -> a" for a cycle of edges.
+std::string loop_text(const Circuit& circuit, const std::vector<int>& loop);
 
 }  // namespace settle::system

@@ -18,16 +18,6 @@ struct Segment {
   bool released = false;
 };
 
-/// The instantaneous nodes of a circuit, each after those that it hears.
-struct InstantaneousOrder {
-  std::vector<int> nodes;
-  std::vector<int> loop;  ///< edges of a cycle of such nodes (an algebraic loop), in order; or none
-};
-InstantaneousOrder order_instantaneous(const Circuit& circuit);
-
-/// "a -> b -> a" for a cycle of edges.
-std::string loop_text(const Circuit& circuit, const std::vector<int>& loop);
-
 class OdeSystem;
 
 /// Scratch of one evaluation at a time, and the values of the instantaneous nodes at the last one.

@@ -1,31 +1,14 @@
 // The matrix of a projection, in the form in which it is cheapest to apply.
 #pragma once
 
-#include <Eigen/Core>
 #include <Eigen/SparseCore>
 #include <memory>
 #include <variant>
 #include <vector>
 
+#include "sim/system/panel.hpp"
+
 namespace settle::system {
-
-using Eigen::Index;
-using Eigen::MatrixXd;
-using Eigen::VectorXd;
-using ConstBlock = Eigen::Ref<const MatrixXd, 0, Eigen::OuterStride<>>;
-using Block = Eigen::Ref<MatrixXd, 0, Eigen::OuterStride<>>;
-
-/// A quantity of several columns (units × columns) in one of two layouts: a column after the other
-/// (Eigen::ColMajor), or in lanes (Eigen::RowMajor), a unit after the other, so that a vector
-/// instruction takes the same unit of neighbouring columns.
-template <int Order>
-using Panel = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Order>;
-template <int Order>
-using PanelRef = Eigen::Ref<Panel<Order>, 0, Eigen::OuterStride<>>;
-template <int Order>
-using ConstPanelRef = Eigen::Ref<const Panel<Order>, 0, Eigen::OuterStride<>>;
-/// Columns that one vector instruction takes: a batch has a multiple of them.
-constexpr Index lane_width = 8;
 
 /// W (rows × cols): dense, sparse by rows (CSR), diagonal, the identity, or a product of dense
 /// factors kept apart where that is cheaper.

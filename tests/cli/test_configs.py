@@ -97,11 +97,11 @@ class Shipped(CommandTest):
         np.testing.assert_allclose(0.02 * integral, error, rtol=1e-3, atol=1e-3)
 
     def test_scaling_studies_have_the_predicted_rates(self):
-        file = self.run_config("scaling_with_width", "--quick")
+        file = self.run_config("scaling_with_width")
         sigma = np.nanmin(file["singular_value"][:, :, 0], axis=-1)
         np.testing.assert_allclose(-file["slowest_pole"][:, :, 0], slowest_rate(0.001, sigma),
                                    rtol=1e-9)
-        file = self.run_config("scaling_with_depth", "--quick")
+        file = self.run_config("scaling_with_depth")
         sequential, simultaneous = file["settled_at"][:, -1, :, 0]
         self.assertTrue(np.all(sequential > 2 * simultaneous))
 

@@ -14,26 +14,6 @@ using test::Simulation;
 
 namespace {
 
-// Some trials of one circuit.
-system::Circuit of_trials(const system::Circuit& circuit, Index first, Index count) {
-  system::Circuit out = circuit;
-  const auto pick = [&](MatrixXd& m) {
-    if (m.cols() > 1) m = m.middleCols(first, count).eval();
-  };
-  for (system::Node& node : out.nodes) {
-    pick(node.initial);
-    pick(node.constant);
-  }
-  for (system::Edge& edge : out.edges) pick(edge.gate);
-  for (system::Source& source : out.sources) {
-    pick(source.values);
-    source.noise.first_trial += first;
-  }
-  for (system::Controller& controller : out.controllers) pick(controller.setpoint);
-  out.trials = count;
-  return out;
-}
-
 std::string inversion(const std::string& layers, const std::string& trials,
                       const std::string& solver, const std::string& more = "") {
   return "[model]\nkind = \"dynamic_inversion\"\nlayers = " + layers +
@@ -58,7 +38,7 @@ TEST_CASE("a trial's bits do not depend on which others run beside it") {
                 "method = \"" + method + "\"\nduration = 6\n" + (fixed ? "step = 0.25\n" : "")));
   const auto summary = all.run();
   for (const auto& [first, count] : {std::pair<Index, Index>{0, 3}, {5, 2}, {1, 8}}) {
-    const system::OdeSystem some = system::compile(of_trials(all.circuit(), first, count));
+    const system::OdeSystem some = system::compile(all.circuit().of_trials(first, count));
     Samples samples;
     const auto part = solve::solve(some, some.initial_state(), all.config.solver, samples);
     CHECK(part.final_state == summary.final_state.middleCols(first, count));
@@ -66,7 +46,8 @@ TEST_CASE("a trial's bits do not depend on which others run beside it") {
     for (std::size_t k = 0; k < samples.times.size(); ++k)
       REQUIRE(samples.states[k] == all.samples.states[k].middleCols(first, count));
   }
-  // Alone, by products of a matrix and a vector: equal to tolerance.
+  // Alone, by products of a matrix and a vector: other rounding, and so other steps, each within rtol =
+  // 1e-6 of states of about 1, some dozen of them.
   const system::OdeSystem one = system::compile(all.circuit().of_trial(4));
   Samples samples;
   const auto alone = solve::solve(one, one.initial_state(), all.config.solver, samples);
@@ -81,7 +62,7 @@ TEST_CASE("the number of threads changes no bit of many trials") {
 }
 
 TEST_CASE("every trial has its own steps") {
-  // A leak a hundred times faster in one of two trials of otherwise the same circuit, by its gate.
+  // The same circuit twice but for a gate, which makes one ẋ = −2x and the other ẋ = −501x.
   const std::string toml =
       "[[population]]\nname = \"a\"\nsize = 1\ninitial = [[1.0], [1.0]]\n"
       "[[projection]]\nfrom = \"a\"\nto = \"a\"\nweights = { values = [[-1.0]] }\n"
@@ -97,7 +78,7 @@ TEST_CASE("every trial has its own steps") {
                     fast = keeper.trajectories().of(1).size();
   CHECK(fast > 10 * slow);
   CHECK(summary.steps == static_cast<std::int64_t>(slow + fast) - 2);
-  // x = e^{−2t} at the slow one's every step, with the error of ten of its steps.
+  // x = e^{−2t} at the slow one's every step, with the error of ten of its steps, 1e-6 each.
   for (std::size_t k = 0; k < slow; ++k)
     CHECK(keeper.trajectories().of(0).state(k)[0] ==
           Approx(std::exp(-2 * keeper.trajectories().of(0).time(k))).margin(1e-5));
@@ -130,7 +111,7 @@ TEST_CASE("a phase ends for all trials when the last has settled, and each keeps
 }
 
 TEST_CASE("a trial whose solver fails ends alone") {
-  // ẋ = x² leaves the numbers at t = 1/x(0); with so few steps allowed it fails before.
+  // 200 steps are many for ẋ = −2x, and too few for ẋ = −501x.
   Simulation s(
       "[[population]]\nname = \"a\"\nsize = 1\ninitial = [[1.0], [1.0]]\n"
       "[[projection]]\nfrom = \"a\"\nto = \"a\"\nweights = { values = [[-1.0]] }\n"
@@ -147,4 +128,29 @@ TEST_CASE("a trial whose solver fails ends alone") {
   CHECK(summary.final_state(0, 0) == Approx(std::exp(-20)).margin(1e-6));
   CHECK(std::isnan(summary.final_state(0, 1)));
   CHECK(samples.times.back() == 10);
+}
+
+TEST_CASE("what all trials had passed when a run was interrupted is sampled") {
+  // The window of sixteen rows is not over; the slower of the two has come to t = 1 or more.
+  class Impatient final : public solve::Observer {
+   public:
+    solve::Sampling sampling() const override { return {.interval = 0.1}; }
+    void sample(double t, const system::ConstBlock& x, system::Workspace&) override {
+      times.push_back(t);
+      complete = complete && x.allFinite();
+    }
+    bool step(const solve::Progress& progress) override { return progress.t < 1; }
+    std::vector<double> times;
+    bool complete = true;
+  };
+  Simulation s(
+      "[[population]]\nname = \"a\"\nsize = 1\ninitial = [[1.0], [1e-3]]\n"
+      "[solver]\nduration = 100\nmethod = \"dopri5\"\nmax_step = 0.25\n");
+  Impatient observer;
+  const auto summary = solve::solve(s.system, s.system.initial_state(), s.config.solver, observer);
+  CHECK(summary.status == solve::SolveSummary::Status::interrupted);
+  CHECK(observer.complete);
+  REQUIRE(observer.times.size() >= 11);
+  for (std::size_t k = 0; k < 11; ++k)
+    CHECK(observer.times[k] == Approx(0.1 * static_cast<double>(k)));
 }

@@ -1,12 +1,6 @@
-// Reductions: the same trajectories from fewer states.
-#include <catch2/catch.hpp>
-#include <chrono>
-#include <numeric>
-
-#include "sim/system/reduction.hpp"
+// Reductions case by case: what each takes away, and where it must not.
 #include "tests/allocations.hpp"
-#include "tests/random_circuits.hpp"
-#include "tests/support.hpp"
+#include "tests/sim/system/reduction_pair.hpp"
 
 using namespace settle;
 using Eigen::Index;
@@ -15,143 +9,10 @@ using Eigen::VectorXd;
 using settle::test::relative;
 using settle::test::Simulation;
 using system::Reduction;
-
-namespace {
-
-std::vector<Index> all_trials(Index trials) {
-  std::vector<Index> out(static_cast<std::size_t>(trials));
-  std::iota(out.begin(), out.end(), 0);
-  return out;
-}
-
-double largest(const MatrixXd& m) { return m.size() > 0 ? m.cwiseAbs().maxCoeff() : 0; }
-
-// A circuit and what it is reduced to, side by side.
-struct Pair {
-  explicit Pair(const system::Circuit& circuit)
-      : Pair(circuit, system::OdeSystem(circuit).initial_state()) {}
-  Pair(const system::Circuit& circuit, const MatrixXd& x0)
-      : full(circuit),
-        start(x0),
-        reduction(system::reduce(circuit, x0)),
-        reduced(reduction.circuit),
-        full_workspace(full.make_workspace()),
-        workspace(reduced.make_workspace()) {}
-
-  MatrixXd expand(const MatrixXd& z) const {
-    MatrixXd x(full.dimension(), z.cols());
-    reduction.expand(z, x, all_trials(z.cols()));
-    return x;
-  }
-  MatrixXd derivative(double t, const MatrixXd& z) {
-    MatrixXd out(z.rows(), z.cols());
-    reduced.derivative(t, z, out, workspace);
-    return out;
-  }
-  MatrixXd full_derivative(double t, const MatrixXd& x) {
-    MatrixXd out(x.rows(), x.cols());
-    full.derivative(t, x, out, full_workspace);
-    return out;
-  }
-
-  // Follows the reduced system through all phases with a Runge-Kutta method, and compares both vector
-  // fields on the way: the largest difference over the largest of ẋ and x.
-  double follow(int steps_of_a_segment = 8) {
-    MatrixXd z = reduction.start;
-    double worst = 0, t = 0;
-    const auto& phases = full.circuit().phases;
-    for (std::size_t p = 0; p < phases.size(); ++p) {
-      if (!phases[p].reset.empty()) {
-        MatrixXd x = expand(z);
-        reset(full, phases[p], x);
-        reset(reduced, reduced.circuit().phases[p], z);
-        worst = std::max(worst, largest(expand(z) - x) / std::max(1.0, largest(x)));
-      }
-      const double end = t + phases[p].duration.value_or(2);
-      while (t < end) {
-        const double stop = std::min(end, full.next_breakpoint(t));
-        const system::Segment segment{static_cast<int>(p), t, stop};
-        full.begin(segment, full_workspace);
-        reduced.begin(segment, workspace);
-        const double h = (stop - t) / steps_of_a_segment;
-        for (int k = 0; k < steps_of_a_segment; ++k, t += h) {
-          const MatrixXd k1 = derivative(t, z), k2 = derivative(t + h / 2, z + h / 2 * k1);
-          const MatrixXd k3 = derivative(t + h / 2, z + h / 2 * k2);
-          const MatrixXd x = expand(z), rate = full_derivative(t, x);
-          const double scale = std::max({largest(x), largest(rate), 1e-3});
-          REQUIRE(std::isfinite(scale));
-          worst = std::max(worst, largest(expand(k1) - rate) / scale);
-          z += h / 6 * (k1 + 2 * k2 + 2 * k3 + derivative(t + h, z + h * k3));
-        }
-        t = stop;
-      }
-    }
-    return worst;
-  }
-
-  static void reset(const system::OdeSystem& system, const system::Phase& phase, MatrixXd& x) {
-    const MatrixXd initial = system.initial_state();
-    for (const int i : phase.reset) {
-      const Index size = system.circuit().nodes[static_cast<std::size_t>(i)].size;
-      x.middleRows(system.offset(i), size) = initial.middleRows(system.offset(i), size);
-    }
-  }
-
-  system::OdeSystem full;
-  MatrixXd start;
-  Reduction reduction;
-  system::OdeSystem reduced;
-  system::Workspace full_workspace, workspace;
-};
-
-std::string all_steps(const Reduction& reduction) {
-  std::string text;
-  for (const std::string& step : reduction.steps) text += step + "\n";
-  return text;
-}
-
-}  // namespace
-
-TEST_CASE("a hundred random circuits: the reduced vector field, expanded, is the full one") {
-  int changed = 0, states = 0, shared = 0, folded = 0, factored = 0;
-  for (unsigned seed = 0; seed < 100; ++seed) {
-    const test::RandomCircuit random = test::random_circuit(seed);
-    CAPTURE(seed, random.description);
-    Pair pair(random.circuit);
-    const Reduction& reduction = pair.reduction;
-    const std::string steps = all_steps(reduction);
-    CAPTURE(steps);
-    CHECK(reduction.before.states == pair.full.dimension());
-    CHECK(reduction.after.states == pair.reduced.dimension());
-    CHECK(reduction.after.states <= reduction.before.states);
-    // Rounding of sums of tens of numbers.
-    CHECK(largest(pair.expand(reduction.start) - pair.start) <= 1e-12 * largest(pair.start));
-    CHECK(pair.follow() < 1e-10);
-    changed += reduction.changed();
-    states += reduction.after.states < reduction.before.states;
-    shared += steps.find("shared with") != std::string::npos;
-    folded += steps.find("one matrix") != std::string::npos;
-    factored += steps.find("as their sum") != std::string::npos;
-  }
-  // The hundred are of many kinds.
-  CAPTURE(changed, states, shared, folded, factored);
-  CHECK(changed >= 40);
-  CHECK(states >= 35);
-  CHECK(folded >= 20);
-  CHECK(shared >= 1);
-  CHECK(factored >= 1);
-}
-
-TEST_CASE("three thousand random circuits", "[.long]") {
-  for (unsigned seed = 100; seed < 3100; ++seed) {
-    const test::RandomCircuit random = test::random_circuit(seed);
-    CAPTURE(seed, random.description);
-    Pair pair(random.circuit);
-    CHECK(pair.reduction.after.states <= pair.reduction.before.states);
-    CHECK(largest(pair.expand(pair.reduction.start) - pair.start) <= 1e-12 * largest(pair.start));
-    CHECK(pair.follow(4) < 1e-10);
-  }
-}
+using test::all_steps;
+using test::all_trials;
+using test::largest;
+using test::Pair;
 
 namespace {
 
@@ -540,53 +401,6 @@ TEST_CASE("the Jacobian of an edge with a gate of its receiver is that of the ri
   const long before = test::allocations();
   system.derivative(0.1, x, out, w);
   CHECK(test::allocations() == before);
-}
-
-TEST_CASE("how long it takes to reduce", "[.long]") {
-  const auto seconds = [](const std::string& toml, int times) {
-    const system::Circuit circuit = circuit_of(toml);
-    const MatrixXd x0 = system::OdeSystem(circuit).initial_state();
-    const auto start = std::chrono::steady_clock::now();
-    Reduction reduction;
-    for (int k = 0; k < times; ++k) reduction = system::reduce(circuit, x0);
-    const double wall =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / times;
-    WARN(reduction.before.states << " to " << reduction.after.states << " states, "
-                                 << reduction.before.multiplications << " to "
-                                 << reduction.after.multiplications << " multiplications: " << wall
-                                 << " s\n"
-                                 << all_steps(reduction));
-    return wall;
-  };
-  CHECK(seconds(loop(20, 10, "tanh"), 1000) < 200e-6);
-  CHECK(seconds("trials = 100\n" + loop(1000, 10, "identity"), 10) < 0.1);
-  CHECK(seconds(loop(500, 784, "tanh"), 5) < 1);
-  CHECK(seconds("trials = 100\n" + loop(500, 784, "tanh"), 5) < 1);
-  CHECK(seconds("trials = 100\n" + loop(500, 784, "tanh",
-                                        "initial = { init = \"normal\", std = 0.4 }\n",
-                                        "leak = 0.01\ngains = { p = 0.4, i = 1.1, d = 0.05 }\n"),
-                1) < 1);
-  CHECK(seconds(loop(10, 10000, "tanh"), 5) < 1);
-}
-
-TEST_CASE("both systems integrated end in the same state, with and without Jacobians") {
-  for (const char* method : {"dopri5", "rosenbrock4"})
-    for (unsigned seed = 0; seed < 30; ++seed) {
-      const test::RandomCircuit random = test::random_circuit(seed);
-      CAPTURE(method, seed, random.description);
-      const Pair pair(random.circuit);
-      if (!pair.reduction.changed()) continue;
-      solve::SolverOptions options;
-      options.method = method;
-      options.rtol = 1e-9;
-      options.atol = 1e-12;
-      solve::Observer nobody;
-      const MatrixXd x = solve::solve(pair.full, pair.start, options, nobody).final_state;
-      const MatrixXd z =
-          solve::solve(pair.reduced, pair.reduction.start, options, nobody).final_state;
-      // Some hundred steps of an error of 1e-9 each, some of them amplified.
-      CHECK(largest(pair.expand(z) - x) < 1e-6 * largest(x));
-    }
 }
 
 TEST_CASE("a bias along a weak direction of B is not made of a large drive of it") {

@@ -3,21 +3,16 @@
 
 #include <complex>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "sim/system/ode_system.hpp"
 
-namespace settle::solve {
+namespace settle::system {
 
 using Eigen::Index;
 using Eigen::MatrixXcd;
 using Eigen::MatrixXd;
-
-/// The gains of a phase's edges: zero where it switches them off.
-std::vector<double> edge_gains(const system::Circuit& circuit, int phase);
-
-/// Per node: whether its value depends on a state that moves in the segment.
-std::vector<char> moving_nodes(const system::OdeSystem& system, const system::Segment& segment);
 
 /// A circuit whose moving nodes are copies of one space of m units, the core, or of it and of a larger
 /// one of n units, with all edges multiples of the identity, of one matrix within the core, or of one
@@ -60,7 +55,14 @@ struct Structure {
 };
 
 /// nullopt where the circuit is built otherwise. Forms K, but decomposes nothing.
-std::optional<Structure> find_structure(const system::OdeSystem& system,
-                                        const system::Segment& segment);
+std::optional<Structure> find_structure(const OdeSystem& system, const Segment& segment);
 
-}  // namespace settle::solve
+/// Why the segments of a phase have no closed form ("the transfer of "a->b" is tanh"); "" where they
+/// have one: whatever carries something that moves does so linearly, and every source has a form.
+std::string why_not_linear(const OdeSystem& system, int phase);
+
+/// Groups of trials whose matrices are the same in a phase (those with equal gates), each by rising
+/// trial.
+std::vector<std::vector<Index>> trials_of_one_matrix(const OdeSystem& system, int phase);
+
+}  // namespace settle::system

@@ -1,12 +1,10 @@
-#include "sim/solve/linear_structure.hpp"
+#include "sim/system/linear_structure.hpp"
 
 #include <algorithm>
 #include <numeric>
 
-namespace settle::solve {
+namespace settle::system {
 namespace {
-
-using system::Weights;
 
 constexpr std::size_t most_nodes = 16;  // p: beyond it, the small matrices aren't small
 
@@ -26,17 +24,15 @@ std::optional<double> multiple_of_identity(const Weights& weights) {
 class OneMatrix {
  public:
   /// Whether the weights are those seen before, or the first.
-  bool take(const system::SharedWeights& weights) {
+  bool take(const SharedWeights& weights) {
     if (!first_) first_ = weights;
-    if (first_ == weights) return true;
-    return first_->rows() == weights->rows() && first_->cols() == weights->cols() &&
-           first_->parameters() == weights->parameters() && first_->dense() == weights->dense();
+    return *first_ == *weights;
   }
   bool seen() const { return first_ != nullptr; }
   MatrixXd dense() const { return first_->dense(); }
 
  private:
-  system::SharedWeights first_;
+  SharedWeights first_;
 };
 
 class Spaces {
@@ -54,31 +50,32 @@ class Spaces {
 
 }  // namespace
 
-std::vector<double> edge_gains(const system::Circuit& circuit, int phase) {
-  std::vector<double> gains;
-  for (const system::Edge& edge : circuit.edges) gains.push_back(edge.gain);
-  for (const int k : circuit.phases[at(phase)].off) gains[at(k)] = 0;
-  return gains;
-}
+namespace {
 
-std::vector<char> moving_nodes(const system::OdeSystem& system, const system::Segment& segment) {
-  const system::Circuit& circuit = system.circuit();
-  const std::vector<double> gains = edge_gains(circuit, segment.phase);
-  std::vector<char> moves(circuit.nodes.size(), 0);
-  for (const int i : system.dynamic_nodes()) moves[at(i)] = !system.is_held(segment, i);
+// Marks the instantaneous nodes that hear one that is marked.
+void spread(const OdeSystem& system, const std::vector<double>& gains, std::vector<char>& marks) {
+  const Circuit& circuit = system.circuit();
   for (bool changed = true; changed;) {
     changed = false;
     for (std::size_t k = 0; k < circuit.edges.size(); ++k) {
-      const system::Edge& edge = circuit.edges[k];
-      if (gains[k] == 0 || !moves[at(edge.from)] || moves[at(edge.to)] ||
+      const Edge& edge = circuit.edges[k];
+      if (gains[k] == 0 || !marks[at(edge.from)] || marks[at(edge.to)] ||
           system.offset(edge.to) >= 0)
         continue;
-      moves[at(edge.to)] = 1;
-      changed = true;
+      marks[at(edge.to)] = changed = true;
     }
   }
+}
+
+// Per node: whether its value depends on a state that moves in the segment.
+std::vector<char> moving_nodes(const OdeSystem& system, const Segment& segment) {
+  std::vector<char> moves(system.circuit().nodes.size(), 0);
+  for (const int i : system.dynamic_nodes()) moves[at(i)] = !system.is_held(segment, i);
+  spread(system, system.circuit().gains(segment.phase), moves);
   return moves;
 }
+
+}  // namespace
 
 MatrixXcd Structure::evaluate(std::complex<double> into_core, double out_of_core) const {
   const Index p = static_cast<Index>(parts.size());
@@ -107,10 +104,9 @@ MatrixXd Structure::of_rest() const {
   return all(lifted, lifted);
 }
 
-std::optional<Structure> find_structure(const system::OdeSystem& system,
-                                        const system::Segment& segment) {
-  const system::Circuit& circuit = system.circuit();
-  const std::vector<double> gains = edge_gains(circuit, segment.phase);
+std::optional<Structure> find_structure(const OdeSystem& system, const Segment& segment) {
+  const Circuit& circuit = system.circuit();
+  const std::vector<double> gains = circuit.gains(segment.phase);
   const std::vector<char> moves = moving_nodes(system, segment);
   const auto carries = [&](std::size_t k) {
     return gains[k] != 0 && moves[at(circuit.edges[k].from)];
@@ -123,7 +119,7 @@ std::optional<Structure> find_structure(const system::OdeSystem& system,
   Index row = 0;
   for (const int i : system.dynamic_nodes()) {
     if (!moves[at(i)]) continue;
-    const system::Node& node = circuit.nodes[at(i)];
+    const Node& node = circuit.nodes[at(i)];
     if (node.size == 0 || (node.tau.array() != node.tau[0]).any() ||
         (node.leak.array() != node.leak[0]).any())
       return std::nullopt;
@@ -138,7 +134,7 @@ std::optional<Structure> find_structure(const system::OdeSystem& system,
   for (bool changed = true; changed;) {
     changed = false;
     for (std::size_t k = 0; k < circuit.edges.size(); ++k) {
-      const system::Edge& edge = circuit.edges[k];
+      const Edge& edge = circuit.edges[k];
       if (!carries(k) || !matters[at(edge.to)] || matters[at(edge.from)]) continue;
       matters[at(edge.from)] = changed = true;
     }
@@ -148,9 +144,9 @@ std::optional<Structure> find_structure(const system::OdeSystem& system,
   Spaces spaces(circuit.nodes.size());
   std::vector<std::size_t> used, matrices;
   for (std::size_t k = 0; k < circuit.edges.size(); ++k) {
-    const system::Edge& edge = circuit.edges[k];
+    const Edge& edge = circuit.edges[k];
     if (!carries(k) || !matters[at(edge.to)]) continue;
-    if (edge.gate.size() > 0 || edge.receiver_slope) return std::nullopt;
+    if (edge.gate.size() > 0 || edge.scales_receiver()) return std::nullopt;
     used.push_back(k);
     if (multiple_of_identity(*edge.weights))
       spaces.join(edge.from, edge.to);
@@ -171,7 +167,7 @@ std::optional<Structure> find_structure(const system::OdeSystem& system,
     larger = roots[1];
     if (size(larger) < size(core)) std::swap(core, larger);
     for (const std::size_t k : matrices) {
-      const system::Edge& edge = circuit.edges[k];
+      const Edge& edge = circuit.edges[k];
       const int from = spaces.of(edge.from), to = spaces.of(edge.to);
       if (from == to || !(from == core ? lift : into).take(edge.weights)) return std::nullopt;
     }
@@ -203,7 +199,7 @@ std::optional<Structure> find_structure(const system::OdeSystem& system,
   }
   out.places = static_cast<int>(nodes.size());
   std::vector<int> order;
-  for (const int i : system::order_instantaneous(circuit).nodes) {
+  for (const int i : order_instantaneous(circuit).nodes) {
     if (!matters[at(i)]) continue;
     place[at(i)] = out.places++;
     order.push_back(i);
@@ -211,7 +207,7 @@ std::optional<Structure> find_structure(const system::OdeSystem& system,
   order.insert(order.end(), nodes.begin(), nodes.end());
   for (const int to : order)
     for (const std::size_t k : used) {
-      const system::Edge& edge = circuit.edges[k];
+      const Edge& edge = circuit.edges[k];
       if (edge.to != to) continue;
       Structure::Term term{Structure::Term::scalar, place[at(edge.from)], place[at(to)], gains[k]};
       if (const auto factor = multiple_of_identity(*edge.weights))
@@ -224,4 +220,54 @@ std::optional<Structure> find_structure(const system::OdeSystem& system,
   return out;
 }
 
-}  // namespace settle::solve
+std::string why_not_linear(const OdeSystem& system, int phase) {
+  const Circuit& circuit = system.circuit();
+  const Segment segment{.phase = phase};
+  const std::vector<double> gains = circuit.gains(phase);
+  std::vector<char> moves = moving_nodes(system, segment);
+  // What a source moves between its breakpoints is no state, but a transfer bends it as well.
+  for (const Source& source : circuit.sources)
+    if (source.profile && !source.profile->is_piecewise_constant() && system.offset(source.to) < 0)
+      moves[at(source.to)] = 1;
+  spread(system, gains, moves);
+  for (std::size_t k = 0; k < circuit.edges.size(); ++k) {
+    const Edge& edge = circuit.edges[k];
+    if (gains[k] == 0) continue;
+    if (moves[at(edge.from)] && !circuit.transfer_of(edge)->is_identity())
+      return "the transfer of \"" + edge.name + "\" is not the identity";
+    if (edge.receiver_slope && (moves[at(edge.from)] || moves[at(edge.to)]))
+      return "\"" + edge.name + "\" is multiplied by the slope of its receiver";
+  }
+  for (const Source& source : circuit.sources)
+    if (source.profile && !source.profile->form(0))
+      return "the signal of \"" + source.name + "\" has no closed form";
+  return "";
+}
+
+std::vector<std::vector<Index>> trials_of_one_matrix(const OdeSystem& system, int phase) {
+  const Circuit& circuit = system.circuit();
+  const std::vector<double> gains = circuit.gains(phase);
+  const std::vector<char> moves = moving_nodes(system, {.phase = phase});
+  std::vector<const MatrixXd*> gates;
+  for (std::size_t k = 0; k < circuit.edges.size(); ++k) {
+    const Edge& edge = circuit.edges[k];
+    if (gains[k] == 0 || !moves[at(edge.from)]) continue;
+    for (const MatrixXd* gate : {&edge.gate, &edge.receiver_gate})
+      if (gate->cols() > 1) gates.push_back(gate);
+  }
+  std::vector<std::vector<Index>> groups;
+  for (Index trial = 0; trial < system.trials(); ++trial) {
+    const auto own = std::find_if(groups.begin(), groups.end(), [&](const auto& group) {
+      return std::all_of(gates.begin(), gates.end(), [&](const MatrixXd* gate) {
+        return gate->col(group.front()) == gate->col(trial);
+      });
+    });
+    if (own == groups.end())
+      groups.push_back({trial});
+    else
+      own->push_back(trial);
+  }
+  return groups;
+}
+
+}  // namespace settle::system
