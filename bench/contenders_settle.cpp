@@ -8,12 +8,13 @@
 namespace settle::bench {
 namespace {
 
-// Samples nothing.
+// Samples nothing, and looks at the end alone.
 class Blind final : public solve::Observer {
  public:
   solve::Sampling sampling() const override {
     return {.interval = std::numeric_limits<double>::infinity()};
   }
+  bool wants_histories() const override { return false; }
 };
 
 // (r, ξ) of a state of the circuit.

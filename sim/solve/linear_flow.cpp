@@ -59,23 +59,26 @@ std::pair<Complex, Complex> decay_and_held(Complex lambda, double tau) {
            (gone.imag() * lambda.real() - gone.real() * lambda.imag()) / norm}};
 }
 
-// out += w a for `count` numbers, where w may have overflown: what isn't there stays away.
-void add(double w, const double* a, double* out, Index count) {
-  if (std::isfinite(w)) {
-    for (Index c = 0; c < count; ++c) out[c] += w * a[c];
-  } else {
-    for (Index c = 0; c < count; ++c)
-      if (a[c] != 0) out[c] += w * a[c];
+// out += w a, where w may have overflown: what isn't there stays away.
+void add(double w, double a, double& out) {
+  if (a != 0 || std::isfinite(w)) out += w * a;
+}
+
+// out += λ a for numbers of one mode, `count` real parts and where λ isn't real as many imaginary ones
+// behind them.
+void add_times(Complex lambda, bool real, const double* a, double* out, Index count) {
+  for (Index c = 0; c < count; ++c) {
+    out[c] += lambda.real() * a[c];
+    if (real) continue;
+    out[c] -= lambda.imag() * a[count + c];
+    out[count + c] += lambda.imag() * a[c] + lambda.real() * a[count + c];
   }
 }
 
-// The same for complex numbers, whose imaginary parts stand `count` behind the real ones.
-void add(Complex w, bool real, const double* a, double* out, Index count) {
-  add(w.real(), a, out, count);
-  if (real) return;
-  add(-w.imag(), a + count, out, count);
-  add(w.imag(), a, out + count, count);
-  add(w.real(), a + count, out + count, count);
+// A number of columns for a product whose bits don't depend on how many are beside: at least 24 where
+// small sizes could make Eigen change its algorithm with them (20 in all).
+Index padded(Index columns, Index rows) {
+  return system::padded(rows < 20 ? std::max<Index>(columns, 24) : columns);
 }
 
 MatrixXd pad(const MatrixXd& m) {
@@ -113,6 +116,7 @@ LinearFlow::Plan& LinearFlow::plan_of(const system::Segment& segment, const syst
       MatrixXd drive = path(plan.rows, Eigen::all) * (source.gain * pad(values));
       group.drives.emplace_back(drive.leftCols(values.cols()));
     }
+    group.reach = group.basis->reach();
     group.trials = std::move(trials);
     plan.groups.push_back(std::move(group));
   }
@@ -144,7 +148,16 @@ void LinearFlow::begin(const system::Segment& segment, const system::ConstBlock&
   const bool new_kinds = plan_->with_slope != with_slope_ || plan_->omegas != omegas_;
   plan_->with_slope = with_slope_;
   plan_->omegas = omegas_;
-  for (Group& group : plan_->groups) begin_group(group, x0, b, forms, new_kinds);
+  group_of_.assign(at(x0.cols()), 0);
+  column_in_group_.assign(at(x0.cols()), 0);
+  for (std::size_t g = 0; g < plan_->groups.size(); ++g) {
+    Group& group = plan_->groups[g];
+    for (std::size_t c = 0; c < group.trials.size(); ++c) {
+      group_of_[at(group.trials[c])] = g;
+      column_in_group_[at(group.trials[c])] = static_cast<Index>(c);
+    }
+    begin_group(group, x0, b, forms, new_kinds);
+  }
   set_paces();
 }
 
@@ -180,8 +193,8 @@ void LinearFlow::begin_group(Group& group, const system::ConstBlock& x0, const M
 
   group.slopes = group.amplitudes[1];
   for (const Mode& mode : group.basis->modes())
-    add(mode.value, mode.is_real(), group.amplitudes[0].row(mode.row).data(),
-        group.slopes.row(mode.row).data(), mode.count * trials);
+    add_times(mode.value, mode.is_real(), group.amplitudes[0].row(mode.row).data(),
+              group.slopes.row(mode.row).data(), mode.count * trials);
 
   const auto& knots = group.basis->knots();
   if (new_kinds || group.propagators.size() != knots.size()) {
@@ -202,81 +215,212 @@ void LinearFlow::begin_group(Group& group, const system::ConstBlock& x0, const M
   }
 }
 
-void LinearFlow::evaluate_modes(const Group& group, double tau) {
-  const Index trials = static_cast<Index>(group.trials.size());
+// y and ẏ of the instants: the mode's amplitudes, each times its response at that time.
+void LinearFlow::evaluate_modes(const Group& group, bool with_rate, Scratch& scratch) const {
+  const auto& columns = scratch.columns;
+  const auto& taus = scratch.taus;
+  const Index instants = static_cast<Index>(taus.size());
   const std::size_t slope = 2 + 2 * omegas_.size();
-  for (const Mode& mode : group.basis->modes()) {
-    const bool real = mode.is_real();
-    const Complex lambda = mode.value;
+  struct Part {
+    const Rows* amplitudes;
+    bool of_rate;
+  };
+  std::vector<Part> parts{{&group.amplitudes[0], false}, {&group.amplitudes[1], false}};
+  if (with_slope_) parts.push_back({&group.amplitudes[slope], false});
+  for (std::size_t j = 2; j < slope; ++j) parts.push_back({&group.amplitudes[j], false});
+  if (with_rate) {
+    parts.push_back({&group.slopes, true});
+    if (with_slope_) parts.push_back({&group.amplitudes[slope], true});
+    for (std::size_t j = 2; j < slope; ++j) parts.push_back({&group.amplitudes[j], true});
+  }
+  // Per part, the real and the imaginary parts of its weights.
+  MatrixXd& weights = scratch.weights;
+  weights.resize(instants, 2 * static_cast<Index>(parts.size()));
+  const auto fill = [&](Index place, Complex lambda) {
+    const double tau = taus[at(place)];
+    Index part = 0;
+    const auto put = [&](Complex w) {
+      weights(place, part++) = w.real();
+      weights(place, part++) = w.imag();
+    };
     const auto [decay, held] = decay_and_held(lambda, tau);
-    const Index first = mode.row * trials, count = mode.count * trials;
-    double* const state = state_.data() + first;
-    double* const rate = rate_.data() + first;
-    add(decay, real, group.amplitudes[0].data() + first, state, count);
-    add(held, real, group.amplitudes[1].data() + first, state, count);
-    add(decay, real, group.slopes.data() + first, rate, count);
-    if (with_slope_) {
-      const double* const a = group.amplitudes[slope].data() + first;
-      add(tau * tau * phi2(lambda * tau), real, a, state, count);
-      add(held, real, a, rate, count);
-    }
-    for (std::size_t j = 0; j < omegas_.size(); ++j) {
-      // The responses to e^{iωτ} and e^{−iωτ} make those to cosine and sine, and their slopes.
-      const Complex i(0, 1);
-      const double omega = omegas_[j];
+    put(decay);
+    put(held);
+    if (with_slope_) put(tau * tau * phi2(lambda * tau));
+    // The responses to e^{iωτ} and e^{−iωτ} make those to cosine and sine, and their slopes.
+    std::vector<std::pair<Complex, Complex>> swings;
+    for (const double omega : omegas_) {
       const Complex plus = swing(lambda, omega, tau), minus = swing(lambda, -omega, tau);
-      const Complex cosine = 0.5 * (plus + minus), sine = -0.5 * i * (plus - minus);
-      const double* const p = group.amplitudes[2 + 2 * j].data() + first;
-      const double* const q = group.amplitudes[3 + 2 * j].data() + first;
-      add(cosine, real, p, state, count);
-      add(sine, real, q, state, count);
-      add(decay - omega * sine, real, p, rate, count);
-      add(omega * cosine, real, q, rate, count);
+      swings.emplace_back(0.5 * (plus + minus), Complex(0, -0.5) * (plus - minus));
+      put(swings.back().first);
+      put(swings.back().second);
     }
-  }
-}
-
-void LinearFlow::evaluate_knots(Group& group, double tau) {
-  const Index trials = static_cast<Index>(group.trials.size());
-  for (std::size_t k = 0; k < group.propagators.size(); ++k) {
-    MatrixXd state = group.knot_states[k];
-    Propagator::Drive drive = group.knot_drives[k];
-    group.propagators[k].advance(tau, state, drive);
-    const Index row = group.basis->knots()[k].row;
-    state_.middleRows(row, state.rows()) = state.leftCols(trials);
-    rate_.middleRows(row, state.rows()) =
-        group.propagators[k].derivative(state, drive).leftCols(trials);
-  }
-}
-
-void LinearFlow::evaluate(double t, system::Block x, system::Block* dxdt) {
-  const double tau = std::max(0.0, t - begin_);
-  const auto& rows = plan_->rows;
-  const bool all = plan_->groups.size() == 1 && static_cast<Index>(rows.size()) == x.rows();
-  if (!all) x = start_;
-  if (!all && dxdt) dxdt->setZero();
-  for (Group& group : plan_->groups) {
-    const Index trials = static_cast<Index>(group.trials.size());
-    state_.setZero(group.basis->size(), trials);
-    rate_.setZero(group.basis->size(), trials);
-    evaluate_modes(group, tau);
-    evaluate_knots(group, tau);
-    y_.setZero(group.basis->size(), system::padded((dxdt ? 2 : 1) * trials));
-    y_.leftCols(trials) = state_;
-    if (dxdt) y_.middleCols(trials, trials) = rate_;
-    group.basis->from_modes(y_, x_, scratch_);
-    if (all) {
-      x = x_.leftCols(trials);
-      if (dxdt) *dxdt = x_.middleCols(trials, trials);
-      continue;
+    if (!with_rate) return;
+    put(decay);
+    if (with_slope_) put(held);
+    for (std::size_t j = 0; j < omegas_.size(); ++j) {
+      put(decay - omegas_[j] * swings[j].second);
+      put(omegas_[j] * swings[j].first);
     }
-    for (Index c = 0; c < trials; ++c)
-      for (std::size_t r = 0; r < rows.size(); ++r) {
-        const Index trial = group.trials[at(c)];
-        x(rows[r], trial) = x_(static_cast<Index>(r), c);
-        if (dxdt) (*dxdt)(rows[r], trial) = x_(static_cast<Index>(r), trials + c);
+  };
+  for (const Mode& mode : group.basis->modes()) {
+    for (Index p = 0; p < instants; ++p) {
+      if (p > 0 && taus[at(p)] == taus[at(p - 1)])
+        weights.row(p) = weights.row(p - 1);
+      else
+        fill(p, mode.value);
+    }
+    for (std::size_t k = 0; k < parts.size(); ++k) {
+      const double* const re = weights.col(2 * static_cast<Index>(k)).data();
+      const double* const im = weights.col(2 * static_cast<Index>(k) + 1).data();
+      const Index first = parts[k].of_rate ? instants : 0;
+      for (Index i = mode.row; i < mode.row + mode.count; ++i) {
+        const double* const a = parts[k].amplitudes->row(i).data();
+        double* const out = scratch.y.row(i).data() + first;
+        if (mode.is_real()) {
+          for (Index p = 0; p < instants; ++p) add(re[p], a[columns[at(p)]], out[p]);
+          continue;
+        }
+        const double* const b = parts[k].amplitudes->row(i + mode.count).data();
+        double* const below = scratch.y.row(i + mode.count).data() + first;
+        for (Index p = 0; p < instants; ++p) {
+          const double x = a[columns[at(p)]], y = b[columns[at(p)]];
+          add(re[p], x, out[p]);
+          add(-im[p], y, out[p]);
+          add(im[p], x, below[p]);
+          add(re[p], y, below[p]);
+        }
       }
+    }
   }
+}
+
+void LinearFlow::evaluate_knots(const Group& group, bool with_rate, Scratch& scratch) const {
+  if (group.propagators.empty()) return;
+  const std::lock_guard lock(propagating_);  // they keep what they have made
+  const Index instants = static_cast<Index>(scratch.taus.size());
+  for (Index first = 0, end = 0; first < instants; first = end) {
+    while (end < instants && scratch.taus[at(end)] == scratch.taus[at(first)]) ++end;
+    const std::vector<Index> columns(scratch.columns.begin() + first,
+                                     scratch.columns.begin() + end);
+    const auto of_trials = [&](const MatrixXd& all) {
+      return all.size() > 0 ? pad(all(Eigen::all, columns)) : MatrixXd();
+    };
+    for (std::size_t k = 0; k < group.propagators.size(); ++k) {
+      MatrixXd state = of_trials(group.knot_states[k]);
+      Propagator::Drive drive;
+      for (const MatrixXd& all : group.knot_drives[k]) drive.push_back(of_trials(all));
+      group.propagators[k].advance(scratch.taus[at(first)], state, drive);
+      const Index row = group.basis->knots()[k].row, count = end - first;
+      scratch.y.block(row, first, state.rows(), count) = state.leftCols(count);
+      if (with_rate)
+        scratch.y.block(row, instants + first, state.rows(), count) =
+            group.propagators[k].derivative(state, drive).leftCols(count);
+    }
+  }
+}
+
+void LinearFlow::evaluate(std::span<const Instant> instants, system::Block x, system::Block* dxdt,
+                          Scratch& scratch) const {
+  const auto& rows = plan_->rows;
+  const bool all = static_cast<Index>(rows.size()) == x.rows();
+  if (!all) {
+    for (std::size_t p = 0; p < instants.size(); ++p)
+      x.col(static_cast<Index>(p)) = start_.col(instants[p].trial);
+    if (dxdt) dxdt->setZero();
+  }
+  for (std::size_t g = 0; g < plan_->groups.size(); ++g) {
+    const Group& group = plan_->groups[g];
+    scratch.places.clear();
+    scratch.columns.clear();
+    scratch.taus.clear();
+    for (std::size_t p = 0; p < instants.size(); ++p) {
+      const std::size_t trial = at(instants[p].trial);
+      if (group_of_[trial] != g) continue;
+      scratch.places.push_back(p);
+      scratch.columns.push_back(column_in_group_[trial]);
+      scratch.taus.push_back(std::max(0.0, instants[p].t - begin_));
+    }
+    if (scratch.places.empty()) continue;
+    const Index own = static_cast<Index>(scratch.places.size());
+    scratch.y.setZero(group.basis->size(), padded((dxdt ? 2 : 1) * own, group.basis->size()));
+    evaluate_modes(group, dxdt != nullptr, scratch);
+    evaluate_knots(group, dxdt != nullptr, scratch);
+    group.basis->from_modes(scratch.y, scratch.x, scratch.basis);
+    const auto put = [&](system::Block to, Index from) {
+      for (Index p = 0; p < own; ++p) {
+        auto column = to.col(static_cast<Index>(scratch.places[at(p)]));
+        if (all)
+          column = scratch.x.col(from + p);
+        else
+          column(rows) = scratch.x.col(from + p);
+      }
+    };
+    put(x, 0);
+    if (dxdt) put(*dxdt, own);
+  }
+}
+
+std::optional<LinearFlow::Decay> LinearFlow::decay(Index trial) const {
+  const Group& group = plan_->groups[group_of_[at(trial)]];
+  if (with_slope_ || !omegas_.empty() || !group.basis->knots().empty()) return std::nullopt;
+  const auto& modes = group.basis->modes();
+  const Index column = column_in_group_[at(trial)];
+  Decay out;
+  out.rates.resize(static_cast<Index>(modes.size()));
+  out.sizes = out.poles = out.rates;
+  Index count = 0;
+  for (std::size_t k = 0; k < modes.size(); ++k) {
+    const Mode& mode = modes[k];
+    // Copies of one unit's mode reach each a unit of their own; few may reach the same.
+    double size = 0;
+    for (Index i = mode.row; i < mode.row + mode.count; ++i) {
+      const double own = mode.is_real() ? std::abs(group.slopes(i, column))
+                                        : std::hypot(group.slopes(i, column),
+                                                     group.slopes(i + mode.count, column));
+      size = mode.count > 2 ? std::max(size, own) : size + own;
+    }
+    if (size == 0) continue;
+    if (!(mode.value.real() < 0)) return std::nullopt;
+    out.rates[count] = -mode.value.real();
+    out.poles[count] = std::abs(mode.value);
+    out.sizes[count++] = group.reach[static_cast<Index>(k)] * size;
+  }
+  for (Eigen::ArrayXd* all : {&out.rates, &out.sizes, &out.poles}) all->conservativeResize(count);
+  return out;
+}
+
+double LinearFlow::Decay::speed(double tau) const { return (sizes * (-rates * tau).exp()).sum(); }
+
+double LinearFlow::Decay::distance(double tau) const {
+  return (sizes / poles * (-rates * tau).exp()).sum();
+}
+
+// Newton's iteration on the logarithm, which falls and is convex: from the left it stays there.
+double LinearFlow::Decay::time_to_slow_to(double limit) const {
+  if (rates.size() == 0) return 0;
+  double tau = 0;
+  for (int k = 0; k < 100; ++k) {
+    const Eigen::ArrayXd now = sizes * (-rates * tau).exp();
+    const double speed = now.sum();
+    if (!(speed > limit)) return tau;
+    const double step = std::log(speed / limit) * speed / (now * rates).sum();
+    // The last step ends beyond, by what is left and a bit.
+    tau += step < 1e-3 * tau ? 2 * step + 1e-6 * tau : step;
+  }
+  return std::log(sizes.sum() / limit) / rates.minCoeff();  // as if all were as slow as the slowest
+}
+
+double LinearFlow::Decay::resolution(double tau, double limit) const {
+  if (rates.size() == 0) return infinity;
+  const Eigen::ArrayXd now = sizes * (-rates * tau).exp();
+  double out = 0.25 / rates.minCoeff();
+  for (Index k = 0; k < rates.size(); ++k) {
+    if (now[k] < 0.01 * limit) continue;
+    const double omega = std::sqrt(std::max(0.0, poles[k] * poles[k] - rates[k] * rates[k]));
+    out = std::min({out, 0.25 / rates[k], 2 * std::numbers::pi / omega / 12});
+  }
+  return out;
 }
 
 void LinearFlow::set_paces() {

@@ -3,6 +3,9 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,16 +30,58 @@ class LinearFlow {
   /// this one lies. The phase must be linear (why_not_linear).
   void begin(const system::Segment& segment, const system::ConstBlock& x0,
              system::Workspace& workspace);
-  /// x and ẋ (n × trials) at t, from the segment's beginning on.
-  void evaluate(double t, system::Block x, system::Block dxdt) { evaluate(t, x, &dxdt); }
+
+  /// A time of one trial, from the segment's beginning on.
+  struct Instant {
+    Index trial = 0;
+    double t = 0;
+  };
+  /// Memory of one evaluation at a time.
+  struct Scratch {
+    std::vector<std::size_t> places;
+    std::vector<Index> columns;
+    std::vector<double> taus;
+    MatrixXd weights;
+    Rows y;
+    MatrixXd x;
+    ModeBasis::Scratch basis;
+  };
+  /// x and ẋ (n × instants, a column each), quickest where neighbours have one time. Threads may share
+  /// the flow, each with its own scratch. A column's bits don't depend on the others.
+  void evaluate(std::span<const Instant> instants, system::Block x, system::Block dxdt,
+                Scratch& scratch) const {
+    evaluate(instants, x, &dxdt, scratch);
+  }
   /// x alone, the same bits.
-  void evaluate(double t, system::Block x) { evaluate(t, x, nullptr); }
+  void evaluate(std::span<const Instant> instants, system::Block x, Scratch& scratch) const {
+    evaluate(instants, x, nullptr, scratch);
+  }
 
   /// How long a step from t₀ + elapsed may be to show all that still moves: a sixteenth of a period and
   /// a tenth of a time constant of every mode that has not decayed below 1e-12, and of the drive's
   /// periods; longer, by the fourth root, for a mode that has become small beside the slowest one (as
   /// for an interpolation of order 4). +∞ where nothing moves. Independent of the state.
   double step_after(double elapsed) const;
+
+  /// What holds of a trial all of whose motion decays, for every τ = t − t₀ ≥ 0:
+  ///
+  ///     ‖ẋ(t)‖∞ ≤ speed(τ) = Σ size e^{−rate τ},   ‖x(∞) − x(t)‖∞ ≤ distance(τ),
+  ///
+  /// with a term for each of its modes, rate = −Re λ > 0 and size = ‖V e‖∞ |λ y(t₀) + β₀|.
+  struct Decay {
+    Eigen::ArrayXd rates, sizes, poles;  ///< poles: |λ|
+    double speed(double tau) const;
+    double distance(double tau) const;
+    /// A τ from which on speed(τ) ≤ limit (> 0).
+    double time_to_slow_to(double limit) const;
+    /// A quarter of the time constants, and a twelfth of the periods, of all that at τ adds more to the
+    /// speed than a hundredth of `limit`; at most 1/(4 min rate).
+    double resolution(double tau, double limit) const;
+  };
+  /// nullopt where something in the trial does not decay, where a drive varies within the segment, and
+  /// where there are no modes (matrix exponentials).
+  std::optional<Decay> decay(Index trial) const;
+
   /// In words, how: "modes of a 10 × 10 matrix, shared by every leak and gain".
   std::string how() const;
 
@@ -48,8 +93,9 @@ class LinearFlow {
     std::vector<MatrixXd> drives;  // per varying source: rows × 1 or rows × trials
     std::vector<Rows> amplitudes;  // y(t₀), β₀, p and q for each ω, β₁ if with_slope
     Rows slopes;                   // λ y(t₀) + β₀, the amplitude of ẏ
-    std::vector<Propagator> propagators;  // per knot
-    std::vector<MatrixXd> knot_states;    // per knot: y(t₀)
+    VectorXd reach;                // per mode: a bound of ‖V e‖∞
+    mutable std::vector<Propagator> propagators;  // per knot
+    std::vector<MatrixXd> knot_states;            // per knot: y(t₀)
     std::vector<Propagator::Drive> knot_drives;
   };
   struct Plan {
@@ -68,9 +114,10 @@ class LinearFlow {
                 system::Workspace& workspace);
   void begin_group(Group& group, const system::ConstBlock& x0, const MatrixXd& b,
                    const std::vector<system::ProfileForm>& forms, bool new_kinds);
-  void evaluate_modes(const Group& group, double tau);
-  void evaluate_knots(Group& group, double tau);
-  void evaluate(double t, system::Block x, system::Block* dxdt);
+  void evaluate(std::span<const Instant> instants, system::Block x, system::Block* dxdt,
+                Scratch& scratch) const;
+  void evaluate_modes(const Group& group, bool with_rate, Scratch& scratch) const;
+  void evaluate_knots(const Group& group, bool with_rate, Scratch& scratch) const;
   void set_paces();
 
   const system::OdeSystem& system_;
@@ -78,15 +125,14 @@ class LinearFlow {
   std::map<std::pair<int, bool>, Plan> plans_;  // by phase, and whether it is released
   Plan* plan_ = nullptr;
   double begin_ = 0;
-  bool with_slope_ = false;     // whether the drive has a b₁ in this segment
-  std::vector<double> omegas_;  // ω of the drive in this segment
-  MatrixXd start_;              // x(t₀)
-  std::vector<Pace> paces_;     // those that no other one outdoes in both
-  double slowest_ = 0;          // rate
-  Rows state_, rate_;           // modes × trials of a group: y and ẏ
-  Rows y_;                      // both, padded
-  MatrixXd x_;
-  ModeBasis::Scratch scratch_;
+  bool with_slope_ = false;             // whether the drive has a b₁ in this segment
+  std::vector<double> omegas_;          // ω of the drive in this segment
+  MatrixXd start_;                      // x(t₀)
+  std::vector<Pace> paces_;             // those that no other one outdoes in both
+  double slowest_ = 0;                  // rate
+  std::vector<std::size_t> group_of_;   // per trial
+  std::vector<Index> column_in_group_;  // per trial
+  mutable std::mutex propagating_;
 };
 
 }  // namespace settle::solve

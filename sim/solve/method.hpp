@@ -117,8 +117,8 @@ class Formula {
   }
 };
 
-/// A solver. Either a formula, whose steps the step loop chooses for every trial by itself, or a method
-/// that moves the trials it is given together. The step loop restarts a method at the beginning of every
+/// A solver: a formula, whose steps the step loop chooses for every trial by itself; a method that moves
+/// the trials it is given together; or the solution itself. The step loop restarts a method at the beginning of every
 /// segment, asks for one step at a time, and alone decides whether an attempt that carries an error
 /// estimate is accepted and how long the next one is.
 class Method {
@@ -133,8 +133,9 @@ class Method {
   virtual Control control() const = 0;
   /// The formula, for a method that is one; the functions below are then not called.
   virtual std::unique_ptr<Formula> formula() const { return nullptr; }
-  /// Whether all trials can move together without any of them noticing.
-  virtual bool moves_trials_together() const { return false; }
+  /// Whether it is no stepper but the solution itself (ClosedForm); the functions below are then not
+  /// called.
+  virtual bool is_solution() const { return false; }
 
   /// Order p of the propagated solution.
   virtual int order() const = 0;

@@ -221,6 +221,17 @@ class PlainBasis final : public ModeBasis {
       x = y;
     }
   }
+  VectorXd reach() const override {
+    VectorXd out(static_cast<Index>(modes_.size()));
+    for (std::size_t k = 0; k < modes_.size(); ++k)
+      out[static_cast<Index>(k)] =
+          eigen_->right.middleCols(modes_[k].row, modes_[k].is_real() ? 1 : 2)
+              .cwiseAbs()
+              .rowwise()
+              .sum()
+              .maxCoeff();
+    return out;
+  }
 
  private:
   void be_a_knot(MatrixXd matrix, const std::string& why) {
@@ -302,6 +313,47 @@ class StructuredBasis final : public ModeBasis {
           own += rest_.right(lifted, j) * y.middleRows(rest_row_ + j * s_.larger, s_.larger);
       ++lifted;
     }
+  }
+
+  // |L v| ≤ ‖row of L‖₂ ‖v‖₂, so that no product is needed.
+  VectorXd reach() const override {
+    const Index p = parts();
+    VectorXd out = VectorXd::Zero(static_cast<Index>(modes_.size()));
+    const double lift = s_.lift.size() > 0 ? s_.lift.rowwise().norm().maxCoeff() : 0;
+    Eigen::RowVectorXd lifted, plain;
+    if (s_.core > 0) {
+      lifted = lift * eigen_->right.colwise().norm();
+      plain = eigen_->right.cwiseAbs().colwise().maxCoeff();
+    }
+    std::vector<const Pencil*> pencil_of(at(size_), nullptr);
+    for (const Pencil& pencil : pencils_)
+      for (Index i = 0; i < pencil.right.cols(); ++i) pencil_of[at(pencil.row + i)] = &pencil;
+    for (std::size_t k = 0; k < modes_.size(); ++k) {
+      const Mode& mode = modes_[k];
+      double& most = out[static_cast<Index>(k)];
+      const Index last = mode.row + mode.count * (mode.is_real() ? 1 : 2);
+      const Pencil* const pencil = pencil_of[at(mode.row)];
+      if (!pencil) {  // of the rest
+        const Index first = (mode.row - rest_row_) / s_.larger;
+        most = rest_.right.middleCols(first, mode.is_real() ? 1 : 2)
+                   .cwiseAbs()
+                   .rowwise()
+                   .sum()
+                   .maxCoeff();
+        continue;
+      }
+      for (Index a = 0; a < p; ++a) {
+        double own = 0;
+        for (Index row = mode.row; row < last; ++row)
+          for (Index half = 0; half < (pencil->pair ? 2 : 1); ++half) {
+            const double size =
+                s_.parts[at(a)].lifted ? lifted[pencil->k + half] : plain[pencil->k + half];
+            own += std::abs(pencil->right(a + half * p, row - pencil->row)) * size;
+          }
+        most = std::max(most, own);
+      }
+    }
+    return out;
   }
 
  private:

@@ -71,6 +71,9 @@ class ModeBasis {
   virtual void to_modes(const MatrixXd& x, Rows& y) const = 0;
   virtual void from_modes(const Rows& y, MatrixXd& x, Scratch& scratch) const = 0;
 
+  /// Per mode, a bound of ‖x‖∞ where one of its coordinates is 1 in size and nothing else is there.
+  virtual VectorXd reach() const = 0;
+
  protected:
   Index size_ = 0;
   std::vector<Mode> modes_;

@@ -70,6 +70,17 @@ class Run {
   const std::string& method_name() const { return choice_.method; }
   /// Whether the trials must share their steps, because those are sampled.
   bool shares_steps() const { return sampling_.steps && columns_.size() > 1; }
+  /// Whether steps that decide nothing may be left out in this segment: nobody looks at them, and its
+  /// end is known.
+  bool may_leap() const {
+    return !sampling_.steps && !observer_.wants_states() && !observer_.wants_histories() &&
+           !may_settle_;
+  }
+  /// Whether the phase ends with this segment.
+  bool ends_phase() const { return segment_.end == phase_end_; }
+  const SettlingMonitor& monitor() const { return monitor_; }
+  /// The time of the k-th sample.
+  double due(std::int64_t k) const { return static_cast<double>(k) * sampling_.interval; }
 
   /// Sets the next goals, when all columns wait. False when the run is over.
   bool proceed();
@@ -110,7 +121,6 @@ class Run {
   bool all_settled() const;
   double latest() const;
   double parts_of(const system::Segment& segment) const;
-  double due(std::int64_t k) const { return static_cast<double>(k) * sampling_.interval; }
   void begin_phase();
   void begin_segment();
   void open_window();

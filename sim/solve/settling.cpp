@@ -178,27 +178,34 @@ void SettlingMonitor::begin_phase(int phase, double t) {
   }
 }
 
+SettlingMonitor::Residual SettlingMonitor::residual(const VectorXd& x, const VectorXd& dxdt) const {
+  Residual out{0, floor_};
+  for (const auto& [begin, count] : ranges_) {
+    const auto taus = system_.tau().segment(begin, count);
+    out.value =
+        std::max(out.value, taus.cwiseProduct(dxdt.segment(begin, count)).cwiseAbs().maxCoeff());
+    out.scale = std::max(out.scale, x.segment(begin, count).cwiseAbs().maxCoeff());
+  }
+  return out;
+}
+
 void SettlingMonitor::observe(Index k, double t, const VectorXd& x, const VectorXd& dxdt) {
   Trial& trial = trials_[at(k)];
   trial.t = t;
-  double residual = 0, size = 0, along = 0;
+  const Residual now = residual(x, dxdt);
+  double along = 0;
   Index row = 0;
   for (const auto& [begin, count] : ranges_) {
-    const auto rate = dxdt.segment(begin, count);
-    residual = std::max(
-        residual, (system_.tau().segment(begin, count).cwiseProduct(rate)).cwiseAbs().maxCoeff());
-    size = std::max(size, x.segment(begin, count).cwiseAbs().maxCoeff());
-    along += trial.direction.segment(row, count).dot(rate);
+    along += trial.direction.segment(row, count).dot(dxdt.segment(begin, count));
     row += count;
   }
-  const double scale = std::max(size, floor_);
-  trial.relative = residual / scale;
+  trial.relative = now.relative();
   if (!(trial.relative <= tolerance_))
     trial.below_since = nan;
   else if (std::isnan(trial.below_since))
     trial.below_since = t;
   const bool fresh = trial.history.bins().empty();
-  trial.history.add(t, residual, scale, !fresh && along < 0);
+  trial.history.add(t, now.value, now.scale, !fresh && along < 0);
   if (fresh || along < 0) {
     row = 0;
     for (const auto& [begin, count] : ranges_) {

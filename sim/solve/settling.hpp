@@ -16,6 +16,12 @@ class SettlingMonitor {
   SettlingMonitor(const system::OdeSystem& system, const SolverOptions& options);
 
   void begin_phase(int phase, double t);
+  /// What the criterion compares in this phase: ‖T ẋ‖∞ and max(‖x‖∞, atol/rtol).
+  struct Residual {
+    double value = 0, scale = 0;
+    double relative() const { return value / scale; }
+  };
+  Residual residual(const VectorXd& x, const VectorXd& dxdt) const;
   /// At every accepted step of a trial, and at the beginning of a segment, with ẋ evaluated afresh
   /// (n each). Different trials may be observed in different threads at once.
   void observe(Index trial, double t, const VectorXd& x, const VectorXd& dxdt);

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "sim/solve/batch.hpp"
+#include "sim/solve/closed_form.hpp"
 #include "sim/solve/convoy.hpp"
 
 namespace settle::solve {
@@ -40,9 +41,10 @@ void solve_alone(Run& run) {
   if (run.method().formula()) {
     auto batches = divided<Batch>(run, run.shares_steps() ? all : batch_columns);
     advance(run, batches);
+  } else if (run.method().is_solution()) {
+    ClosedForm(run).advance();
   } else {
-    const bool together = run.shares_steps() || run.method().moves_trials_together();
-    auto convoys = divided<Convoy>(run, together ? all : 1);
+    auto convoys = divided<Convoy>(run, run.shares_steps() ? all : 1);
     advance(run, convoys);
   }
 }

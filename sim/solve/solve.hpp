@@ -44,6 +44,8 @@ class Observer {
   /// The state (n) of a trial at the beginning of every phase, after its resets, and after every
   /// accepted step of its own. Different trials may arrive in different threads at once.
   virtual void arrive(int /*phase*/, Index /*trial*/, double /*t*/, const VectorXd& /*x*/) {}
+  /// Whether the summary's histories are to be complete. Else "exact" leaves out what decides nothing.
+  virtual bool wants_histories() const { return true; }
   /// After every round of accepted steps. Returns false to interrupt the run.
   virtual bool step(const Progress&) { return true; }
 };
@@ -88,7 +90,7 @@ struct PhaseResult {
   double end = 0;
   std::vector<Outcome> outcomes;           ///< per trial
   std::vector<double> settled_at;          ///< per trial, NaN where not settled
-  std::vector<ResidualHistory> histories;  ///< per trial
+  std::vector<ResidualHistory> histories;  ///< per trial; see Observer::wants_histories
   MatrixXd state;           ///< n × trials at the end; NaN for trials that have left
   system::Segment segment;  ///< the last one, to evaluate the circuit in
 };

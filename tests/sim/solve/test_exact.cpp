@@ -451,7 +451,10 @@ TEST_CASE("a trial's bits are the same alone and beside 7 or 300 others") {
       s.system.begin(segment, workspace);
       flow.begin(segment, x0, workspace);
       MatrixXd x(x0.rows(), trials), rate(x0.rows(), trials);
-      flow.evaluate(3.7, x, rate);
+      std::vector<solve::LinearFlow::Instant> instants;
+      for (Index k = 0; k < trials; ++k) instants.push_back({k, 3.7});
+      solve::LinearFlow::Scratch scratch;
+      flow.evaluate(instants, x, rate, scratch);
       // ẋ of the modes is the circuit's own.
       MatrixXd expected(x0.rows(), trials);
       s.system.derivative(3.7, x, expected, workspace);
