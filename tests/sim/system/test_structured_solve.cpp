@@ -202,17 +202,17 @@ from = "wide"
 to = "wide"
 weights = { init = "product", factors = [{ init = "normal", std = 0.2 }, { init = "normal", std = 0.2 }], inner = [2] }
 )") <= 2);
-  // One that hears itself through a matrix has nothing to be eliminated.
+  // One that hears itself through a matrix has nothing to be eliminated, and is large enough for LAPACK.
   CHECK(order(R"(
 [[population]]
 name = "wide"
-size = 30
+size = 100
 transfer = "tanh"
 [[projection]]
 from = "wide"
 to = "wide"
 weights = { init = "normal", std = 0.2 }
-)") == 30);
+)") == 100);
 }
 
 TEST_CASE("a population whose pivots vanish is kept and factorised with pivoting") {
