@@ -111,7 +111,7 @@ std::vector<Contender> settle_contenders() {
                            .threads = 2},
                           Contender::Columns::all));
   out.back().takes = [](const Workload& work) { return work.columns() > 1 && !processor_time; };
-  for (const char* method : {"dopri5", "exact"}) {
+  for (const char* method : {"dopri5", "rosenbrock4", "exact"}) {
     if (!solve::methods().find(method)) continue;
     out.push_back(contender({.name = std::string("settle ") + method,
                              .about = std::string("method = \"") + method + "\"",
@@ -119,6 +119,8 @@ std::vector<Contender> settle_contenders() {
                             Contender::Columns::together));
     if (std::string(method) == "exact")
       out.back().takes = [](const Workload& work) { return !work.tanh; };
+    if (std::string(method) == "rosenbrock4")
+      out.back().takes = [](const Workload& work) { return work.tanh; };
   }
   out.push_back(contender({.name = "settle dopri5 in full",
                            .about = "method = \"dopri5\", reduce = false",

@@ -5,6 +5,7 @@
 #include <complex>
 #include <functional>
 #include <optional>
+#include <vector>
 
 namespace settle::core {
 
@@ -112,6 +113,21 @@ MatrixXd orthonormalised(const MatrixXd& a);
 
 /// x with A x = b, by LU with partial pivoting; nullopt where A is singular to working precision.
 std::optional<MatrixXd> solve_linear(const MatrixXd& a, const MatrixXd& b);
+
+/// P A = L U of a square matrix, for many right-hand sides. LAPACK dgetrf where the matrix is large.
+/// Allocates nothing where the size is that of the last matrix.
+class LuFactors {
+ public:
+  /// False where a pivot is zero or anything is not finite.
+  bool factorise(const MatrixXd& a);
+  Index size() const { return factors_.rows(); }
+  /// b ← A⁻¹ b
+  void solve(Eigen::Ref<VectorXd> b) const;
+
+ private:
+  MatrixXd factors_;            // U, and below the diagonal L
+  std::vector<int> exchanged_;  // row k with this one, in turn
+};
 
 /// x with ‖A x − b‖₂ ≤ tolerance · ‖b‖₂, of a matrix that is known by its product alone, by restarted
 /// GMRES; nullopt where that is not reached. Source: Eigen's GMRES.

@@ -11,6 +11,10 @@
 #include "sim/solve/options.hpp"
 #include "sim/system/ode_system.hpp"
 
+namespace settle::system {
+class StructuredSolve;
+}
+
 namespace settle::solve {
 
 using Eigen::Index;
@@ -57,6 +61,10 @@ class Problem {
   void jacobian_times(double t, const VectorXd& x, const VectorXd& v, VectorXd& jv);
   /// J (n × n) of one trial.
   MatrixXd jacobian(double t, const VectorXd& x, Index trial);
+  /// J of one trial into what solves equations with it.
+  void linearise(double t, const VectorXd& x, Index trial, system::StructuredSolve& solve);
+  /// Whether a source varies between its breakpoints: ∂ẋ/∂t is zero unless one does.
+  bool is_driven() const;
   /// ∂ẋ/∂t (n) of one trial.
   VectorXd time_derivative(double t, const VectorXd& x, Index trial);
 

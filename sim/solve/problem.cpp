@@ -1,7 +1,9 @@
+#include <algorithm>
 #include <cmath>
 
 #include "sim/solve/method.hpp"
 #include "sim/solve/step_control.hpp"
+#include "sim/system/structured_solve.hpp"
 
 namespace settle::solve {
 namespace {
@@ -77,6 +79,18 @@ MatrixXd Problem::jacobian(double t, const VectorXd& x, Index trial) {
   if (has_left(trial)) return MatrixXd::Zero(dimension(), dimension());
   return system_.jacobian(t, columns(x, dimension(), trials()).middleCols(trial, 1), trial,
                           workspace_);
+}
+
+void Problem::linearise(double t, const VectorXd& x, Index trial, system::StructuredSolve& solve) {
+  jacobians += 1.0 / static_cast<double>(trials());
+  solve.linearise(t, columns(x, dimension(), trials()).middleCols(trial, 1), trial, workspace_);
+}
+
+bool Problem::is_driven() const {
+  const auto& sources = system_.circuit().sources;
+  return std::any_of(sources.begin(), sources.end(), [](const system::Source& source) {
+    return source.profile && !source.profile->is_piecewise_constant();
+  });
 }
 
 VectorXd Problem::time_derivative(double t, const VectorXd& x, Index trial) {

@@ -1,4 +1,4 @@
-// The linearly implicit solver for small stiff systems.
+// The linearly implicit solver for stiff circuits.
 #pragma once
 
 #include <vector>

@@ -11,21 +11,63 @@ std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 }  // namespace
 
 // d ⊙ φ′(x_from), what one unit of the sender's tangent is multiplied with before W.
-VectorXd OdeSystem::edge_slope(const Edge& edge, const ConstBlock& x, Index column,
-                               const Workspace& w) const {
-  VectorXd d(circuit_.nodes[at(edge.from)].size);
-  circuit_.transfer_of(edge)->slope(value(edge.from, x, w, column).col(0).data(), d.data(),
-                                    d.size());
+void OdeSystem::sender_slope(int k, const ConstBlock& x, Index column, const Workspace& w,
+                             VectorXd& slope) const {
+  const Edge& edge = circuit_.edges[at(k)];
+  slope.resize(circuit_.nodes[at(edge.from)].size);
+  circuit_.transfer_of(edge)->slope(value(edge.from, x, w, column).col(0).data(), slope.data(),
+                                    slope.size());
   if (edge.gate.size() > 0)
-    d.array() *= edge.gate.col(system::column(edge.gate, w.trial(column))).array();
-  return d;
+    slope.array() *= edge.gate.col(system::column(edge.gate, w.trial(column))).array();
+}
+
+// γ(x_to) ⊙ s, what it is multiplied with after W; empty where that is 1.
+void OdeSystem::receiver_factor(int k, const ConstBlock& x, Index column, const Workspace& w,
+                                VectorXd& factor) const {
+  const Edge& edge = circuit_.edges[at(k)];
+  const MatrixXd& s = edge.receiver_gate;
+  factor.resize(edge.scales_receiver() ? circuit_.nodes[at(edge.to)].size : 0);
+  if (edge.receiver_slope)
+    circuit_.nodes[at(edge.to)].transfer->slope(value(edge.to, x, w, column).col(0).data(),
+                                                factor.data(), factor.size());
+  else
+    factor.setOnes();
+  if (s.size() > 0) factor.array() *= s.col(system::column(s, w.trial(column))).array();
+}
+
+// g γ′(x_to) ⊙ s ⊙ W(d ⊙ φ(x_from)), what the receiver's own tangent is multiplied with; empty where γ
+// is 1.
+void OdeSystem::receiver_bend(int k, const ConstBlock& x, Index column, Workspace& w,
+                              VectorXd& bend) const {
+  const Edge& edge = circuit_.edges[at(k)];
+  if (!edge.receiver_slope) {
+    bend.resize(0);
+    return;
+  }
+  const Node& to = circuit_.nodes[at(edge.to)];
+  MatrixXd product = MatrixXd::Zero(to.size, 1), scratch(w.scratch_rows_, 1);
+  edge.weights->multiply_add(w.gains_[at(k)][column], edge_input<Eigen::ColMajor>(k, x, w, column),
+                             product, scratch);
+  const MatrixXd& s = edge.receiver_gate;
+  if (s.size() > 0) product.array() *= s.col(system::column(s, w.trial(column))).array();
+  bend.resize(to.size);
+  to.transfer->curvature(value(edge.to, x, w, column).col(0).data(), bend.data(), bend.size());
+  bend.array() *= product.col(0).array();
+}
+
+void OdeSystem::edge_tangent(int k, const ConstBlock& x, Index column, Workspace& w,
+                             EdgeTangent& out) const {
+  out.gain = w.gains_[at(k)][column];
+  if (out.gain == 0) return;
+  sender_slope(k, x, column, w, out.sender);
+  receiver_factor(k, x, column, w, out.receiver);
+  receiver_bend(k, x, column, w, out.bend);
 }
 
 // sum += what the tangents of all nodes add to that of one. With seed ≥ 0 that node's tangent is the
 // identity, which is not stored.
 void OdeSystem::add_tangent(int i, double t, const ConstBlock& x, Index column, int seed,
                             bool with_time, Block sum, Workspace& w) const {
-  const Node& node = circuit_.nodes[at(i)];
   MatrixXd scratch(w.scratch_rows_, sum.cols());
   if (with_time)
     for (const int k : sources_into_[at(i)])
@@ -36,38 +78,25 @@ void OdeSystem::add_tangent(int i, double t, const ConstBlock& x, Index column, 
     const Edge& edge = circuit_.edges[at(k)];
     const double g = w.gains_[at(k)][column];
     if (g == 0) continue;
-    const ConstBlock own = value(i, x, w, column);
-    const auto gate = [&](MatrixXd& product) {
-      const MatrixXd& s = edge.receiver_gate;
-      if (s.size() > 0) product = s.col(system::column(s, w.trial(column))).asDiagonal() * product;
-    };
+    VectorXd factor;
     // γ(x) ⊙ s ⊙ W (d φ′ ⊙ v_from)
     if (w.moves_[at(edge.from)]) {
-      const VectorXd d = edge_slope(edge, x, column, w);
+      sender_slope(k, x, column, w, factor);
       MatrixXd part;
       if (edge.from == seed) {
-        part = g * (edge.weights->dense() * d.asDiagonal());
+        part = g * (edge.weights->dense() * factor.asDiagonal());
       } else {
         part.setZero(sum.rows(), sum.cols());
-        edge.weights->multiply_add(g, d.asDiagonal() * w.tangents_[at(edge.from)], part, scratch);
+        edge.weights->multiply_add(g, factor.asDiagonal() * w.tangents_[at(edge.from)], part,
+                                   scratch);
       }
-      gate(part);
-      if (edge.receiver_slope) {
-        VectorXd gamma(sum.rows());
-        node.transfer->slope(own.col(0).data(), gamma.data(), gamma.size());
-        part = gamma.asDiagonal() * part;
-      }
+      receiver_factor(k, x, column, w, factor);
+      if (factor.size() > 0) part = factor.asDiagonal() * part;
       sum += part;
     }
     // γ′(x) ⊙ s ⊙ W (d ⊙ φ) ⊙ v_to
     if (edge.receiver_slope && w.moves_[at(i)]) {
-      MatrixXd product = MatrixXd::Zero(sum.rows(), 1);
-      MatrixXd one(w.scratch_rows_, 1);
-      edge.weights->multiply_add(g, edge_input<Eigen::ColMajor>(k, x, w, column), product, one);
-      gate(product);
-      VectorXd curvature(sum.rows());
-      node.transfer->curvature(own.col(0).data(), curvature.data(), curvature.size());
-      const VectorXd factor = curvature.cwiseProduct(product.col(0));
+      receiver_bend(k, x, column, w, factor);
       if (i == seed)
         sum.diagonal() += factor;
       else
@@ -165,18 +194,13 @@ MatrixXd OdeSystem::value_jacobian(int node, double t, const ConstBlock& x, Inde
 
 MatrixXd OdeSystem::edge_jacobian(int k, double t, const ConstBlock& x, Index column,
                                   Workspace& w) const {
-  const Edge& edge = circuit_.edges[at(k)];
   evaluate(t, x, w, column);
+  VectorXd factor;
+  sender_slope(k, x, column, w, factor);
   MatrixXd out =
-      w.gains_[at(k)][column] * edge.weights->dense() * edge_slope(edge, x, column, w).asDiagonal();
-  if (const MatrixXd& gate = edge.receiver_gate; gate.size() > 0)
-    out = gate.col(system::column(gate, w.trial(column))).asDiagonal() * out;
-  if (edge.receiver_slope) {
-    const Node& to = circuit_.nodes[at(edge.to)];
-    VectorXd gamma(to.size);
-    to.transfer->slope(value(edge.to, x, w, column).col(0).data(), gamma.data(), gamma.size());
-    out = gamma.asDiagonal() * out;
-  }
+      w.gains_[at(k)][column] * circuit_.edges[at(k)].weights->dense() * factor.asDiagonal();
+  receiver_factor(k, x, column, w, factor);
+  if (factor.size() > 0) out = factor.asDiagonal() * out;
   return out;
 }
 

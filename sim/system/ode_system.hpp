@@ -20,6 +20,18 @@ struct Segment {
 
 class OdeSystem;
 
+/// How what an edge adds to its receiver changes with both of its ends,
+///
+///     δ(g γ(x_to) ⊙ s ⊙ W(d ⊙ φ(x_from))) = g l ⊙ W(r ⊙ δx_from) + b ⊙ δx_to
+///
+/// with r = d ⊙ φ′(x_from), l = γ(x_to) ⊙ s and b = g γ′(x_to) ⊙ s ⊙ W(d ⊙ φ(x_from)).
+struct EdgeTangent {
+  double gain = 0;  ///< g; zero where the phase switches the edge off, and nothing else is then set
+  VectorXd sender;  ///< r, n_from
+  VectorXd receiver;  ///< l, n_to; empty: 1
+  VectorXd bend;      ///< b, n_to; empty: 0
+};
+
 /// Scratch of one evaluation at a time, and the values of the instantaneous nodes at the last one.
 ///
 /// It holds what a number of columns need, each of them a trial of a system in a segment. All columns
@@ -154,6 +166,10 @@ class OdeSystem {
   /// phase switches the edge off.
   MatrixXd edge_jacobian(int edge, double t, const ConstBlock& x, Index column,
                          Workspace& workspace) const;
+  /// The tangent of an edge at x, after evaluate() there. Allocates nothing where the sizes are those
+  /// that `out` has, unless the edge has γ.
+  void edge_tangent(int edge, const ConstBlock& x, Index column, Workspace& workspace,
+                    EdgeTangent& out) const;
   /// ∂ẋ/∂t at fixed x (n), from the sources' slopes; exact.
   VectorXd time_derivative(double t, const ConstBlock& x, Index column, Workspace& workspace) const;
 
@@ -200,8 +216,12 @@ class OdeSystem {
   template <int Order>
   ConstPanelRef<Order> edge_input(int edge, const ConstPanelRef<Order>& x,
                                   const Workspace& workspace, Index first) const;
-  VectorXd edge_slope(const Edge& edge, const ConstBlock& x, Index column,
-                      const Workspace& workspace) const;
+  void sender_slope(int edge, const ConstBlock& x, Index column, const Workspace& workspace,
+                    VectorXd& slope) const;
+  void receiver_factor(int edge, const ConstBlock& x, Index column, const Workspace& workspace,
+                       VectorXd& factor) const;
+  void receiver_bend(int edge, const ConstBlock& x, Index column, Workspace& workspace,
+                     VectorXd& bend) const;
   void add_tangent(int node, double t, const ConstBlock& x, Index column, int seed, bool with_time,
                    Block sum, Workspace& workspace) const;
   void run_value_tangents(double t, const ConstBlock& x, Index column, int seed, bool with_time,

@@ -1,0 +1,123 @@
+// rosenbrock4 on stiff circuits: as exact as the explicit solver, in few steps.
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "tests/random_circuits.hpp"
+#include "tests/support.hpp"
+
+using namespace settle;
+using solve::Index;
+using solve::MatrixXd;
+using solve::VectorXd;
+using test::Samples;
+
+namespace {
+
+struct Result {
+  solve::SolveSummary summary;
+  Samples samples{{.interval = 0.25}};
+};
+
+Result run(const system::OdeSystem& system, const std::string& method, double rtol, bool reduce) {
+  Result out;
+  solve::SolverOptions options;
+  options.method = method;
+  options.rtol = rtol;
+  options.atol = 1e-3 * rtol;
+  options.duration = 2;
+  options.reduce = reduce;
+  out.summary = solve::solve(system, system.initial_state(), options, out.samples);
+  INFO(method << ": " << out.summary.reason);
+  CHECK(out.summary.status == solve::SolveSummary::Status::done);
+  return out;
+}
+
+// The largest difference at any sample, by the largest state.
+double difference(const Result& a, const Result& b) {
+  REQUIRE(a.samples.times == b.samples.times);
+  double largest = 0, found = 0;
+  for (std::size_t k = 0; k < a.samples.states.size(); ++k) {
+    largest = std::max(largest, b.samples.states[k].cwiseAbs().maxCoeff());
+    found = std::max(found, (a.samples.states[k] - b.samples.states[k]).cwiseAbs().maxCoeff());
+  }
+  return found / largest;
+}
+
+// 300 fast units that a controller drives through five of its own, not from rest and under a sine.
+system::OdeSystem wide_and_fast() {
+  return system::compile(models::build_circuit(models::read_config(io::parse_toml(R"(
+seed = 3
+[[population]]
+name = "fast"
+size = 300
+transfer = "tanh"
+tau = 1e-4
+initial = { init = "normal", std = 0.5 }
+[[population]]
+name = "slow"
+size = 5
+transfer = "tanh"
+initial = { init = "normal", std = 0.5 }
+[[controller]]
+name = "control"
+size = 5
+leak = 0.01
+gains = { p = 0.2, i = 1.0, d = 0.1 }
+setpoint = { init = "normal", std = 0.2 }
+[[projection]]
+from = "fast"
+to = "slow"
+weights = { init = "normal", std = 0.05 }
+[[projection]]
+from = "slow"
+to = "control"
+weights = { init = "identity" }
+[[projection]]
+from = "control"
+to = "fast"
+weights = { init = "negative_transpose", of = "fast->slow" }
+[[source]]
+to = "fast"
+signal = { kind = "sine", period = 1.3, values = { init = "normal", std = 0.3 } }
+[[phase]]
+name = "run"
+duration = 1.0
+[[phase]]
+name = "hold"
+duration = 0.5
+hold = ["slow"]
+[[phase]]
+name = "other"
+duration = 0.5
+hold = ["fast"]
+)",
+                                                                                  "test"),
+                                                                   ".")));
+}
+
+}  // namespace
+
+TEST_CASE("a wide stiff circuit is solved as exactly as by dopri5, in a fiftieth of its steps") {
+  const system::OdeSystem system = wide_and_fast();
+  const double rtol = 1e-5;
+  const Result exact = run(system, "dopri5", 1e-9, true);
+  const Result found = run(system, "rosenbrock4", rtol, false);
+  CHECK(difference(found, exact) < 10 * rtol);
+  CHECK(50 * found.summary.steps < exact.summary.steps);
+  // J once a step, those after the two breakpoints and the start among them.
+  CHECK(found.summary.jacobians <= found.summary.steps);
+  if (solve::methods().find("cvode_bdf"))
+    CHECK(difference(run(system, "cvode_bdf", rtol, true), exact) < 10 * rtol);
+}
+
+TEST_CASE("random circuits: rosenbrock4 gives what dopri5 gives, reduced and in full") {
+  const double rtol = 1e-6;
+  for (unsigned seed = 0; seed < 40; ++seed) {
+    const test::RandomCircuit random = test::random_circuit(seed);
+    CAPTURE(seed, random.description);
+    const system::OdeSystem system = system::compile(random.circuit);
+    const Result exact = run(system, "dopri5", 1e-9, true);
+    for (const bool reduce : {false, true})
+      CHECK(difference(run(system, "rosenbrock4", rtol, reduce), exact) < 10 * rtol);
+  }
+}
