@@ -30,8 +30,8 @@ struct Search {
 
   Column* column;
   LinearFlow::Decay decay;
-  double begin, end, tolerance;
-  bool starts_below;
+  double begin, end;
+  double at_begin;                    // relative residual over tolerance, as those below
   double limit = 0;                   // of the speed, below which the residual is below tolerance
   double lower = 0, upper = 0;        // above tolerance at lower, below from upper on
   double at_lower = 0, at_upper = 0;  // relative residuals over tolerance
@@ -43,17 +43,20 @@ struct Search {
     times.clear();
     if (probed < 0) {
       const double step = decay.resolution(upper - begin, limit);
-      for (int k = 1; k <= block && upper - k * step > begin; ++k)
+      // At first the proven time itself, whose residual is not known.
+      for (int k = blocks == 0 ? 0 : 1; k <= block && upper - k * step > begin; ++k)
         times.push_back(upper - k * step);
-      if (times.empty() || !(times.front() < upper)) {
-        // Nothing is left between the beginning and what is below.
-        lower = begin;
-        over = true;
+      if (++blocks > most_blocks) {
+        over = given_up = true;
         times.clear();
       }
-      given_up = ++blocks > most_blocks;
-      over = over || given_up;
-      return;
+      if (over || !times.empty()) return;
+      // Nothing is left between the beginning and what is below.
+      if (!(at_begin > 1)) {
+        over = true;
+        return;
+      }
+      bracket(begin, at_begin);
     }
     // Where the logarithm of the residual, if it were straight, would pass; first a bit behind it,
     // then a bit before.
@@ -67,15 +70,21 @@ struct Search {
   void hear(const std::vector<double>& found) {
     for (std::size_t k = 0; k < found.size(); ++k) {
       if (found[k] > 1) {
-        lower = times[k];
-        at_lower = found[k];
-        if (probed < 0) probed = 0;
+        bracket(times[k], found[k]);
         break;
       }
       upper = times[k];
       at_upper = std::max(found[k], 1e-300);
     }
-    if (probed >= 0 && (probed++ == probes || !(lower < upper))) over = true;
+    if (probed < 0) return;
+    given_up = !(lower < upper);  // the bound and the residual differ by rounding
+    over = given_up || probed++ == probes;
+  }
+
+  void bracket(double t, double ratio) {
+    lower = t;
+    at_lower = ratio;
+    probed = std::max(probed, 0);
   }
 };
 
@@ -115,8 +124,8 @@ struct ClosedForm::Part {
       if (column->gone) continue;
       auto decay = all.flow_.decay(column->trial);
       if (!decay) continue;
-      searches.push_back({column, std::move(*decay), column->t, column->segment.end, tolerance,
-                          all.run_.monitor().relative_residual(column->trial) <= tolerance});
+      searches.push_back({column, std::move(*decay), column->t, column->segment.end,
+                          all.run_.monitor().relative_residual(column->trial) / tolerance});
       instants.push_back({column->trial, column->segment.end});
     }
     if (searches.empty()) return;
@@ -133,7 +142,6 @@ struct ClosedForm::Part {
         // It is not at rest at the end. How it moves decides the outcome where the phase ends there.
         search.over = true;
         search.given_up = search.given_up || all.run_.ends_phase();
-        search.lower = search.end;
       }
       if (search.over) continue;
       const double scale = 0.9 * found.scale;
@@ -168,10 +176,10 @@ struct ClosedForm::Part {
       auto& own =
           visits[at(std::find(columns.begin(), columns.end(), search.column) - columns.begin())];
       own = {search.end};
+      if (search.probed < 0) continue;
+      own.push_back(search.upper);
       // What was below at the beginning is seen above before it is seen below for good.
-      if (search.upper < search.end && search.lower > search.begin) own.push_back(search.upper);
-      if (search.starts_below && search.lower > search.begin && search.lower < search.end)
-        own.push_back(search.lower);
+      if (search.at_begin <= 1) own.push_back(search.lower);
     }
   }
 
