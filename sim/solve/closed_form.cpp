@@ -103,9 +103,11 @@ struct ClosedForm::Part {
 
   void evaluate() {
     const Index count = static_cast<Index>(instants.size());
-    x.resize(all.system_.dimension(), count);
-    rate.resize(all.system_.dimension(), count);
-    all.flow_.evaluate(instants, x, rate, scratch);
+    if (x.cols() < count) {
+      x.resize(all.system_.dimension(), count);
+      rate.resize(all.system_.dimension(), count);
+    }
+    all.flow_.evaluate(instants, x.leftCols(count), rate.leftCols(count), scratch);
   }
   SettlingMonitor::Residual residual(Index k) {
     one = x.col(k);

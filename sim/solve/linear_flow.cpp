@@ -196,6 +196,10 @@ void LinearFlow::begin_group(Group& group, const system::ConstBlock& x0, const M
     add_times(mode.value, mode.is_real(), group.amplitudes[0].row(mode.row).data(),
               group.slopes.row(mode.row).data(), mode.count * trials);
 
+  group.rows = group.basis->size();
+  const Index rest = group.basis->first_of_rest();
+  if (all.bottomRows(group.rows - rest).isZero(0)) group.rows = rest;
+
   const auto& knots = group.basis->knots();
   if (new_kinds || group.propagators.size() != knots.size()) {
     group.propagators.clear();
@@ -264,6 +268,7 @@ void LinearFlow::evaluate_modes(const Group& group, bool with_rate, Scratch& scr
     }
   };
   for (const Mode& mode : group.basis->modes()) {
+    if (mode.row >= group.rows) continue;
     for (Index p = 0; p < instants; ++p) {
       if (p > 0 && taus[at(p)] == taus[at(p - 1)])
         weights.row(p) = weights.row(p - 1);
@@ -343,7 +348,7 @@ void LinearFlow::evaluate(std::span<const Instant> instants, system::Block x, sy
     }
     if (scratch.places.empty()) continue;
     const Index own = static_cast<Index>(scratch.places.size());
-    scratch.y.setZero(group.basis->size(), padded((dxdt ? 2 : 1) * own, group.basis->size()));
+    scratch.y.setZero(group.rows, padded((dxdt ? 2 : 1) * own, group.basis->size()));
     evaluate_modes(group, dxdt != nullptr, scratch);
     evaluate_knots(group, dxdt != nullptr, scratch);
     group.basis->from_modes(scratch.y, scratch.x, scratch.basis);
@@ -372,6 +377,7 @@ std::optional<LinearFlow::Decay> LinearFlow::decay(Index trial) const {
   Index count = 0;
   for (std::size_t k = 0; k < modes.size(); ++k) {
     const Mode& mode = modes[k];
+    if (mode.row >= group.rows) continue;
     // Copies of one unit's mode reach each a unit of their own; few may reach the same.
     double size = 0;
     for (Index i = mode.row; i < mode.row + mode.count; ++i) {

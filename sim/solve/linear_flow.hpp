@@ -93,6 +93,7 @@ class LinearFlow {
     std::vector<MatrixXd> drives;  // per varying source: rows × 1 or rows × trials
     std::vector<Rows> amplitudes;  // y(t₀), β₀, p and q for each ω, β₁ if with_slope
     Rows slopes;                   // λ y(t₀) + β₀, the amplitude of ẏ
+    Index rows = 0;                // of y that are not zero throughout
     VectorXd reach;                // per mode: a bound of ‖V e‖∞
     mutable std::vector<Propagator> propagators;  // per knot
     std::vector<MatrixXd> knot_states;            // per knot: y(t₀)

@@ -308,12 +308,14 @@ class StructuredBasis final : public ModeBasis {
         own.noalias() = s_.lift * core.middleCols(a * columns, columns);
       else
         own.setZero();
-      if (has_rest_)
+      if (y.rows() == size_ && has_rest_)
         for (Index j = 0; j < rest_.right.rows(); ++j)
           own += rest_.right(lifted, j) * y.middleRows(rest_row_ + j * s_.larger, s_.larger);
       ++lifted;
     }
   }
+
+  Index first_of_rest() const override { return has_rest_ ? rest_row_ : size_; }
 
   // |L v| ≤ ‖row of L‖₂ ‖v‖₂, so that no product is needed.
   VectorXd reach() const override {

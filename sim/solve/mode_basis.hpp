@@ -68,9 +68,13 @@ class ModeBasis {
 
   /// y = V⁻¹ x and x = V y for a number of columns that is a multiple of 8; a column's bits don't
   /// depend on the others.
+  /// The rows of y from first_of_rest() on may be left out, and count as zero then.
   virtual void to_modes(const MatrixXd& x, Rows& y) const = 0;
   virtual void from_modes(const Rows& y, MatrixXd& x, Scratch& scratch) const = 0;
 
+  /// Coordinates from here on are of what the core of a structured matrix does not hear; size() where
+  /// there is nothing of it.
+  virtual Index first_of_rest() const { return size_; }
   /// Per mode, a bound of ‖x‖∞ where one of its coordinates is 1 in size and nothing else is there.
   virtual VectorXd reach() const = 0;
 
