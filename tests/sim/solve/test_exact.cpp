@@ -462,6 +462,12 @@ TEST_CASE("a trial's bits are the same alone and beside 7 or 300 others") {
       CHECK((rate - expected).cwiseAbs().maxCoeff() < 1e-12);
       at_end.push_back(x);
       rates.push_back(rate);
+      // The same bits beside other times and other trials.
+      const std::vector<solve::LinearFlow::Instant> mixed{{0, 1}, {0, 3.7}, {trials - 1, 2.2}};
+      MatrixXd beside(x0.rows(), 3), beside_rate(x0.rows(), 3);
+      flow.evaluate(mixed, beside, beside_rate, scratch);
+      CHECK(beside.col(1) == x.col(0));
+      CHECK(beside_rate.col(1) == rate.col(0));
     }
     CHECK(at_end[0] == at_end[1].leftCols(1));
     CHECK(at_end[1] == at_end[2].leftCols(8));
