@@ -3,6 +3,7 @@
 #include <tbb/parallel_for.h>
 
 #include "bench/contender.hpp"
+#include "sim/solve/mode_basis.hpp"
 #include "sim/solve/solve.hpp"
 
 namespace settle::bench {
@@ -73,6 +74,7 @@ struct Variant {
   std::string method;  // "": the default
   bool reduce = true;
   std::size_t threads = 1;
+  bool kept = false;  // the decompositions of the run before are still there
 };
 
 Runner prepare(const Variant& variant, const Workload& work) {
@@ -80,8 +82,12 @@ Runner prepare(const Variant& variant, const Workload& work) {
   if (!variant.method.empty()) options.method = variant.method;
   options.reduce = variant.reduce;
   options.max_wall_time = 10 * time_limit;
-  return [&work, options, threads = variant.threads]() -> Result {
+  return [&work, options, threads = variant.threads, kept = variant.kept]() -> Result {
     const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
+    if (kept)
+      solve_circuit(work.circuit, options);
+    else
+      solve::forget_decompositions();
     const Stopwatch watch;
     Solved solved = work.is_map ? solve_map(work, options) : solve_circuit(work.circuit, options);
     return {watch.seconds(), std::move(solved.states), solved.evaluations, solved.failure};
@@ -122,6 +128,12 @@ std::vector<Contender> settle_contenders() {
     if (std::string(method) == "rosenbrock4")
       out.back().takes = [](const Workload& work) { return work.tanh; };
   }
+  out.push_back(contender({.name = "settle kept",
+                           .about = "the default method, with its decomposition made before",
+                           .method = "",
+                           .kept = true},
+                          Contender::Columns::all));
+  out.back().takes = [](const Workload& work) { return !work.tanh; };
   out.push_back(contender({.name = "settle dopri5 in full",
                            .about = "method = \"dopri5\", reduce = false",
                            .method = "dopri5",

@@ -76,6 +76,7 @@ struct Search {
       upper = times[k];
       at_upper = std::max(found[k], 1e-300);
     }
+    times.clear();
     if (probed < 0) return;
     given_up = !(lower < upper);  // the bound and the residual differ by rounding
     over = given_up || probed++ == probes;
@@ -132,6 +133,7 @@ struct ClosedForm::Part {
     }
     if (searches.empty()) return;
     evaluate();
+    std::vector<Search*> slow;
     const double slowest = all.system_.tau().maxCoeff();
     for (std::size_t k = 0; k < searches.size(); ++k) {
       Search& search = searches[k];
@@ -141,9 +143,9 @@ struct ClosedForm::Part {
       const double most = x.col(own).cwiseAbs().maxCoeff() + 2 * search.decay.distance(0);
       if (!(most <= all.run_.options().divergence_limit)) search.over = search.given_up = true;
       if (!(found.relative() <= tolerance)) {
-        // It is not at rest at the end. How it moves decides the outcome where the phase ends there.
+        // It is not at rest at the end. How it moved decides the outcome where the phase ends there.
         search.over = true;
-        search.given_up = search.given_up || all.run_.ends_phase();
+        if (all.run_.ends_phase()) slow.push_back(&search);
       }
       if (search.over) continue;
       const double scale = 0.9 * found.scale;
@@ -155,6 +157,7 @@ struct ClosedForm::Part {
       search.upper = std::min(search.begin + rest, search.end);
       search.at_upper = std::max(found.relative() / tolerance, 1e-300);
     }
+    see_slow(slow);
     for (;;) {
       instants.clear();
       for (Search& search : searches) {
@@ -178,10 +181,35 @@ struct ClosedForm::Part {
       auto& own =
           visits[at(std::find(columns.begin(), columns.end(), search.column) - columns.begin())];
       own = {search.end};
+      own.insert(own.end(), search.times.rbegin(), search.times.rend());
       if (search.probed < 0) continue;
       own.push_back(search.upper);
       // What was below at the beginning is seen above before it is seen below for good.
       if (search.at_begin <= 1) own.push_back(search.lower);
+    }
+  }
+
+  // Of those that still move at the end: where all that is alive in the last half decays without
+  // swinging, and the residual falls from each sixteenth of the segment to the next, these times show it.
+  void see_slow(const std::vector<Search*>& slow) {
+    instants.clear();
+    for (Search* search : slow) {
+      const double length = search->end - search->begin;
+      search->given_up = search->given_up || search->decay.swings(length / 2);
+      search->times.clear();
+      for (int k = 8; k < 16; ++k) search->times.push_back(search->begin + length * k / 16);
+      for (const double t : search->times) instants.push_back({search->column->trial, t});
+    }
+    if (instants.empty()) return;
+    evaluate();
+    Index k = 0;
+    for (Search* search : slow) {
+      double before = infinity;
+      for (std::size_t i = 0; i < search->times.size(); ++i) {
+        const double now = residual(k++).value;
+        search->given_up = search->given_up || !(now < 0.99 * before);
+        before = now;
+      }
     }
   }
 

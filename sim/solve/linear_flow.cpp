@@ -366,6 +366,11 @@ void LinearFlow::evaluate(std::span<const Instant> instants, system::Block x, sy
   }
 }
 
+bool LinearFlow::Decay::swings(double tau) const {
+  const Eigen::ArrayXd now = sizes * (-rates * tau).exp();
+  return (poles > rates * (1 + 1e-12) && now > 1e-3 * now.sum()).any();
+}
+
 std::optional<LinearFlow::Decay> LinearFlow::decay(Index trial) const {
   const Group& group = plan_->groups[group_of_[at(trial)]];
   if (with_slope_ || !omegas_.empty() || !group.basis->knots().empty()) return std::nullopt;

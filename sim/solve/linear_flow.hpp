@@ -77,6 +77,8 @@ class LinearFlow {
     /// A quarter of the time constants, and a twelfth of the periods, of all that at τ adds more to the
     /// speed than a hundredth of `limit`; at most 1/(4 min rate).
     double resolution(double tau, double limit) const;
+    /// Whether a mode that isn't real adds more to the speed at τ than a thousandth of it.
+    bool swings(double tau) const;
   };
   /// nullopt where something in the trial does not decay, where a drive varies within the segment, and
   /// where there are no modes (matrix exponentials).

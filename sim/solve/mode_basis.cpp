@@ -37,6 +37,10 @@ class Kept {
     });
     return entry->modes;
   }
+  void forget() {
+    const std::lock_guard lock(mutex_);
+    entries_.clear();
+  }
 
  private:
   struct Entry {
@@ -74,9 +78,13 @@ class Kept {
   std::list<std::shared_ptr<Entry>> entries_;  // the latest first
 };
 
+Kept& kept() {
+  static Kept all;
+  return all;
+}
+
 std::shared_ptr<const RealModes> modes_of(const MatrixXd& matrix) {
-  static Kept kept;
-  return kept.modes_of(matrix);
+  return kept().modes_of(matrix);
 }
 
 // --- Matrices of two rows, in closed form ----------------------------------------------------------
@@ -401,9 +409,10 @@ class StructuredBasis final : public ModeBasis {
     for (const auto& part : s_.parts) states_ += part.lifted ? s_.larger : s_.core;
     if (s_.core > 0) {
       if (s_.core > limits.most_core) return false;
-      eigen_ = modes_of(s_.k);
+      const MatrixXd core = s_.k();
+      eigen_ = modes_of(core);
       if (!(eigen_->condition <= limits.condition)) return false;
-      if (s_.larger > 0 && !find_projection(limits)) return false;
+      if (s_.larger > 0 && !find_projection(core, limits)) return false;
       for (Index k = 0; k < s_.core; ++k) {
         const Complex mu = eigen_->values[k];
         const MatrixXcd matrix = s_.of_eigenvalue(mu);
@@ -426,8 +435,8 @@ class StructuredBasis final : public ModeBasis {
   }
 
   // R with R L = I and R x = 0 for what the core does not hear: R = K⁻¹ W.
-  bool find_projection(const ModeLimits& limits) {
-    const auto project = core::solve_linear(s_.k, s_.into);
+  bool find_projection(const MatrixXd& k, const ModeLimits& limits) {
+    const auto project = core::solve_linear(k, s_.into);
     if (!project) return false;
     project_ = *project;
     const auto norm = [](const MatrixXd& m) { return m.cwiseAbs().colwise().sum().maxCoeff(); };
@@ -579,6 +588,8 @@ std::string why_too_large(const system::OdeSystem& system, int phase, const Mode
                     : core::brief(states) + " states that move, more than the " +
                           core::brief(most) + " that are decomposed unasked";
 }
+
+void forget_decompositions() { kept().forget(); }
 
 std::int64_t decompositions() { return decomposed; }
 

@@ -95,6 +95,8 @@ std::shared_ptr<const ModeBasis> make_mode_basis(const system::OdeSystem& system
 /// Why decomposing a phase's matrix would take too long; "" where it would not.
 std::string why_too_large(const system::OdeSystem& system, int phase, const ModeLimits& limits);
 
+/// Lets go of the decompositions that are kept: what comes next is as in a new program.
+void forget_decompositions();
 /// How many matrices have been decomposed since the program began; those kept don't count again.
 std::int64_t decompositions();
 

@@ -96,6 +96,8 @@ MatrixXcd Structure::evaluate(std::complex<double> into_core, double out_of_core
   return rates;
 }
 
+MatrixXd Structure::k() const { return lift.size() > 0 ? into * lift : into; }
+
 MatrixXd Structure::of_rest() const {
   const MatrixXd all = evaluate(0, 0).real();
   std::vector<Index> lifted;
@@ -174,15 +176,14 @@ std::optional<Structure> find_structure(const OdeSystem& system, const Segment& 
     if (!into.seen() || !lift.seen()) return std::nullopt;
     out.lift = lift.dense();
     out.into = into.dense();
-    out.k = out.into * out.lift;
     out.core = size(core);
     out.larger = size(larger);
   } else if (roots.size() == 1) {
     for (const std::size_t k : matrices)
       if (!into.take(circuit.edges[k].weights)) return std::nullopt;
     if (into.seen()) {
-      out.k = into.dense();
-      out.core = out.k.rows();
+      out.into = into.dense();
+      out.core = out.into.rows();
     } else {
       larger = core;
       out.larger = circuit.nodes[at(larger)].size;

@@ -32,9 +32,11 @@ struct Structure {
   Index core = 0;           ///< m; 0 where there is no matrix, and every node is lifted
   Index larger = 0;         ///< n; 0 where all nodes are of the core
   std::vector<Part> parts;  ///< per moving dynamic node, in order
-  MatrixXd k;               ///< m × m
-  MatrixXd lift;            ///< L, n × m
-  MatrixXd into;            ///< W, m × n
+  MatrixXd lift;            ///< L, n × m; empty where all nodes are of the core
+  MatrixXd into;            ///< W, m × n; then the matrix within the core, m × m
+
+  /// K, m × m.
+  MatrixXd k() const;
 
   /// The p × p matrix of ẋ for an eigenvalue μ of K.
   MatrixXcd of_eigenvalue(std::complex<double> mu) const { return evaluate(mu, 1); }
@@ -54,7 +56,7 @@ struct Structure {
   MatrixXcd evaluate(std::complex<double> into_core, double out_of_core) const;
 };
 
-/// nullopt where the circuit is built otherwise. Forms K, but decomposes nothing.
+/// nullopt where the circuit is built otherwise. Multiplies and decomposes nothing.
 std::optional<Structure> find_structure(const OdeSystem& system, const Segment& segment);
 
 /// Why the segments of a phase have no closed form ("the transfer of "a->b" is tanh"); "" where they
