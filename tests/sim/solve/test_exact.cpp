@@ -528,10 +528,11 @@ TEST_CASE("where nobody looks at the steps, random circuits come to rest as they
       CHECK(std::abs(a.settled_at - b.settled_at) <= 200.0 / 64);
     }
     REQUIRE(watched.states.size() == seldom.states.size());
-    for (std::size_t i = 0; i < watched.states.size(); ++i)
-      CHECK((watched.states[i].array() == seldom.states[i].array() ||
-             watched.states[i].array().isNaN())
-                .all());
+    // The same formula at the same times; products of other widths may round otherwise.
+    for (std::size_t i = 0; i < watched.states.size(); ++i) {
+      const auto a = watched.states[i].array(), b = seldom.states[i].array();
+      CHECK(((a - b).abs() <= 1e-12 * (1 + a.abs()) || a.isNaN()).all());
+    }
   }
   CHECK(settled > 20);
   CHECK(others > 10);
