@@ -39,6 +39,18 @@ class Samples final : public solve::Observer {
   solve::Sampling sampling_;
 };
 
+/// A run from the initial state with its samples.
+struct Recorded {
+  solve::SolveSummary summary;
+  Samples samples;
+};
+inline Recorded record(const system::OdeSystem& system, const solve::SolverOptions& options,
+                       double interval) {
+  Recorded out{{}, Samples({.interval = interval})};
+  out.summary = solve::solve(system, system.initial_state(), options, out.samples);
+  return out;
+}
+
 /// A configuration, compiled.
 struct Simulation {
   explicit Simulation(const std::string& toml)

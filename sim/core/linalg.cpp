@@ -403,36 +403,17 @@ std::optional<MatrixXd> solve_linear(const MatrixXd& a, const MatrixXd& b) {
 }
 
 bool LuFactors::factorise(const MatrixXd& a) {
-  constexpr Index large = 64;  // below it LAPACK's calls cost more than they bring
-  const Index n = a.rows();
+  const lapack_int n = lapack(a.rows());
   factors_ = a;
   exchanged_.resize(static_cast<std::size_t>(n));
-  if (n > large) {
-    std::vector<lapack_int> rows(static_cast<std::size_t>(n));
-    if (LAPACKE_dgetrf(LAPACK_COL_MAJOR, lapack(n), lapack(n), factors_.data(), lapack(n),
-                       rows.data()) != 0)
-      return false;
-    std::transform(rows.begin(), rows.end(), exchanged_.begin(),
-                   [](lapack_int row) { return static_cast<int>(row) - 1; });
-  } else {
-    for (Index k = 0; k < n; ++k) {
-      Index row = 0;
-      factors_.col(k).tail(n - k).cwiseAbs().maxCoeff(&row);
-      row += k;
-      exchanged_[static_cast<std::size_t>(k)] = static_cast<int>(row);
-      if (row != k) factors_.row(k).swap(factors_.row(row));
-      if (factors_(k, k) == 0) return false;
-      const Index rest = n - k - 1;
-      factors_.col(k).tail(rest) /= factors_(k, k);
-      for (Index j = k + 1; j < n; ++j)
-        factors_.col(j).tail(rest) -= factors_(k, j) * factors_.col(k).tail(rest);
-    }
-  }
-  return factors_.allFinite();
+  if (n == 0) return true;
+  return LAPACKE_dgetrf_work(LAPACK_COL_MAJOR, n, n, factors_.data(), n, exchanged_.data()) == 0 &&
+         factors_.allFinite();
 }
 
 void LuFactors::solve(Eigen::Ref<VectorXd> b) const {
-  for (Index k = 0; k < size(); ++k) std::swap(b[k], b[exchanged_[static_cast<std::size_t>(k)]]);
+  for (Index k = 0; k < size(); ++k)
+    std::swap(b[k], b[exchanged_[static_cast<std::size_t>(k)] - 1]);
   factors_.triangularView<Eigen::UnitLower>().solveInPlace(b);
   factors_.triangularView<Eigen::Upper>().solveInPlace(b);
 }

@@ -114,8 +114,7 @@ MatrixXd orthonormalised(const MatrixXd& a);
 /// x with A x = b, by LU with partial pivoting; nullopt where A is singular to working precision.
 std::optional<MatrixXd> solve_linear(const MatrixXd& a, const MatrixXd& b);
 
-/// P A = L U of a square matrix, for many right-hand sides. LAPACK dgetrf where the matrix is large.
-/// Allocates nothing where the size is that of the last matrix.
+/// P A = L U of a square matrix, for many right-hand sides. LAPACK dgetrf. Allocates nothing where the size is that of the last matrix.
 class LuFactors {
  public:
   /// False where a pivot is zero or anything is not finite.
@@ -126,7 +125,7 @@ class LuFactors {
 
  private:
   MatrixXd factors_;            // U, and below the diagonal L
-  std::vector<int> exchanged_;  // row k with this one, in turn
+  std::vector<int> exchanged_;  // row k with this one, counted from 1, in turn
 };
 
 /// x with ‖A x − b‖₂ ≤ tolerance · ‖b‖₂, of a matrix that is known by its product alone, by restarted

@@ -105,8 +105,7 @@ bool Batch::gather() {
     times_[c] = column->t;
     h_[c] = 0;
     if (c < count) slots_[at(c)].column = column;
-    for (const system::Source& source : own.circuit().sources)
-      driven_ = driven_ || (source.profile && !source.profile->is_piecewise_constant());
+    driven_ = driven_ || own.circuit().is_driven();
   }
   formula_->begin(driven_);
   return true;

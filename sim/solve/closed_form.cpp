@@ -28,13 +28,15 @@ ModeLimits limits_for(const SolverOptions& options) {
 struct Search {
   static constexpr int block = 8, probes = 4, most_blocks = 100;
 
-  Column* column;
+  std::size_t place;  // of the column
+  Index trial;
   LinearFlow::Decay decay;
   double begin, end;
   double at_begin;                    // relative residual over tolerance, as those below
   double limit = 0;                   // of the speed, below which the residual is below tolerance
   double lower = 0, upper = 0;        // above tolerance at lower, below from upper on
   double at_lower = 0, at_upper = 0;  // relative residuals over tolerance
+  double at_end = 0;                  // the residual itself
   int blocks = 0, probed = -1;        // −1: no bracket yet
   bool over = false, given_up = false;
   std::vector<double> times;  // that are asked for
@@ -62,8 +64,8 @@ struct Search {
     // then a bit before.
     const double width = upper - lower;
     const double straight = std::log(at_lower) / (std::log(at_lower) - std::log(at_upper));
-    const double place = straight + (probed % 2 == 0 ? 0.02 : -0.02);
-    times.push_back(lower + width * std::clamp(place, 0.01, 0.99));
+    const double share = straight + (probed % 2 == 0 ? 0.02 : -0.02);
+    times.push_back(lower + width * std::clamp(share, 0.01, 0.99));
   }
 
   // The relative residuals over tolerance at the times that were asked for.
@@ -123,13 +125,14 @@ struct ClosedForm::Part {
     const double tolerance = all.run_.monitor().tolerance();
     std::vector<Search> searches;
     instants.clear();
-    for (Column* column : columns) {
-      if (column->gone) continue;
-      auto decay = all.flow_.decay(column->trial);
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      const Column& column = *columns[c];
+      if (column.gone) continue;
+      auto decay = all.flow_.decay(column.trial);
       if (!decay) continue;
-      searches.push_back({column, std::move(*decay), column->t, column->segment.end,
-                          all.run_.monitor().relative_residual(column->trial) / tolerance});
-      instants.push_back({column->trial, column->segment.end});
+      searches.push_back({c, column.trial, std::move(*decay), column.t, column.segment.end,
+                          all.run_.monitor().relative_residual(column.trial) / tolerance});
+      instants.push_back({column.trial, column.segment.end});
     }
     if (searches.empty()) return;
     evaluate();
@@ -145,6 +148,7 @@ struct ClosedForm::Part {
       if (!(found.relative() <= tolerance)) {
         // It is not at rest at the end. How it moved decides the outcome where the phase ends there.
         search.over = true;
+        search.at_end = found.value;
         if (all.run_.ends_phase()) slow.push_back(&search);
       }
       if (search.over) continue;
@@ -163,7 +167,7 @@ struct ClosedForm::Part {
       for (Search& search : searches) {
         if (search.over) continue;
         search.ask();
-        for (const double t : search.times) instants.push_back({search.column->trial, t});
+        for (const double t : search.times) instants.push_back({search.trial, t});
       }
       if (instants.empty()) break;
       evaluate();
@@ -178,8 +182,7 @@ struct ClosedForm::Part {
     }
     for (Search& search : searches) {
       if (search.given_up) continue;
-      auto& own =
-          visits[at(std::find(columns.begin(), columns.end(), search.column) - columns.begin())];
+      std::vector<double>& own = visits[search.place];
       own = {search.end};
       own.insert(own.end(), search.times.rbegin(), search.times.rend());
       if (search.probed < 0) continue;
@@ -198,7 +201,7 @@ struct ClosedForm::Part {
       search->given_up = search->given_up || search->decay.swings(length / 2);
       search->times.clear();
       for (int k = 8; k < 16; ++k) search->times.push_back(search->begin + length * k / 16);
-      for (const double t : search->times) instants.push_back({search->column->trial, t});
+      for (const double t : search->times) instants.push_back({search->trial, t});
     }
     if (instants.empty()) return;
     evaluate();
@@ -210,11 +213,14 @@ struct ClosedForm::Part {
         search->given_up = search->given_up || !(now < 0.99 * before);
         before = now;
       }
+      search->given_up = search->given_up || !(search->at_end < 0.99 * before);
     }
   }
 
   // The end of a column's next step.
-  double next(Column& column, std::vector<double>& own) const {
+  double next(std::size_t c) {
+    Column& column = *columns[c];
+    std::vector<double>& own = visits[c];
     const double stop = all.run_.stop(column);
     while (!own.empty() && own.back() <= column.t) own.pop_back();
     if (!own.empty()) return std::min({own.back(), stop, column.lands ? stop : column.goal});
@@ -229,17 +235,15 @@ struct ClosedForm::Part {
   // Until all columns wait.
   void advance() {
     const bool together = all.run_.shares_steps();
-    for (;;) {
-      std::vector<Column*> moving;
-      for (Column* column : columns)
-        if (together ? !column->gone : column->moves()) moving.push_back(column);
-      if (std::none_of(moving.begin(), moving.end(),
-                       [](const Column* column) { return column->moves(); }))
-        return;
+    while (std::any_of(columns.begin(), columns.end(),
+                       [](const Column* column) { return column->moves(); })) {
       instants.clear();
-      for (Column* column : moving) {
-        auto& own = visits[at(std::find(columns.begin(), columns.end(), column) - columns.begin())];
-        instants.push_back({column->trial, next(*column, own)});
+      std::vector<Column*> moving;
+      for (std::size_t c = 0; c < columns.size(); ++c) {
+        Column* const column = columns[c];
+        if (together ? column->gone : !column->moves()) continue;
+        moving.push_back(column);
+        instants.push_back({column->trial, next(c)});
       }
       evaluate();
       for (std::size_t k = 0; k < moving.size(); ++k)

@@ -75,14 +75,9 @@ void add_times(Complex lambda, bool real, const double* a, double* out, Index co
   }
 }
 
-// A number of columns for a product whose bits don't depend on how many are beside: at least 24 where
-// small sizes could make Eigen change its algorithm with them (20 in all).
-Index padded(Index columns, Index rows) {
-  return system::padded(rows < 20 ? std::max<Index>(columns, 24) : columns);
-}
-
-MatrixXd pad(const MatrixXd& m) {
-  MatrixXd out = MatrixXd::Zero(m.rows(), system::padded(m.cols()));
+// The columns, and some more of zeros, for products with a matrix of that order.
+MatrixXd pad(const MatrixXd& m, Index order) {
+  MatrixXd out = MatrixXd::Zero(m.rows(), steady_width(m.cols(), order));
   out.leftCols(m.cols()) = m;
   return out;
 }
@@ -100,9 +95,7 @@ LinearFlow::Plan& LinearFlow::plan_of(const system::Segment& segment, const syst
   const system::Circuit& circuit = system_.circuit();
   plan.rows = system_.moving_rows(segment);
   for (std::size_t k = 0; k < circuit.sources.size(); ++k)
-    if (const auto& profile = circuit.sources[k].profile;
-        profile && !profile->is_piecewise_constant())
-      plan.sources.push_back(static_cast<int>(k));
+    if (circuit.sources[k].varies()) plan.sources.push_back(static_cast<int>(k));
   for (auto& trials : trials_of_one_matrix(system_, segment.phase)) {
     Group group;
     const Index first = trials.front();
@@ -113,7 +106,8 @@ LinearFlow::Plan& LinearFlow::plan_of(const system::Segment& segment, const syst
       if (values.cols() > 1) values = source.values(Eigen::all, trials).eval();
       const MatrixXd path = system_.input_jacobian(source.to, segment.begin, x.middleCols(first, 1),
                                                    first, workspace);
-      MatrixXd drive = path(plan.rows, Eigen::all) * (source.gain * pad(values));
+      MatrixXd drive = path(plan.rows, Eigen::all) *
+                       (source.gain * pad(values, std::min(path.rows(), path.cols())));
       group.drives.emplace_back(drive.leftCols(values.cols()));
     }
     group.reach = group.basis->reach();
@@ -167,7 +161,7 @@ void LinearFlow::begin_group(Group& group, const system::ConstBlock& x0, const M
   const Index trials = static_cast<Index>(group.trials.size());
   const Index slope = 2 + 2 * static_cast<Index>(omegas_.size());
   const Index kinds = slope + (with_slope_ ? 1 : 0);
-  MatrixXd columns = MatrixXd::Zero(n, system::padded(kinds * trials));
+  MatrixXd columns = MatrixXd::Zero(n, steady_width(kinds * trials, group.basis->narrowest()));
   const auto part = [&](Index kind) { return columns.middleCols(kind * trials, trials); };
   part(0) = x0(plan_->rows, group.trials);
   part(1) = b(plan_->rows, group.trials);
@@ -209,8 +203,8 @@ void LinearFlow::begin_group(Group& group, const system::ConstBlock& x0, const M
   group.knot_states.clear();
   group.knot_drives.clear();
   for (const Knot& knot : knots) {
-    const auto own = [&](Index kind) {
-      return pad(group.amplitudes[at(kind)].middleRows(knot.row, knot.matrix.rows()));
+    const auto own = [&](Index kind) -> MatrixXd {
+      return group.amplitudes[at(kind)].middleRows(knot.row, knot.matrix.rows());
     };
     group.knot_states.push_back(own(0));
     Propagator::Drive drive{own(1), with_slope_ ? own(slope) : MatrixXd()};
@@ -309,7 +303,7 @@ void LinearFlow::evaluate_knots(const Group& group, bool with_rate, Scratch& scr
     const std::vector<Index> columns(scratch.columns.begin() + first,
                                      scratch.columns.begin() + end);
     const auto of_trials = [&](const MatrixXd& all) {
-      return all.size() > 0 ? pad(all(Eigen::all, columns)) : MatrixXd();
+      return all.size() > 0 ? pad(all(Eigen::all, columns), all.rows()) : MatrixXd();
     };
     for (std::size_t k = 0; k < group.propagators.size(); ++k) {
       MatrixXd state = of_trials(group.knot_states[k]);
@@ -348,7 +342,7 @@ void LinearFlow::evaluate(std::span<const Instant> instants, system::Block x, sy
     }
     if (scratch.places.empty()) continue;
     const Index own = static_cast<Index>(scratch.places.size());
-    scratch.y.setZero(group.rows, padded((dxdt ? 2 : 1) * own, group.basis->size()));
+    scratch.y.setZero(group.rows, steady_width((dxdt ? 2 : 1) * own, group.basis->narrowest()));
     evaluate_modes(group, dxdt != nullptr, scratch);
     evaluate_knots(group, dxdt != nullptr, scratch);
     group.basis->from_modes(scratch.y, scratch.x, scratch.basis);

@@ -63,8 +63,6 @@ class Problem {
   MatrixXd jacobian(double t, const VectorXd& x, Index trial);
   /// J of one trial into what solves equations with it.
   void linearise(double t, const VectorXd& x, Index trial, system::StructuredSolve& solve);
-  /// Whether a source varies between its breakpoints: ∂ẋ/∂t is zero unless one does.
-  bool is_driven() const;
   /// ∂ẋ/∂t (n) of one trial.
   VectorXd time_derivative(double t, const VectorXd& x, Index trial);
 
@@ -126,9 +124,9 @@ class Formula {
 };
 
 /// A solver: a formula, whose steps the step loop chooses for every trial by itself; a method that moves
-/// the trials it is given together; or the solution itself. The step loop restarts a method at the beginning of every
-/// segment, asks for one step at a time, and alone decides whether an attempt that carries an error
-/// estimate is accepted and how long the next one is.
+/// the trials it is given together; or the solution itself. The step loop restarts a method at the
+/// beginning of every segment, asks for one step at a time, and alone decides whether an attempt that
+/// carries an error estimate is accepted and how long the next one is.
 class Method {
  public:
   virtual ~Method() = default;

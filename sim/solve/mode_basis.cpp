@@ -323,6 +323,7 @@ class StructuredBasis final : public ModeBasis {
     }
   }
 
+  Index narrowest() const override { return s_.core > 0 ? s_.core : s_.larger; }
   Index first_of_rest() const override { return has_rest_ ? rest_row_ : size_; }
 
   // |L v| ≤ ‖row of L‖₂ ‖v‖₂, so that no product is needed.
@@ -511,7 +512,7 @@ double error_of(const ModeBasis& basis, const system::OdeSystem& system,
                 system::Workspace& workspace) {
   const Index n = static_cast<Index>(rows.size());
   MatrixXd v = MatrixXd::Zero(system.dimension(), 1), product(system.dimension(), 1);
-  MatrixXd own = MatrixXd::Zero(n, 8);
+  MatrixXd own = MatrixXd::Zero(n, steady_width(1, basis.narrowest()));
   for (Index i = 0; i < n; ++i) {
     own(i, 0) = std::cos(1.0 + 1.7 * static_cast<double>(i));
     v(rows[at(i)], 0) = own(i, 0);
@@ -587,6 +588,10 @@ std::string why_too_large(const system::OdeSystem& system, int phase, const Mode
                           " states, more than is decomposed unasked"
                     : core::brief(states) + " states that move, more than the " +
                           core::brief(most) + " that are decomposed unasked";
+}
+
+Index steady_width(Index columns, Index order) {
+  return system::padded(order < 10 ? std::max<Index>(columns, 24) : columns);
 }
 
 void forget_decompositions() { kept().forget(); }

@@ -20,6 +20,11 @@ using Eigen::VectorXd;
 /// Modes × columns; a mode's row lies in one piece.
 using Rows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
+/// So many columns, and some more that nobody looks at, that a product with a matrix of that order or
+/// larger gives each the same bits whatever their number: a multiple of 8, and at least 24 where with
+/// fewer all three sizes could come to less than 20, for which Eigen has another algorithm.
+Index steady_width(Index columns, Index order);
+
 /// `count` coordinates that obey ẏ = λ y: the rows row … row + count − 1 of the real parts, and behind
 /// them, where λ isn't real, as many of the imaginary parts.
 struct Mode {
@@ -66,8 +71,10 @@ class ModeBasis {
   /// In words, which way it went and why.
   const std::string& how() const { return how_; }
 
-  /// y = V⁻¹ x and x = V y for a number of columns that is a multiple of 8; a column's bits don't
-  /// depend on the others.
+  /// The order of the smallest matrix that columns are multiplied with.
+  virtual Index narrowest() const { return size_; }
+  /// y = V⁻¹ x and x = V y for columns in the number of steady_width(…, narrowest()); a column's bits
+  /// don't depend on the others.
   /// The rows of y from first_of_rest() on may be left out, and count as zero then.
   virtual void to_modes(const MatrixXd& x, Rows& y) const = 0;
   virtual void from_modes(const Rows& y, MatrixXd& x, Scratch& scratch) const = 0;

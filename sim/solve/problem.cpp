@@ -86,13 +86,6 @@ void Problem::linearise(double t, const VectorXd& x, Index trial, system::Struct
   solve.linearise(t, columns(x, dimension(), trials()).middleCols(trial, 1), trial, workspace_);
 }
 
-bool Problem::is_driven() const {
-  const auto& sources = system_.circuit().sources;
-  return std::any_of(sources.begin(), sources.end(), [](const system::Source& source) {
-    return source.profile && !source.profile->is_piecewise_constant();
-  });
-}
-
 VectorXd Problem::time_derivative(double t, const VectorXd& x, Index trial) {
   if (has_left(trial)) return VectorXd::Zero(dimension());
   return system_.time_derivative(t, columns(x, dimension(), trials()).middleCols(trial, 1), trial,

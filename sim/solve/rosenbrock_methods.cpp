@@ -67,7 +67,7 @@ class Rosenbrock4 final : public Method {
     dxdt_ = dxdt;
     error_.setZero(x.size());
     n_ = problem.dimension();
-    driven_ = problem.is_driven();
+    driven_ = problem.system().circuit().is_driven();
     if (solves_.empty())
       for (Index trial = 0; trial < problem.trials(); ++trial)
         solves_.emplace_back(problem.system());

@@ -71,10 +71,10 @@ class Run {
   /// Whether the trials must share their steps, because those are sampled.
   bool shares_steps() const { return sampling_.steps && columns_.size() > 1; }
   /// Whether steps that decide nothing may be left out in this segment: nobody looks at them, and its
-  /// end is known.
+  /// end is known and their length not limited.
   bool may_leap() const {
     return !sampling_.steps && !observer_.wants_states() && !observer_.wants_histories() &&
-           !may_settle_;
+           !may_settle_ && !options_.max_step;
   }
   /// Whether the phase ends with this segment.
   bool ends_phase() const { return segment_.end == phase_end_; }

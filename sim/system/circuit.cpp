@@ -27,6 +27,11 @@ std::vector<double> Circuit::gains(int phase) const {
   return out;
 }
 
+bool Circuit::is_driven() const {
+  return std::any_of(sources.begin(), sources.end(),
+                     [](const Source& source) { return source.varies(); });
+}
+
 Circuit Circuit::of_trials(Index first, Index count) const {
   Circuit out = *this;
   const auto pick = [=](MatrixXd& m) {

@@ -54,6 +54,9 @@ struct Source {
   MatrixXd values;                         ///< n × 1 or n × trials
   std::shared_ptr<const Profile> profile;  ///< null for noise
   Noise noise;
+
+  /// Whether it changes between its breakpoints.
+  bool varies() const { return profile && !profile->is_piecewise_constant(); }
 };
 
 /// A stretch of the run. A phase without duration lasts until it has settled, or the run is over.
@@ -105,6 +108,8 @@ struct Circuit {
   const core::Transfer& transfer_of(const Edge& edge) const;
   /// The gains of a phase's edges: zero where it switches them off.
   std::vector<double> gains(int phase) const;
+  /// Whether a source changes between its breakpoints: ∂ẋ/∂t is zero unless one does.
+  bool is_driven() const;
   /// The circuit of some of the trials alone, with the same numbers.
   Circuit of_trials(Index first, Index count) const;
   Circuit of_trial(Index trial) const { return of_trials(trial, 1); }

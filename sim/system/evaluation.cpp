@@ -71,7 +71,7 @@ void OdeSystem::accumulate(int i, const Times& t, const ConstPanelRef<Order>& x,
   else
     out.setZero();
   for (const int k : sources_into_[at(i)]) {
-    if (is_constant_in_segment(circuit_.sources[at(k)])) continue;
+    if (!circuit_.sources[at(k)].varies()) continue;
     for (Index c = 0; c < columns; ++c) {
       const Workspace::Column& column = w.columns_[at(first + c)];
       column.system->add_source(

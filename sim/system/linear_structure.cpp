@@ -228,8 +228,7 @@ std::string why_not_linear(const OdeSystem& system, int phase) {
   std::vector<char> moves = moving_nodes(system, segment);
   // What a source moves between its breakpoints is no state, but a transfer bends it as well.
   for (const Source& source : circuit.sources)
-    if (source.profile && !source.profile->is_piecewise_constant() && system.offset(source.to) < 0)
-      moves[at(source.to)] = 1;
+    if (source.varies() && system.offset(source.to) < 0) moves[at(source.to)] = 1;
   spread(system, gains, moves);
   for (std::size_t k = 0; k < circuit.edges.size(); ++k) {
     const Edge& edge = circuit.edges[k];

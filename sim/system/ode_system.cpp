@@ -227,7 +227,7 @@ bool OdeSystem::has_shape_of(const OdeSystem& other) const {
                     }) &&
          std::equal(a.sources.begin(), a.sources.end(), b.sources.begin(), b.sources.end(),
                     [&](const Source& p, const Source& q) {
-                      return p.to == q.to && is_constant_in_segment(p) == is_constant_in_segment(q);
+                      return p.to == q.to && p.varies() == q.varies();
                     });
 }
 

@@ -209,7 +209,6 @@ class OdeSystem {
                   Workspace& workspace, Index first) const;
   void add_source(const Source& source, double t, const Segment& segment, Index trial,
                   Strided out) const;
-  bool is_constant_in_segment(const Source& source) const;
   template <int Order>
   ConstPanelRef<Order> node_value(int node, const ConstPanelRef<Order>& x,
                                   const Workspace& workspace, Index first) const;

@@ -46,9 +46,8 @@ Workspace OdeSystem::make_workspace(Index columns, bool lanes, bool several) con
       w.values_[i] = panel(node.size);
     else if (several)
       w.leaks_[i] = w.slowness_[i] = panel(node.size);
-    const bool any = std::any_of(sources_into_[i].begin(), sources_into_[i].end(), [&](int k) {
-      return is_constant_in_segment(circuit_.sources[at(k)]);
-    });
+    const bool any = std::any_of(sources_into_[i].begin(), sources_into_[i].end(),
+                                 [&](int k) { return !circuit_.sources[at(k)].varies(); });
     if (node.constant.size() > 0 || any) w.constants_[i] = panel(node.size);
   }
   for (const Rate& rate : rates_) {
@@ -72,10 +71,6 @@ Workspace OdeSystem::make_workspace(Index columns, bool lanes, bool several) con
   w.gains_.assign(circuit_.edges.size(), VectorXd::Zero(columns));
   w.gain_is_shared_.assign(circuit_.edges.size(), 1);
   return w;
-}
-
-bool OdeSystem::is_constant_in_segment(const Source& source) const {
-  return !source.profile || source.profile->is_piecewise_constant();
 }
 
 void OdeSystem::begin(const Segment& segment, Workspace& w) const {
@@ -107,7 +102,7 @@ void OdeSystem::assign(Index c, Index trial, const Segment& segment, Workspace& 
     else
       out.setZero();
     for (const int k : sources_into_[i])
-      if (is_constant_in_segment(circuit_.sources[at(k)]))
+      if (!circuit_.sources[at(k)].varies())
         add_source(circuit_.sources[at(k)], segment.begin, segment, trial, out);
   }
   for (std::size_t r = 0; r < rates_.size(); ++r)

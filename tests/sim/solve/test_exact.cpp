@@ -5,7 +5,6 @@
 
 #include "sim/core/random.hpp"
 #include "sim/solve/linear_flow.hpp"
-#include "tests/random_circuits.hpp"
 #include "tests/support.hpp"
 
 using namespace settle;
@@ -474,82 +473,6 @@ TEST_CASE("a trial's bits are the same alone and beside 7 or 300 others") {
     CHECK(rates[0] == rates[1].leftCols(1));
     CHECK(rates[1] == rates[2].leftCols(8));
   }
-}
-
-namespace {
-
-// Takes samples, but doesn't look at the steps.
-class Seldom final : public solve::Observer {
- public:
-  explicit Seldom(double interval) : interval_(interval) {}
-  solve::Sampling sampling() const override { return {.interval = interval_}; }
-  void sample(double, const system::ConstBlock& x, system::Workspace&) override {
-    states.emplace_back(x);
-  }
-  bool wants_histories() const override { return false; }
-  std::vector<MatrixXd> states;
-
- private:
-  double interval_;
-};
-
-}  // namespace
-
-TEST_CASE("where nobody looks at the steps, random circuits come to rest as they do step by step") {
-  solve::SolverOptions options;
-  options.method = "exact";
-  options.duration = 200;
-  int settled = 0, others = 0;
-  std::int64_t steps = 0, fewer = 0;
-  for (unsigned seed = 0; seed < 300; ++seed) {
-    test::RandomCircuit random = test::random_circuit(seed);
-    random.circuit.phases.back().duration = 200;
-    const system::OdeSystem system = system::compile(random.circuit);
-    const auto last = static_cast<int>(random.circuit.phases.size()) - 1;
-    bool linear = true;
-    for (int phase = 0; phase <= last; ++phase)
-      linear = linear && system::why_not_linear(system, phase).empty();
-    if (!linear) continue;
-    CAPTURE(seed, random.description);
-    Samples watched({.interval = 10});
-    Seldom seldom(10);
-    const auto all = solve::solve(system, system.initial_state(), options, watched);
-    const auto some = solve::solve(system, system.initial_state(), options, seldom);
-    steps += all.steps;
-    fewer += some.steps;
-    for (std::size_t k = 0; k < all.trials.size(); ++k) {
-      const auto &a = all.trials[k], &b = some.trials[k];
-      CAPTURE(k, a.reason, b.reason, a.settled_at, b.settled_at);
-      CHECK(a.outcome == b.outcome);
-      (a.outcome == Outcome::settled ? settled : others) += 1;
-      if (a.outcome != Outcome::settled || b.outcome != Outcome::settled) continue;
-      // Steps end behind it, or pass over a last short peak: by a length of theirs, at most a 64th of
-      // the phase.
-      CHECK(std::abs(a.settled_at - b.settled_at) <= 200.0 / 64);
-    }
-    REQUIRE(watched.states.size() == seldom.states.size());
-    // The same formula at the same times; products of other widths may round otherwise.
-    for (std::size_t i = 0; i < watched.states.size(); ++i) {
-      const auto a = watched.states[i].array(), b = seldom.states[i].array();
-      CHECK(((a - b).abs() <= 1e-12 * (1 + a.abs()) || a.isNaN()).all());
-    }
-  }
-  CHECK(settled > 20);
-  CHECK(others > 10);
-  CHECK(fewer < steps / 2);
-}
-
-TEST_CASE(
-    "the time at which a trial comes to rest is that at which its residual passes the tolerance") {
-  // ẋ = −0.1 (x − 1) from 0: |ẋ| / max(|x|, …) = tolerance at e^{−0.1 t} (0.1 + tolerance) = tolerance.
-  Simulation s(solver(500, "settled = { tolerance = 1e-4 }") + "[[population]]\nname = \"x\"\n" +
-               "size = 1\nleak = 0.1\nbias = 0.1\n");
-  s.config.solver.ends_when_settled = false;
-  Seldom seldom(std::numeric_limits<double>::infinity());
-  const auto summary = solve::solve(s.system, s.system.initial_state(), s.config.solver, seldom);
-  REQUIRE(summary.trials[0].outcome == Outcome::settled);
-  CHECK(summary.trials[0].settled_at == Approx(10 * std::log((0.1 + 1e-4) / 1e-4)).epsilon(1e-4));
-  CHECK(summary.steps == 2);
 }
 
 TEST_CASE("trials with gates of their own have each their own modes") {

@@ -20,25 +20,18 @@ solve::SolverOptions plain() {
   return options;
 }
 
-struct Result {
-  solve::SolveSummary summary;
-  Samples samples{{.interval = 0.25}};
-};
-
-Result run(const system::OdeSystem& system, const solve::SolverOptions& options) {
-  Result out;
-  out.summary = solve::solve(system, system.initial_state(), options, out.samples);
-  return out;
+test::Recorded run(const system::OdeSystem& system, const solve::SolverOptions& options) {
+  return test::record(system, options, 0.25);
 }
 
 // Whether both settle, or not, and have samples that differ by no more than ten times the tolerance, of
 // the largest state on the way.
-void check_same(const std::string& which, const Result& a, Index trial_a, const Result& b,
-                Index trial_b, const solve::SolverOptions& options) {
+void check_same(const std::string& which, const test::Recorded& a, Index trial_a,
+                const test::Recorded& b, Index trial_b, const solve::SolverOptions& options) {
   CAPTURE(which);
   REQUIRE(a.samples.times == b.samples.times);
   // Whether what has not settled grows, is read off the steps, of which so short a run has few.
-  const auto settled = [](const Result& result, Index trial) {
+  const auto settled = [](const test::Recorded& result, Index trial) {
     return result.summary.trials[static_cast<std::size_t>(trial)].outcome ==
            solve::Outcome::settled;
   };
@@ -62,24 +55,24 @@ TEST_CASE("a hundred random circuits: reduced and batched runs are those of each
     solve::SolverOptions reduced = plain();
     reduced.reduce = true;
     const system::OdeSystem system = system::compile(random.circuit);
-    const Result whole = run(system, full), fewer = run(system, reduced);
+    const test::Recorded whole = run(system, full), fewer = run(system, reduced);
 
     // The same circuit with other leaks beside it, as two points of a study.
     system::Circuit changed = random.circuit;
     for (system::Node& node : changed.nodes) node.leak *= 1.1;
     const system::OdeSystem other = system::compile(changed);
     const MatrixXd x0 = system.initial_state();
-    Result one, two;
+    test::Recorded one{{}, Samples({.interval = 0.25})}, two = one;
     const std::vector<solve::SolveSummary> both =
         solve::solve({{system, x0, reduced, one.samples}, {other, x0, reduced, two.samples}});
     one.summary = both[0];
     two.summary = both[1];
-    const Result other_alone = run(other, full);
+    const test::Recorded other_alone = run(other, full);
 
     for (Index trial = 0; trial < system.trials(); ++trial) {
       CAPTURE(trial);
       const system::OdeSystem single = system::compile(random.circuit.of_trial(trial));
-      const Result alone = run(single, full);
+      const test::Recorded alone = run(single, full);
       // A phase that lasts until all have settled is another one for a trial alone.
       const bool waits = std::any_of(random.circuit.phases.begin(), random.circuit.phases.end(),
                                      [](const system::Phase& p) { return p.until_settled; });

@@ -9,31 +9,25 @@ using namespace settle;
 using solve::Index;
 using solve::MatrixXd;
 using solve::VectorXd;
-using test::Samples;
 
 namespace {
 
-struct Result {
-  solve::SolveSummary summary;
-  Samples samples{{.interval = 0.25}};
-};
-
-Result run(const system::OdeSystem& system, const std::string& method, double rtol, bool reduce) {
-  Result out;
+test::Recorded run(const system::OdeSystem& system, const std::string& method, double rtol,
+                   bool reduce) {
   solve::SolverOptions options;
   options.method = method;
   options.rtol = rtol;
   options.atol = 1e-3 * rtol;
   options.duration = 2;
   options.reduce = reduce;
-  out.summary = solve::solve(system, system.initial_state(), options, out.samples);
+  test::Recorded out = test::record(system, options, 0.25);
   INFO(method << ": " << out.summary.reason);
   CHECK(out.summary.status == solve::SolveSummary::Status::done);
   return out;
 }
 
 // The largest difference at any sample, by the largest state.
-double difference(const Result& a, const Result& b) {
+double difference(const test::Recorded& a, const test::Recorded& b) {
   REQUIRE(a.samples.times == b.samples.times);
   double largest = 0, found = 0;
   for (std::size_t k = 0; k < a.samples.states.size(); ++k) {
@@ -100,8 +94,8 @@ hold = ["fast"]
 TEST_CASE("a wide stiff circuit is solved as exactly as by dopri5, in a fiftieth of its steps") {
   const system::OdeSystem system = wide_and_fast();
   const double rtol = 1e-5;
-  const Result exact = run(system, "dopri5", 1e-9, true);
-  const Result found = run(system, "rosenbrock4", rtol, false);
+  const test::Recorded exact = run(system, "dopri5", 1e-9, true);
+  const test::Recorded found = run(system, "rosenbrock4", rtol, false);
   CHECK(difference(found, exact) < 10 * rtol);
   CHECK(50 * found.summary.steps < exact.summary.steps);
   // J once a step, those after the two breakpoints and the start among them.
@@ -116,7 +110,7 @@ TEST_CASE("random circuits: rosenbrock4 gives what dopri5 gives, reduced and in 
     const test::RandomCircuit random = test::random_circuit(seed);
     CAPTURE(seed, random.description);
     const system::OdeSystem system = system::compile(random.circuit);
-    const Result exact = run(system, "dopri5", 1e-9, true);
+    const test::Recorded exact = run(system, "dopri5", 1e-9, true);
     for (const bool reduce : {false, true})
       CHECK(difference(run(system, "rosenbrock4", rtol, reduce), exact) < 10 * rtol);
   }

@@ -1,0 +1,102 @@
+// Where nobody looks at the steps, "exact" leaves out those that decide nothing.
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "sim/system/linear_structure.hpp"
+#include "tests/random_circuits.hpp"
+#include "tests/support.hpp"
+
+using namespace settle;
+using Eigen::Index;
+using Eigen::MatrixXd;
+using settle::test::Samples;
+using settle::test::Simulation;
+using solve::Outcome;
+
+namespace {
+
+// Takes samples, but doesn't look at the steps.
+class Seldom final : public solve::Observer {
+ public:
+  explicit Seldom(double interval) : interval_(interval) {}
+  solve::Sampling sampling() const override { return {.interval = interval_}; }
+  void sample(double, const system::ConstBlock& x, system::Workspace&) override {
+    states.emplace_back(x);
+  }
+  bool wants_histories() const override { return false; }
+  std::vector<MatrixXd> states;
+
+ private:
+  double interval_;
+};
+
+}  // namespace
+
+TEST_CASE("where nobody looks at the steps, random circuits come to rest as they do step by step") {
+  solve::SolverOptions options;
+  options.method = "exact";
+  options.duration = 200;
+  int settled = 0, others = 0;
+  std::int64_t steps = 0, fewer = 0;
+  for (unsigned seed = 0; seed < 300; ++seed) {
+    test::RandomCircuit random = test::random_circuit(seed);
+    random.circuit.phases.back().duration = 200;
+    const system::OdeSystem system = system::compile(random.circuit);
+    const auto last = static_cast<int>(random.circuit.phases.size()) - 1;
+    bool linear = true;
+    for (int phase = 0; phase <= last; ++phase)
+      linear = linear && system::why_not_linear(system, phase).empty();
+    if (!linear) continue;
+    CAPTURE(seed, random.description);
+    Samples watched({.interval = 10});
+    Seldom seldom(10);
+    const auto all = solve::solve(system, system.initial_state(), options, watched);
+    const auto some = solve::solve(system, system.initial_state(), options, seldom);
+    steps += all.steps;
+    fewer += some.steps;
+    for (std::size_t k = 0; k < all.trials.size(); ++k) {
+      const auto &a = all.trials[k], &b = some.trials[k];
+      CAPTURE(k, a.reason, b.reason, a.settled_at, b.settled_at);
+      CHECK(a.outcome == b.outcome);
+      (a.outcome == Outcome::settled ? settled : others) += 1;
+      if (a.outcome != Outcome::settled || b.outcome != Outcome::settled) continue;
+      // Steps end behind it, or pass over a last short peak: by a length of theirs, at most a 64th of
+      // the phase.
+      CHECK(std::abs(a.settled_at - b.settled_at) <= 200.0 / 64);
+    }
+    REQUIRE(watched.states.size() == seldom.states.size());
+    for (std::size_t i = 0; i < watched.states.size(); ++i) {
+      const auto a = watched.states[i].array(), b = seldom.states[i].array();
+      CHECK((a == b || a.isNaN()).all());
+    }
+  }
+  CHECK(settled > 20);
+  CHECK(others > 10);
+  CHECK(fewer < steps / 2);
+}
+
+TEST_CASE(
+    "the time at which a trial comes to rest is that at which its residual passes the tolerance") {
+  // ẋ = −0.1 (x − 1) from 0: |ẋ| / max(|x|, …) = tolerance at e^{−0.1 t} (0.1 + tolerance) = tolerance.
+  Simulation s(R"(
+[solver]
+method = "exact"
+duration = 500.0
+settled = { tolerance = 1e-4 }
+[[population]]
+name = "x"
+size = 1
+leak = 0.1
+bias = 0.1
+)");
+  s.config.solver.ends_when_settled = false;
+  Seldom seldom(std::numeric_limits<double>::infinity());
+  const auto summary = solve::solve(s.system, s.system.initial_state(), s.config.solver, seldom);
+  REQUIRE(summary.trials[0].outcome == Outcome::settled);
+  CHECK(summary.trials[0].settled_at == Approx(10 * std::log((0.1 + 1e-4) / 1e-4)).epsilon(1e-4));
+  CHECK(summary.steps == 2);
+  // Steps whose length is limited are made.
+  s.config.solver.max_step = 10;
+  const auto limited = solve::solve(s.system, s.system.initial_state(), s.config.solver, seldom);
+  CHECK(limited.steps >= 50);
+}
