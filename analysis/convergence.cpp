@@ -33,6 +33,8 @@ class DecayRate final : public Measure {
     std::string reason;
     if (subject.has_left())
       reason = "the trial diverged";
+    else if (phase.skipped[at(subject.trial)])
+      reason = without_the_way;
     else if (!source.empty())
       reason = "the circuit is driven by \"" + source + "\"";
     else
@@ -169,6 +171,8 @@ class Response final : public Measure {
       const auto cell = static_cast<Index>(s);
       std::string reason = why_not;
       if (reason.empty() && all[s].phase < 0) reason = "it moves in no phase";
+      if (reason.empty() && subject.run.summary.phases[at(all[s].phase)].skipped[at(subject.trial)])
+        reason = without_the_way;
       if (reason.empty()) {
         auto& path = paths[at(all[s].phase)];
         if (!path)

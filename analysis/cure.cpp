@@ -148,8 +148,9 @@ class CureSearch {
           models::with_gains(run_.config, subject_.system().circuit(), cure.controller,
                              with(gains_of(controller), cure.parameter, cure.to)));
       TrialRun trial(end_);
-      const solve::SolveSummary summary =
-          solve::solve(other, other.initial_state(), run_.config.solver, trial);
+      solve::SolverOptions solver = run_.config.solver;
+      solver.shortcut = false;  // it is asked when it settles
+      const solve::SolveSummary summary = solve::solve(other, other.initial_state(), solver, trial);
       cure.confirmed = summary.outcome() == Outcome::settled;
       if (!cure.confirmed) continue;
       cure.text =

@@ -93,6 +93,9 @@ core::QuantityAxis label_axis(std::string name, std::string long_name,
 core::QuantityAxis index_axis(std::string name, std::string long_name, Index size);
 /// Bands of the settling times: the options' shares, and the solver's tolerance.
 std::vector<double> settling_bands(const Run& run);
+/// Why nothing is known of how a trial came to rest that was put there.
+inline constexpr const char* without_the_way =
+    "it was put to rest without the way there (solver.shortcut)";
 core::QuantityAxis band_axis(const Run& run);
 /// The controllers, by name.
 core::QuantityAxis controller_axis(const system::Circuit& circuit);

@@ -51,7 +51,8 @@ std::vector<Quantity> outcome_of(const solve::SolveSummary& summary) {
     out[1].texts.push_back(trial.reason);
     out[2].values(0, k) = trial.settled_at;
     out[3].values(0, k) = trial.residual;
-    if (!std::isfinite(trial.settled_at)) out[2].reasons[at(k)] = "it did not settle";
+    if (!std::isfinite(trial.settled_at))
+      out[2].reasons[at(k)] = trial.skipped ? without_the_way : "it did not settle";
     if (!std::isfinite(trial.residual)) out[3].reasons[at(k)] = "the trial diverged";
   }
   return out;

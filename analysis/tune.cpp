@@ -67,9 +67,10 @@ class Tuner {
     for (const Index trial : trials_) circuits_.push_back(system.circuit().of_trial(trial));
     const std::vector<double>* bounds[] = {&spec.leak, &spec.p, &spec.i, &spec.d};
     for (std::size_t k = 0; k < 4; ++k) ranges_[k] = {bounds[k]->front(), bounds[k]->back()};
-    // A run ends when it has settled, whatever else its file says.
+    // A run ends when it has settled, and is asked when, whatever else its file says.
     solver_ = config.solver;
     solver_.ends_when_settled = true;
+    solver_.shortcut = false;
     const double front = ranges_[0].is_fixed() ? 1 : static_cast<double>(spec.front);
     work_ = (static_cast<double>(spec.evaluations) + run_work * static_cast<double>(spec.runs)) *
             (1 + front / front_share);

@@ -173,7 +173,9 @@ class Judge {
   }
 
   Verdict settled(const Unmet& worst) const {
-    const std::string when = "settled at t = " + time(result_.settled_at);
+    const std::string when = result_.skipped
+                                 ? "settled (put to rest without the way there, solver.shortcut)"
+                                 : "settled at t = " + time(result_.settled_at);
     if (stability_ == Linearisation::Stability::unstable)
       return {VerdictKind::unstable_rest, when + ", on an unstable equilibrium: " + pole_text() +
                                               ", so that any perturbation leaves it"};

@@ -45,6 +45,24 @@ std::optional<system::Reduction> reduction(const Prepared& ready) {
   return out;
 }
 
+// What solver.shortcut can do in each phase, for the first trial.
+std::vector<std::string> shortcuts(const Prepared& ready) {
+  std::vector<std::string> out;
+  const system::OdeSystem& system = *ready.system;
+  if (!ready.config.solver.shortcut) return out;
+  for (std::size_t p = 0; p < system.circuit().phases.size(); ++p) {
+    const system::Phase& phase = system.circuit().phases[p];
+    if (!solve::ends_when_settled(phase, ready.config.solver)) continue;
+    const solve::Attraction attraction =
+        solve::find_attraction({system, {.phase = static_cast<int>(p)}});
+    out.push_back(phase.name + ": " +
+                  (attraction.is_shown()
+                       ? "every start ends in one state of rest, as is shown " + attraction.proof
+                       : "integrated, since " + attraction.why_not));
+  }
+  return out;
+}
+
 // Where the first trial can rest, if there is memory and patience enough to look.
 analysis::RestStates rest_states(const Prepared& ready, const system::OdeSystem& first) {
   constexpr Index most_states = 5000;
@@ -112,6 +130,7 @@ Json to_json(const Prepared& ready, const Expectation& expected,
   out["parameters"] = system.parameters();
   out["linear"] = system.is_linear();
   out["reduction"] = to_json(reduction);
+  for (const std::string& text : shortcuts(ready)) out["shortcuts"].push_back(text);
   out["longest_duration"] = solve::longest_duration(system.circuit(), ready.config.solver);
   out["equilibria"] = to_json(states);
   out["memory_bytes"] = expected.weight_bytes + expected.state_bytes;
@@ -171,6 +190,7 @@ void print(const Prepared& ready, const Expectation& expected,
                     core::brief(longest) + ")");
   }
   line("phases", core::join(words));
+  for (const std::string& text : shortcuts(ready)) line("shortcut", text);
   const solve::Choice choice = solve::choose_method(system, ready.config.solver);
   line("solver", choice.method == ready.config.solver.method
                      ? choice.method

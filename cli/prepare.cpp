@@ -102,6 +102,15 @@ Prepared prepare(io::LoadedFile file, const std::filesystem::path& base,
   check_record(out);
   check_analysis(out);
   out.warnings = out.config.solver.warnings(solve::chosen_method(*out.system, out.config.solver));
+  const auto& phases = out.system->circuit().phases;
+  if (out.config.solver.shortcut &&
+      std::none_of(phases.begin(), phases.end(), [&](const system::Phase& phase) {
+        return solve::ends_when_settled(phase, out.config.solver);
+      }))
+    out.warnings.push_back(
+        "solver.shortcut does nothing: no phase lasts until it has settled (until = \"settled\", "
+        "or "
+        "[solver.settled] without phases)");
   check_steps(out);
   for (const auto& controller : out.system->circuit().controllers) {
     const bool silent = controller.gain_p == 0 && controller.gain_i == 0 && controller.gain_d == 0;

@@ -197,12 +197,14 @@ void print_report(const RunReport& report, const Style& style) {
   print_verdict(report, style);
   if (report.cure) print_line("cure", report.cure->text);
   print_phases(report);
-  print_line("simulated", core::brief(summary.t_end, config.time_unit) + " in " +
-                              duration_text(summary.wall_time) + ", " +
-                              solver_text(config, summary) + ": " + std::to_string(summary.steps) +
-                              (summary.steps == 1 ? " step, " : " steps, ") +
-                              std::to_string(summary.rejections) + " rejected, " +
-                              std::to_string(summary.evaluations) + " evaluations");
+  for (const std::string& text : summary.shortcuts) print_line("shortcut", text);
+  print_line(
+      "simulated",
+      (summary.t_end > 0 ? core::brief(summary.t_end, config.time_unit) : std::string("no time")) +
+          " in " + duration_text(summary.wall_time) + ", " + solver_text(config, summary) + ": " +
+          std::to_string(summary.steps) + (summary.steps == 1 ? " step, " : " steps, ") +
+          std::to_string(summary.rejections) + " rejected, " + std::to_string(summary.evaluations) +
+          " evaluations");
   for (const auto& quantity : report.quantities)
     if (quantity.name.rfind("inversion_error", 0) == 0) {
       const std::string who = quantity.name.substr(std::string("inversion_error").size());
@@ -240,6 +242,7 @@ Json report_json(const RunReport& report) {
   out["evaluations"] = summary.evaluations;
   out["solver"] = summary.method;
   out["solver_how"] = summary.how;
+  if (!summary.shortcuts.empty()) out["solver_shortcuts"] = summary.shortcuts;
   out["jacobians"] = summary.jacobians;
   const core::Quantity& kinds = *find(report, "verdict");
   for (std::size_t k = 0; k < summary.trials.size(); ++k) {

@@ -411,6 +411,14 @@ bool LuFactors::factorise(const MatrixXd& a) {
          factors_.allFinite();
 }
 
+double LuFactors::reciprocal_condition(const MatrixXd& a) const {
+  if (size() == 0) return 1;
+  double reciprocal = 0;
+  LAPACKE_dgecon(LAPACK_COL_MAJOR, '1', lapack(size()), factors_.data(), lapack(size()),
+                 a.cwiseAbs().colwise().sum().maxCoeff(), &reciprocal);
+  return reciprocal;
+}
+
 void LuFactors::solve(Eigen::Ref<VectorXd> b) const {
   for (Index k = 0; k < size(); ++k)
     std::swap(b[k], b[exchanged_[static_cast<std::size_t>(k)] - 1]);

@@ -1,5 +1,6 @@
 #include "sim/core/transfer.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -51,6 +52,7 @@ struct Identity final : Elementwise<Identity> {
   double phi_curvature(double) const { return 0.0; }
   bool is_identity() const override { return true; }
   std::pair<double, double> range() const override { return {-infinity, infinity}; }
+  std::pair<double, double> slopes() const override { return {1, 1}; }
   std::string equation() const override { return "x"; }
   std::string name() const override { return "identity"; }
 };
@@ -64,6 +66,7 @@ struct Tanh final : LaneWise<Tanh> {
   }
   Lanes phi_curvature(Lanes x) const { return -2.0 * phi(x) * phi_slope(x); }
   std::pair<double, double> range() const override { return {-1, 1}; }
+  std::pair<double, double> slopes() const override { return {0, 1}; }
   std::string equation() const override { return "tanh x"; }
   std::string name() const override { return "tanh"; }
 };
@@ -74,6 +77,7 @@ struct Relu final : Elementwise<Relu> {
   double phi_slope(double x) const { return x > 0.0 ? 1.0 : 0.0; }
   double phi_curvature(double) const { return 0.0; }
   std::pair<double, double> range() const override { return {0, infinity}; }
+  std::pair<double, double> slopes() const override { return {0, 1}; }
   std::string equation() const override { return "max(x, 0)"; }
   std::string name() const override { return "relu"; }
 };
@@ -87,6 +91,7 @@ struct LeakyRelu final : Elementwise<LeakyRelu> {
   std::pair<double, double> range() const override {
     return {negative_slope > 0 ? -infinity : 0.0, infinity};
   }
+  std::pair<double, double> slopes() const override { return {negative_slope, 1}; }
   std::string equation() const override { return "max(x, " + number_text(negative_slope) + " x)"; }
   std::string name() const override { return "leaky_relu"; }
   void fields(Fields& f) override {
@@ -107,6 +112,7 @@ struct Logistic final : LaneWise<Logistic> {
   // φ″ = φ′ (1 − 2φ), and 1 − 2φ = −tanh x/2
   Lanes phi_curvature(Lanes x) const { return -phi_slope(x) * hyperbolic_tangent(0.5 * x); }
   std::pair<double, double> range() const override { return {0, 1}; }
+  std::pair<double, double> slopes() const override { return {0, 0.25}; }
   std::string equation() const override { return "1/(1 + exp(−x))"; }
   std::string name() const override { return "logistic"; }
 };
@@ -119,6 +125,7 @@ struct Softplus final : LaneWise<Softplus> {
   Lanes phi_slope(Lanes x) const { return Logistic().phi(x); }
   Lanes phi_curvature(Lanes x) const { return Logistic().phi_slope(x); }
   std::pair<double, double> range() const override { return {0, infinity}; }
+  std::pair<double, double> slopes() const override { return {0, 1}; }
   std::string equation() const override { return "ln(1 + exp x)"; }
   std::string name() const override { return "softplus"; }
 };
@@ -132,6 +139,7 @@ struct Elu final : LaneWise<Elu> {
   }
   Lanes phi_curvature(Lanes x) const { return x > 0.0 ? Lanes{} : scale * exp_nonpositive(x); }
   std::pair<double, double> range() const override { return {-scale, infinity}; }
+  std::pair<double, double> slopes() const override { return {0, std::max(1.0, scale)}; }
   std::string equation() const override {
     const std::string factor = scale == 1 ? "" : number_text(scale) + " (";
     return "x for x > 0, " + factor + "exp x − 1" + (scale == 1 ? "" : ")") + " else";
@@ -148,6 +156,7 @@ struct Sine final : Elementwise<Sine> {
   double phi_slope(double x) const { return std::cos(x); }
   double phi_curvature(double x) const { return -std::sin(x); }
   std::pair<double, double> range() const override { return {-1, 1}; }
+  std::pair<double, double> slopes() const override { return {-1, 1}; }
   std::string equation() const override { return "sin x"; }
   std::string name() const override { return "sine"; }
 };
@@ -167,6 +176,7 @@ struct ThresholdLinear final : Elementwise<ThresholdLinear> {
   }
   double phi_curvature(double) const { return 0.0; }
   std::pair<double, double> range() const override { return {0, saturation}; }
+  std::pair<double, double> slopes() const override { return {0, gain}; }
   std::string equation() const override {
     std::string drive = threshold == 0  ? "x"
                         : threshold > 0 ? "x − " + number_text(threshold)

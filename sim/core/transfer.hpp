@@ -20,6 +20,8 @@ class TransferFunction {
   virtual bool is_identity() const { return false; }
   /// The range (infimum, supremum) of φ.
   virtual std::pair<double, double> range() const = 0;
+  /// The bounds (infimum, supremum) of φ′.
+  virtual std::pair<double, double> slopes() const = 0;
   /// φ in Unicode, for equations shown to people ("tanh x").
   virtual std::string equation() const = 0;
   virtual void fields(Fields&) {}

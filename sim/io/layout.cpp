@@ -90,7 +90,8 @@ const std::vector<std::string>& reserved_names() {
   static const std::vector<std::string> names = {
       "time",          "trial",          "phase",           "phase_start",      "phase_end",
       "phase_outcome", "outcome",        "outcome_reason",  "phase_settled_at", "settled_at",
-      "config",        "final_residual", "config_expanded", "circuit",          "final"};
+      "config",        "final_residual", "config_expanded", "circuit",          "final",
+      "phase_skipped"};
   return names;
 }
 

@@ -348,7 +348,7 @@ class Recorder::Impl {
     if (summary.phases.empty()) return;
     std::vector<std::string> names;
     std::vector<double> starts, ends, settled_at;
-    std::vector<std::int8_t> outcomes;
+    std::vector<std::int8_t> outcomes, skipped;
     for (const solve::PhaseResult& phase : summary.phases) {
       names.push_back(phase.name);
       starts.push_back(phase.start);
@@ -356,6 +356,7 @@ class Recorder::Impl {
       for (std::size_t k = 0; k < trials_; ++k) {
         outcomes.push_back(static_cast<std::int8_t>(phase.outcomes.at(k)));
         settled_at.push_back(phase.settled_at.at(k));
+        skipped.push_back(phase.skipped.at(k));
       }
     }
     const Axis phase = {"phase", names.size()};
@@ -367,6 +368,9 @@ class Recorder::Impl {
                      "how the phase ended");
     root_->put("phase_settled_at", both, settled_at, time_unit_,
                "when the residual fell below tolerance for good in the phase");
+    if (!summary.shortcuts.empty())
+      root_->put_flags("phase_skipped", both, skipped, {"integrated", "skipped"},
+                       "whether the trial was put to rest without the way there");
   }
 
   void write_final_state(const solve::SolveSummary& summary) {
@@ -392,6 +396,7 @@ class Recorder::Impl {
     root.set_attribute("solver_used", summary.method);
     root.set_attribute("solver_how", summary.how);
     root.set_attribute("solver_reductions", core::join(summary.reductions, ", "));
+    root.set_attribute("solver_shortcuts", core::join(summary.shortcuts, ", "));
     root.set_attribute("t_end", summary.t_end);
     root.set_attribute("steps", summary.steps);
     root.set_attribute("rejections", summary.rejections);

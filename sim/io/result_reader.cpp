@@ -124,10 +124,18 @@ void ResultFile::read_phases() {
     throw core::InputError(path_.string(),
                            "phase_start, phase_end or phase_outcome of another size",
                            "one entry a phase");
+  std::vector<std::string> ways(outcomes.size());
+  if (file_.is_dataset("phase_skipped")) ways = flags("phase_skipped");
+  if (ways.size() != outcomes.size())
+    throw core::InputError(path_.string(), "phase_skipped of another size",
+                           "one entry a phase and trial");
   for (std::size_t k = 0; k < names.size(); ++k) {
-    const auto first = outcomes.begin() + static_cast<std::ptrdiff_t>(k * trials_);
-    phases_.push_back(
-        {names[k], starts[k], ends[k], {first, first + static_cast<std::ptrdiff_t>(trials_)}});
+    const auto first = static_cast<std::ptrdiff_t>(k * trials_);
+    const auto last = first + static_cast<std::ptrdiff_t>(trials_);
+    PhaseInfo& phase = phases_.emplace_back(PhaseInfo{
+        names[k], starts[k], ends[k], {outcomes.begin() + first, outcomes.begin() + last}, {}});
+    for (auto way = ways.begin() + first; way != ways.begin() + last; ++way)
+      phase.skipped.push_back(*way == "skipped");
   }
 }
 

@@ -27,6 +27,7 @@ struct PhaseInfo {
   double start = 0;
   double end = 0;
   std::vector<std::string> outcomes;  ///< per trial
+  std::vector<char> skipped;          ///< per trial: put to rest without the way there
 };
 
 /// A result of settle. Rows whose time is missing (of a run that was killed) are never given out.

@@ -119,6 +119,10 @@ class RunReader {
                      : status == "failed" ? solve::SolveSummary::Status::failed
                                           : solve::SolveSummary::Status::interrupted;
     summary.reason = file_.attribute("stop_reason");
+    summary.method = file_.attribute("solver_used");
+    summary.how = file_.attribute("solver_how");
+    if (const std::string all = file_.attribute("solver_shortcuts"); !all.empty())
+      summary.shortcuts = {all};
     summary.t_end = number("t_end");
     summary.steps = std::llround(number("steps"));
     summary.rejections = std::llround(number("rejections"));
@@ -135,6 +139,7 @@ class RunReader {
       for (std::size_t p = file_.phases().size(); p-- > 0;)
         if (file_.phases()[p].outcomes[k] != "settled") trial.deciding_phase = static_cast<int>(p);
       trial.settled_at = settled_at ? settled_at->values(0, static_cast<Index>(k)) : nan;
+      trial.skipped = !file_.phases().empty() && file_.phases().back().skipped[k];
       trial.residual = residual ? residual->values(0, static_cast<Index>(k)) : nan;
       summary.trials.push_back(std::move(trial));
     }
@@ -165,13 +170,19 @@ class RunReader {
     const bool last = p + 1 == file_.phases().size();
     result.state = MatrixXd::Constant(system_.dimension(), system_.trials(), nan);
     if (out_.trajectories.trials() == 0) out_.trajectories = solve::Trajectories(system_);
-    for (std::size_t k = 0; k < states_.size(); ++k) {
+    result.skipped = info.skipped;
+    // From the last row of the phase before on. A phase that took no time has a row at its end too.
+    const std::size_t first = row_;
+    for (std::size_t k = first; k < states_.size(); ++k) {
       const double t = file_.time()[static_cast<Index>(k)];
-      if (t < info.start || t > info.end) continue;
+      const bool ends = k > first && t == info.end;
+      if (t < info.start) continue;
+      if (t > info.end) break;
+      row_ = k;
       MatrixXd x = states_[k];
       // What is recorded where a phase begins is the end of the one before.
-      if (t == info.start && p > 0) reset(phase, x);
-      if (t == info.end) result.state = x;
+      if (k == first && p > 0) reset(phase, x);
+      if (ends) result.state = x;
       // Within the interval that ends here, where there is one.
       const double before =
           k > 0 ? std::max(info.start, file_.time()[static_cast<Index>(k - 1)]) : info.start;
@@ -181,12 +192,14 @@ class RunReader {
         out_.trajectories.add(phase, trial, t, x.col(trial));
         monitor.observe(trial, t, x.col(trial), rate.col(trial));
       }
+      if (ends) break;
     }
     if (last) result.state = out_.summary.final_state;
     const core::Quantity* settled_at = file_.measure("settled_at");
     for (Index k = 0; k < system_.trials(); ++k) {
-      result.settled_at.push_back(last && settled_at ? settled_at->values(0, k)
-                                                     : monitor.below_since(k));
+      result.settled_at.push_back(last && settled_at    ? settled_at->values(0, k)
+                                  : info.skipped[at(k)] ? nan
+                                                        : monitor.below_since(k));
       result.histories.push_back(monitor.history(k));
     }
     out_.summary.phases.push_back(std::move(result));
@@ -204,6 +217,7 @@ class RunReader {
   const system::OdeSystem& system_;
   const solve::SolverOptions& options_;
   std::vector<MatrixXd> states_;
+  std::size_t row_ = 0;  // the last one of the phases that have been read
   RunRecord out_;
 };
 

@@ -296,7 +296,7 @@ ClosedForm::ClosedForm(Run& run)
 ClosedForm::~ClosedForm() = default;
 
 void ClosedForm::advance() {
-  while (run_.proceed()) {
+  do {
     if (std::any_of(run_.columns().begin(), run_.columns().end(),
                     [](const Column& column) { return !column.gone && column.fresh; }))
       enter();
@@ -306,7 +306,7 @@ void ClosedForm::advance() {
       tbb::parallel_for(std::size_t{0}, parts_.size(),
                         [&](std::size_t k) { parts_[k]->advance(); });
     run_.tell(flow_.how());
-  }
+  } while (run_.proceed());
 }
 
 // The columns stand at the beginning of a segment.

@@ -19,7 +19,7 @@ class ClosedForm {
   explicit ClosedForm(Run& run);
   ~ClosedForm();
 
-  /// Until the run is over.
+  /// From the goals that are set until the run is over.
   void advance();
 
  private:

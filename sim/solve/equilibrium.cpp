@@ -7,6 +7,7 @@
 
 #include "sim/core/linalg.hpp"
 #include "sim/core/value.hpp"
+#include "sim/system/structured_solve.hpp"
 
 namespace settle::solve {
 namespace {
@@ -29,8 +30,10 @@ class Search {
       : problem_(problem),
         options_(options),
         system_(problem.system),
-        workspace_(system_.make_workspace()),
+        workspace_(system_.make_workspace({problem.trial})),
+        solve_(system_),
         rows_(system_.moving_rows(problem.segment)),
+        tau_(system_.tau()(rows_)),
         x_(start) {
     system_.begin(problem.segment, workspace_);
     VectorXd at_zero = x_;
@@ -50,32 +53,46 @@ class Search {
  private:
   // F = T ẋ over what moves.
   VectorXd force(const VectorXd& x) {
-    MatrixXd rate(x.size(), 1);
-    system_.derivative(problem_.t, x, rate, workspace_);
-    return system_.tau()(rows_).cwiseProduct(rate.col(0)(rows_));
+    rate_.resize(x.size(), 1);
+    system_.derivative(problem_.t, x, rate_, workspace_);
+    return tau_.cwiseProduct(rate_.col(0)(rows_));
   }
 
-  // −J_F⁻¹ F
-  std::optional<VectorXd> newton_step(const VectorXd& f) {
-    const auto n = static_cast<Index>(rows_.size());
-    const VectorXd tau = system_.tau()(rows_);
-    if (n > options_.dense_limit) {
-      MatrixXd v = MatrixXd::Zero(system_.dimension(), 1), jv = v;
-      sizes_.reset();
-      return core::solve_linear(
-          [&](const double* in, double* out) {
-            v(rows_, 0) = Eigen::Map<const VectorXd>(in, n);
-            system_.jacobian_times(problem_.t, x_, 0, v, jv, workspace_);
-            Eigen::Map<VectorXd>(out, n) = tau.cwiseProduct(jv(rows_, 0));
-          },
-          -f, 1e-10);
+  MatrixXd jacobian() {
+    return tau_.asDiagonal() * system_.jacobian(problem_.t, x_, 0, workspace_)(rows_, rows_);
+  }
+
+  bool is_small() const { return static_cast<Index>(rows_.size()) <= options_.dense_limit; }
+
+  // (I s − J)⁻¹ ẋ; with s = 0 that is Newton's step −J_F⁻¹ F.
+  std::optional<VectorXd> implicit_step(const VectorXd& f, double s) {
+    solve_.linearise(problem_.t, x_, 0, workspace_);
+    if (solve_.dense_order() > options_.dense_limit) return krylov_step(f, s);
+    if (solve_.factorise(s) && solve_.reciprocal_condition() > epsilon) {
+      rest_.setZero(x_.size());
+      rest_(rows_) = f.cwiseQuotient(tau_);
+      solve_.solve(rest_);
+      VectorXd step = rest_(rows_);
+      if (step.allFinite()) return step;
     }
-    const MatrixXd j =
-        tau.asDiagonal() * system_.jacobian(problem_.t, x_, 0, workspace_)(rows_, rows_);
+    if (s != 0 || !is_small()) return std::nullopt;
+    const MatrixXd j = jacobian();
     if (!j.allFinite()) return std::nullopt;
-    sizes_ = j.cwiseAbs() * x_(rows_).cwiseAbs();
     if (const auto step = core::solve_linear(j, -f)) return step->col(0);
     return core::pseudoinverse(j) * -f;
+  }
+
+  std::optional<VectorXd> krylov_step(const VectorXd& f, double s) {
+    const auto n = static_cast<Index>(rows_.size());
+    MatrixXd v = MatrixXd::Zero(system_.dimension(), 1), jv = v;
+    return core::solve_linear(
+        [&](const double* in, double* out) {
+          const Eigen::Map<const VectorXd> own(in, n);
+          v(rows_, 0) = own;
+          system_.jacobian_times(problem_.t, x_, 0, v, jv, workspace_);
+          Eigen::Map<VectorXd>(out, n) = tau_.cwiseProduct(s * own - jv(rows_, 0));
+        },
+        f, 1e-10);
   }
 
   // The deflation operator's factor μ and its gradient's product with the step, over μ.
@@ -92,9 +109,33 @@ class Search {
   }
 
   // What rounding leaves of F where it is zero.
-  double rounding() const {
-    const double terms = sizes_ ? largest(*sizes_) : largest(x_(rows_));
+  double rounding() {
+    const double terms =
+        is_small() ? largest(jacobian().cwiseAbs() * x_(rows_).cwiseAbs()) : largest(x_(rows_));
     return 64 * epsilon * (terms + scale_);
+  }
+
+  // Whether a Newton step ends the search; it is made where it improves.
+  bool ends(const VectorXd& step, Equilibrium& out) {
+    out.step = largest(step) / std::max(largest(x_(rows_)), epsilon * scale_);
+    const bool is_short = out.step <= options_.tolerance;
+    if (!(is_short && (out.residual <= 1e-8 * scale_ || out.residual <= rounding())) &&
+        out.residual != 0)
+      return false;
+    VectorXd x = x_;
+    x(rows_) += step;
+    const VectorXd after = force(x);
+    if (largest(after) < out.residual) {
+      x_ = x;
+      out.residual = largest(after);
+    }
+    return true;
+  }
+
+  std::string ran_away(const VectorXd& f) const {
+    if (!(largest(x_(rows_)) > runaway * scale_)) return "";
+    return "the search ran away, to |x| > " + brief(runaway * scale_) + ", with residual " +
+           brief(largest(f)) + ": nothing pulls back there";
   }
 
   // Until F, deflated by what is known, is zero; returns why it is not, or "".
@@ -105,21 +146,9 @@ class Search {
     for (; out.iterations <= options_.iterations; ++out.iterations) {
       out.residual = largest(f);
       if (!f.allFinite()) return "the rate of change is not finite on the way";
-      const std::optional<VectorXd> step = newton_step(f);
+      const std::optional<VectorXd> step = implicit_step(f, 0);
       if (!step || !step->allFinite()) return "no Newton step: the Jacobian is singular";
-      out.step = largest(*step) / std::max(largest(x_(rows_)), epsilon * scale_);
-      const bool is_short = out.step <= options_.tolerance;
-      if ((is_short && out.residual <= 1e-8 * scale_ + rounding()) || out.residual == 0) {
-        // One more full step, where it is an improvement.
-        VectorXd x = x_;
-        x(rows_) += *step;
-        const VectorXd after = force(x);
-        if (largest(after) < out.residual) {
-          x_ = x;
-          out.residual = largest(after);
-        }
-        return "";
-      }
+      if (ends(*step, out)) return "";
       const VectorXd here = x_(rows_);
       for (const VectorXd& other : others)
         if (is_same(here, other)) return "it came to a known equilibrium";
@@ -135,28 +164,58 @@ class Search {
         after = force(x);
         const double merit = deflation(x(rows_), direction, others).first * after.norm();
         if (merit <= (1 - 1e-4 * length) * before) break;
-        if (length < 1e-9)
-          return "the line search found no smaller residual than " + brief(out.residual) +
-                 " after " + std::to_string(out.iterations) + " Newton steps";
+        if (length >= 1e-9) continue;
+        if (others.empty() && continue_in_time(f, out)) return "";
+        return "the line search found no smaller residual than " + brief(out.residual) + " after " +
+               std::to_string(out.iterations) + " Newton steps";
       }
       x_ = x;
       f = after;
-      if (largest(x_(rows_)) > runaway * scale_)
-        return "the search ran away, to |x| > " + brief(runaway * scale_) + ", with residual " +
-               brief(largest(f)) + ": nothing pulls back there";
+      if (const std::string why = ran_away(f); !why.empty()) return why;
     }
     return "no convergence in " + std::to_string(options_.iterations) +
            " Newton steps, at residual " + brief(out.residual);
+  }
+
+  // Pseudo-transient continuation from x_, where F is f. Whether it converges.
+  bool continue_in_time(VectorXd f, Equilibrium& out) {
+    const VectorXd begin = x_;
+    double s = 1 / tau_.minCoeff();
+    for (; out.iterations <= options_.iterations; ++out.iterations) {
+      const bool is_newton = s < 1e-6 / tau_.maxCoeff();
+      const std::optional<VectorXd> step = implicit_step(f, is_newton ? 0 : s);
+      if (!step) break;
+      out.residual = largest(f);
+      if (is_newton && ends(*step, out)) return true;
+      VectorXd x = x_;
+      x(rows_) += *step;
+      const VectorXd after = force(x);
+      const double growth = after.norm() / f.norm();
+      if (!(growth <= 10)) {
+        s = std::max(4 * s, 1e-6 / tau_.minCoeff());
+        if (s > 1e9 / tau_.minCoeff()) break;
+        continue;
+      }
+      s *= std::clamp(growth, 0.1, 2.0);
+      x_ = x;
+      f = after;
+      if (!ran_away(f).empty()) break;
+    }
+    x_ = begin;
+    return false;
   }
 
   const RestProblem& problem_;
   const EquilibriumOptions& options_;
   const system::OdeSystem& system_;
   system::Workspace workspace_;
+  system::StructuredSolve solve_;
   std::vector<Index> rows_;  // that move
+  VectorXd tau_;             // theirs
   VectorXd x_;
-  double scale_ = 1;               // of what drives the circuit
-  std::optional<VectorXd> sizes_;  // |J_F| |x|, the size of F's terms
+  double scale_ = 1;  // of what drives the circuit
+  MatrixXd rate_;
+  VectorXd rest_;
 };
 
 }  // namespace

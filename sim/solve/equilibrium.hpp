@@ -12,18 +12,19 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
-/// What is asked to be at rest: the equations of a circuit of one trial in a segment, its sources as
-/// they stand at time t.
+/// What is asked to be at rest: the equations of one trial of a circuit in a segment, its sources as they
+/// stand at time t.
 struct RestProblem {
   const system::OdeSystem& system;
   system::Segment segment;
   double t = 0;
+  Index trial = 0;
 };
 
 struct EquilibriumOptions {
   double tolerance = 1e-10;  ///< of the last Newton step, relative to x; > 0
   int iterations = 200;      ///< at most
-  Index dense_limit = 2000;  ///< up to so many states J is factorised, beyond it GMRES is asked
+  Index dense_limit = 2000;  ///< order up to which a matrix is factorised, beyond it GMRES is asked
 };
 
 /// A state x with T ẋ = −Λx + W φ(x) + s = 0, or the place at which the search for one ended.
@@ -37,11 +38,17 @@ struct Equilibrium {
 };
 
 /// Newton's method on F(x) = T ẋ(x) from `start` (n), J_F = −Λ + W diag φ′(x) exact, with a
-/// backtracking line search on ‖F‖₂. It has converged, and only then, where a full Newton step is
-/// below the tolerance relative to x and F is at the level of rounding of its terms: a line search
-/// that has come down to rounding is a failure, and so is a state that runs away while F levels off.
-/// Where J_F is singular the shortest least-squares step is taken; a root found so is one of a
-/// continuum, and counts.
+/// backtracking line search on ‖F‖₂; its equations are solved through the circuit's structure
+/// (system::StructuredSolve), up to a dense matrix of order dense_limit. It has converged, and only then,
+/// where a full Newton step is below the tolerance relative to x and F is at the level of rounding of its
+/// terms: a line search that has come down to rounding is a failure, and so is a state that runs away
+/// while F levels off. Where J_F is singular the shortest least-squares step is taken; a root found so is
+/// one of a continuum, and counts.
+///
+/// Where the line search fails, it goes on by pseudo-transient continuation: linearly implicit Euler
+/// steps (I/h − J) δ = ẋ, whose h grows as F falls, h ← h ‖F_old‖/‖F_new‖, until they are Newton's.
+/// Source: Kelley & Keyes, "Convergence analysis of pseudo-transient continuation", SIAM J. Numer. Anal.
+/// 35 (1998).
 ///
 /// With `known` equilibria (n each) it looks for another one, by deflation: Newton's method on
 /// F(x) · Π_k (1/‖x − x_k‖² + 1), which has no root at the known ones, and then on F itself.

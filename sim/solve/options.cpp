@@ -69,6 +69,10 @@ void SolverOptions::fields(core::Fields& f) {
              "integrate fewer states where the rest follows from them exactly; `settle check` says "
              "which"},
             reduce);
+  f.boolean({"shortcut", "",
+             "a phase that lasts until it has settled ends at once, in its state of rest, where "
+             "that is shown to be the one that is reached; the rest is integrated"},
+            shortcut);
 }
 
 void SolverOptions::check(const core::Value& table, const std::string& path) const {
@@ -95,6 +99,10 @@ void SolverOptions::check(const core::Value& table, const std::string& path) con
                  : "initial_step or max_step instead");
   if (step && *step > duration)
     complain("step", "a step longer than the run", "a number <= solver.duration");
+  if (fixed && shortcut)
+    complain("shortcut", "a shortcut with a fixed step",
+             "false: such a scheme may not come to the rest that the circuit comes to; or an "
+             "adaptive method");
   if (fixed && max_step) complain("max_step", "max_step with a fixed step", "step alone");
   // What "auto" comes to is known with the circuit alone (choose_method).
   const bool has_noise = method != "exact" && method != automatic && !fixed;

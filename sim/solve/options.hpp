@@ -44,6 +44,9 @@ struct SolverOptions {
   std::int64_t linear_solver_limit = 400;  ///< "auto" is dense up to this many states
   std::vector<std::string> update_order;   ///< of semi_implicit_euler
   bool reduce = true;  ///< whether the circuit's exact reductions are integrated in its place
+  /// Whether a phase that lasts until it has settled ends at once in its state of rest, where the trial
+  /// is shown to come to that (Attraction).
+  bool shortcut = false;
 
   bool operator==(const SolverOptions&) const = default;
 

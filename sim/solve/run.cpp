@@ -1,5 +1,7 @@
 #include "sim/solve/run.hpp"
 
+#include <tbb/parallel_for.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -32,23 +34,35 @@ Run::Run(const system::OdeSystem& system, const MatrixXd& x0, const SolverOption
       columns_(at(system.trials())) {
   t_limit_ = longest_duration(system.circuit(), options);
   choice_ = choose_method(system, options);
-  if (integrates_reduction(options, choice_.method)) {
-    reduction_ = system::reduce(system.circuit(), x0);
-    summary_.reductions = reduction_.steps;
-    if (reduction_.changed())
-      reduced_ = std::make_unique<const system::OdeSystem>(system::compile(reduction_.circuit));
-  }
   method_ = methods().find(choice_.method)->make();
   fixed_ = method_->control() == Method::Control::fixed || !options.adaptive;
   dense_ = method_->has_dense_output();
-  const MatrixXd& start = reduced_ ? reduction_.start : x0;
   summary_.trials.resize(columns_.size());
   for (Index k = 0; k < system.trials(); ++k) {
     Column& column = columns_[at(k)];
     column.run = this;
     column.trial = k;
-    column.x = start.col(k);
-    column.dxdt = VectorXd::Zero(start.rows());
+    column.x = x0.col(k);
+    column.dxdt = VectorXd::Zero(x0.rows());
+  }
+}
+
+// What is integrated from here on, where that is not the circuit itself.
+void Run::reduce() {
+  if (!integrates_reduction(options_, choice_.method)) return;
+  MatrixXd start(system_.dimension(), system_.trials());
+  for (const Column& column : columns_)
+    if (column.gone)
+      start.col(column.trial).setZero();
+    else
+      start.col(column.trial) = column.x;
+  reduction_ = system::reduce(system_.circuit(), start);
+  summary_.reductions = reduction_.steps;
+  if (!reduction_.changed()) return;
+  reduced_ = std::make_unique<const system::OdeSystem>(system::compile(reduction_.circuit));
+  for (Column& column : columns_) {
+    column.x = reduction_.start.col(column.trial);
+    column.dxdt = VectorXd::Zero(column.x.size());
   }
 }
 
@@ -118,7 +132,8 @@ bool Run::proceed() {
         begin_segment();
         open_window();
         stage_ = Stage::window;
-        return true;
+        if (!is_waiting()) return true;
+        break;
       case Stage::window:
         if (present() == 0) {
           t_ = latest();
@@ -162,7 +177,7 @@ void Run::begin_phase() {
   const MatrixXd initial = reset.empty() ? MatrixXd() : own.initial_state();
   monitor_.begin_phase(phase_, t_);
   for (Column& column : columns_) {
-    column.settled = false;
+    column.settled = column.skips = false;
     column.control.step = 0;
     if (column.gone) continue;
     column.t = t_;
@@ -203,6 +218,86 @@ void Run::begin_segment() {
     column.fresh = true;
     column.settled = false;
   }
+  if (may_skip()) skip();
+  const bool moves = std::any_of(columns_.begin(), columns_.end(), [](const Column& column) {
+    return !column.gone && !column.skips;
+  });
+  if (!moves || integrates_) return;
+  integrates_ = true;
+  reduce();
+}
+
+// Whether the segment's states of rest are asked for, and are what they are whatever the time.
+bool Run::may_skip() const {
+  return options_.shortcut && may_settle_ && system_.changing_source(segment_, t_).empty();
+}
+
+// Puts the trials to rest that are shown to come to it.
+void Run::skip() {
+  const auto& edges = system_.circuit().edges;
+  const bool alike = std::all_of(edges.begin(), edges.end(), [](const system::Edge& edge) {
+    return edge.gate.cols() <= 1 && edge.receiver_gate.cols() <= 1;
+  });
+  const auto attraction_of = [&](Index trial) {
+    return find_attraction({system_, segment_, t_, trial});
+  };
+  Attraction of_all;
+  if (alike) of_all = attraction_of(0);
+  std::vector<Rest> rests(columns_.size());
+  tbb::parallel_for(std::size_t{0}, columns_.size(), [&](std::size_t k) {
+    const Column& column = columns_[k];
+    if (!column.gone) rests[k] = rest_of(column, alike ? of_all : attraction_of(column.trial));
+  });
+  // Trials that share their steps make them together.
+  const bool all = std::none_of(columns_.begin(), columns_.end(), [&](const Column& column) {
+    return !column.gone && !rests[at(column.trial)].why_not.empty();
+  });
+  std::size_t present = 0, skipped = 0;
+  std::vector<std::string> proofs;
+  std::string why_not;
+  for (Column& column : columns_) {
+    if (column.gone) continue;
+    ++present;
+    Rest& rest = rests[at(column.trial)];
+    if (why_not.empty()) why_not = rest.why_not;
+    if (!rest.why_not.empty() || (!all && shares_steps())) continue;
+    ++skipped;
+    if (std::find(proofs.begin(), proofs.end(), rest.proof) == proofs.end())
+      proofs.push_back(rest.proof);
+    column.x = std::move(rest.x);
+    column.dxdt = std::move(rest.dxdt);
+    monitor_.put_to_rest(column.trial, t_, whole(column, column.x, column.seen),
+                         whole(column, column.dxdt, column.seen_dxdt));
+    column.settled = column.skips = true;
+    column.fresh = false;
+  }
+  std::string text = system_.circuit().phases[at(phase_)].name + ": ";
+  if (skipped > 0)
+    text += (present == 1 ? "" : std::to_string(skipped) + " of " + std::to_string(present) + " ") +
+            "put to rest: every start ends there, as is shown " + core::join(proofs, ", ");
+  if (skipped < present) text += (skipped > 0 ? "; else " : "") + ("integrated, since " + why_not);
+  summary_.shortcuts.push_back(std::move(text));
+}
+
+// Where a trial ends, or why it must be integrated.
+Run::Rest Run::rest_of(const Column& column, const Attraction& attraction) const {
+  if (!attraction.is_shown()) return {.why_not = attraction.why_not};
+  const system::OdeSystem& own = system();
+  Equilibrium found = find_equilibrium({own, segment_, t_, column.trial}, column.x);
+  if (!found.converged) return {.why_not = "no state of rest was found: " + found.reason};
+  MatrixXd rate(own.dimension(), 1);
+  system::Workspace workspace = own.make_workspace({column.trial});
+  own.begin(segment_, workspace);
+  own.derivative(t_, found.x, rate, workspace);
+  Rest rest{.proof = attraction.proof, .x = std::move(found.x), .dxdt = rate.col(0)};
+  VectorXd x, dxdt;
+  const VectorXd& seen = whole(column, rest.x, x);
+  if (!(seen.cwiseAbs().maxCoeff() <= options_.divergence_limit))
+    rest.why_not = "the state of rest is beyond solver.divergence_limit";
+  else if (!(monitor_.residual(seen, whole(column, rest.dxdt, dxdt)).relative() <=
+             monitor_.tolerance()))
+    rest.why_not = "rounding keeps the state of rest from solver.settled.tolerance";
+  return rest;
 }
 
 // The next goals: the end of the segment, or of the next few rows of samples where trials have to be
@@ -227,6 +322,10 @@ bool Run::fetch(double goal) {
   bool any = false;
   for (Column& column : columns_) {
     if (column.gone || column.t >= goal) continue;
+    if (column.skips) {
+      column.t = goal;
+      continue;
+    }
     column.goal = goal;
     column.lands = true;
     column.waits = false;
@@ -415,8 +514,8 @@ void Run::emit_rows(double until) {
   }
 }
 
-void Run::sample(double t, const MatrixXd& x) {
-  if (t == last_sample_) return;
+void Run::sample(double t, const MatrixXd& x, bool again) {
+  if (t == last_sample_ && !again) return;
   last_sample_ = t;
   if (!watched_stands_) system_.begin(segment_, watched_);
   watched_stands_ = true;
@@ -448,8 +547,15 @@ void Run::end_phase() {
   result.end = t_;
   result.state = states();
   result.segment = segment_;
-  if (together) sample(t_, result.state);
+  // A phase that took no time has another state at its end than at its beginning.
+  const bool skipped = std::any_of(columns_.begin(), columns_.end(), [](const Column& column) {
+    return !column.gone && column.skips;
+  });
+  if (together) sample(t_, result.state, skipped && t_ == result.start);
+  VectorXd expanded;
   for (const Column& column : columns_) {
+    if (column.skips && !column.gone && observer_.wants_states())
+      observer_.arrive(phase_, column.trial, t_, whole(column, column.x, expanded));
     TrialResult& trial = summary_.trials[at(column.trial)];
     std::pair<Outcome, std::string> outcome{trial.outcome, trial.reason};
     const bool has_left = column.gone && trial.outcome == Outcome::diverged;
@@ -461,7 +567,9 @@ void Run::end_phase() {
     result.outcomes.push_back(outcome.first);
     result.settled_at.push_back(settled ? monitor_.below_since(column.trial) : nan);
     result.histories.push_back(monitor_.history(column.trial));
+    result.skipped.push_back(column.skips);
     trial.settled_at = result.settled_at.back();
+    trial.skipped = column.skips;
     trial.residual = has_left ? nan : monitor_.relative_residual(column.trial);
     if (trial.deciding_phase >= 0 && trial.outcome != Outcome::settled) continue;
     trial.outcome = outcome.first;

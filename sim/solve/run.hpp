@@ -9,6 +9,7 @@
 #include <mutex>
 #include <span>
 
+#include "sim/solve/attraction.hpp"
 #include "sim/solve/settling.hpp"
 #include "sim/solve/step_control.hpp"
 #include "sim/system/reduction.hpp"
@@ -34,6 +35,7 @@ struct Column {
   bool fresh = true;     ///< enters a segment: ẋ is not known
   bool gone = false;     ///< it left or failed
   bool settled = false;  ///< in this phase, which ends when all have
+  bool skips = false;    ///< it was put to rest, without the way there
   StepControl control;
   std::int64_t part = 0;     ///< fixed steps made in the segment
   VectorXd x, dxdt;          ///< of the system that is integrated, at t
@@ -60,7 +62,7 @@ class Run {
       Observer& observer);
 
   /// The system that is integrated: the circuit's own, or one with fewer states that gives the same
-  /// trajectories (system/reduction.hpp).
+  /// trajectories (system/reduction.hpp); known after the first proceed().
   const system::OdeSystem& system() const { return reduced_ ? *reduced_ : system_; }
   const SolverOptions& options() const { return options_; }
   std::vector<Column>& columns() { return columns_; }
@@ -82,7 +84,7 @@ class Run {
   /// The time of the k-th sample.
   double due(std::int64_t k) const { return static_cast<double>(k) * sampling_.interval; }
 
-  /// Sets the next goals, when all columns wait. False when the run is over.
+  /// Sets the next goals, when all columns wait; then some column moves. False when the run is over.
   bool proceed();
   bool is_waiting() const;
 
@@ -117,6 +119,16 @@ class Run {
     MatrixXd x;
   };
 
+  // Where a trial ends, or why that is not known without integrating it.
+  struct Rest {
+    std::string why_not, proof;
+    VectorXd x, dxdt;
+  };
+
+  bool may_skip() const;
+  void skip();
+  Rest rest_of(const Column& column, const Attraction& attraction) const;
+  void reduce();
   std::size_t present() const;
   bool all_settled() const;
   double latest() const;
@@ -132,7 +144,7 @@ class Run {
   }
   void put(std::int64_t k, double t, const Column& column, const VectorXd& x);
   void emit_rows(double until);
-  void sample(double t, const MatrixXd& x);
+  void sample(double t, const MatrixXd& x, bool again = false);
   MatrixXd states() const;
   void end_phase();
   void finish();
@@ -144,6 +156,7 @@ class Run {
   Observer& observer_;
   system::Reduction reduction_;
   std::unique_ptr<const system::OdeSystem> reduced_;
+  bool integrates_ = false;  // some column has had to be moved
   Choice choice_;
   std::unique_ptr<Method> method_;
   bool fixed_ = false, dense_ = false;

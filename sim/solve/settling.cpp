@@ -173,6 +173,7 @@ void SettlingMonitor::begin_phase(int phase, double t) {
     trial.t = t;
     trial.relative = 0;
     trial.below_since = nan;
+    trial.is_at_rest = false;
     trial.history = ResidualHistory(t, dwell_ > 0 ? dwell_ / 64 : 1);
     trial.direction = VectorXd::Zero(rows);
   }
@@ -215,8 +216,16 @@ void SettlingMonitor::observe(Index k, double t, const VectorXd& x, const Vector
   }
 }
 
+void SettlingMonitor::put_to_rest(Index k, double t, const VectorXd& x, const VectorXd& dxdt) {
+  Trial& trial = trials_[at(k)];
+  trial.t = t;
+  trial.relative = residual(x, dxdt).relative();
+  trial.is_at_rest = true;
+}
+
 bool SettlingMonitor::is_settled(Index k) const {
   const Trial& trial = trials_[at(k)];
+  if (trial.is_at_rest) return true;
   // A dwell that ends with a step is through despite the rounding of its time.
   return trial.below_since + dwell_ <= trial.t * (1 + 1e-12);
 }

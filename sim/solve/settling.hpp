@@ -26,6 +26,9 @@ class SettlingMonitor {
   /// (n each). Different trials may be observed in different threads at once.
   void observe(Index trial, double t, const VectorXd& x, const VectorXd& dxdt);
 
+  /// A trial stands in its state of rest from now on.
+  void put_to_rest(Index trial, double t, const VectorXd& x, const VectorXd& dxdt);
+
   bool is_settled(Index trial) const;
   double tolerance() const { return tolerance_; }
   double dwell() const { return dwell_; }
@@ -43,6 +46,7 @@ class SettlingMonitor {
     double below_since = 0;
     ResidualHistory history;
     VectorXd direction;  // of motion when it last turned
+    bool is_at_rest = false;
   };
   // Whether every pole of a linear circuit is stable, so that what grows must decay.
   bool decays_at_last(Index trial, const system::Segment& last) const;

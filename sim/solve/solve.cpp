@@ -18,9 +18,10 @@ constexpr std::size_t batch_columns = 64;
 template <class Part>
 void advance(Run& run, std::vector<std::unique_ptr<Part>>& parts) {
   if (parts.size() == 1) return parts.front()->advance(true);
-  while (run.proceed())
+  do
     tbb::parallel_for(std::size_t{0}, parts.size(),
                       [&](std::size_t k) { parts[k]->advance(false); });
+  while (run.proceed());
 }
 
 template <class Part>
@@ -36,6 +37,7 @@ std::vector<std::unique_ptr<Part>> divided(Run& run, std::size_t most) {
   return parts;
 }
 
+// Takes a run to its end whose first goals are set.
 void solve_alone(Run& run) {
   constexpr std::size_t all = std::numeric_limits<std::size_t>::max();
   if (run.method().formula()) {
@@ -108,17 +110,28 @@ double longest_duration(const system::Circuit& circuit, const SolverOptions& opt
 SolveSummary solve(const system::OdeSystem& system, const MatrixXd& x0,
                    const SolverOptions& options, Observer& observer) {
   Run run(system, x0, options, observer);
-  solve_alone(run);
+  if (run.proceed()) solve_alone(run);
   return run.take_summary();
 }
 
 std::vector<SolveSummary> solve(const std::vector<Task>& tasks) {
+  std::vector<std::unique_ptr<Run>> all(tasks.size());
+  std::vector<char> goes_on(tasks.size());
+  tbb::parallel_for(std::size_t{0}, tasks.size(), [&](std::size_t k) {
+    const Task& task = tasks[k];
+    all[k] = std::make_unique<Run>(task.system, task.x0, task.options, task.observer);
+    goes_on[k] = all[k]->proceed();
+  });
   std::vector<Run*> runs;
-  std::vector<std::unique_ptr<Run>> alone;
+  std::vector<std::unique_ptr<Run>> over, alone;
   std::vector<std::vector<std::unique_ptr<Run>>> groups;
-  for (const Task& task : tasks) {
-    auto run = std::make_unique<Run>(task.system, task.x0, task.options, task.observer);
+  for (std::size_t k = 0; k < all.size(); ++k) {
+    std::unique_ptr<Run> run = std::move(all[k]);
     runs.push_back(run.get());
+    if (!goes_on[k]) {
+      over.push_back(std::move(run));
+      continue;
+    }
     if (!run->method().formula() || run->shares_steps() || run->columns().size() > batch_columns) {
       alone.push_back(std::move(run));
       continue;

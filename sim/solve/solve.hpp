@@ -79,9 +79,10 @@ struct TrialResult {
   Outcome outcome = Outcome::not_settled;
   std::string reason;       ///< why, in words
   int deciding_phase = -1;  ///< the first phase that did not settle; the last one if all did
-  double settled_at =
-      0;  ///< when the residual fell below tolerance for good in the last phase; NaN if not
-  double residual = 0;  ///< relative, at the end
+  /// When the residual fell below tolerance for good in the last phase; NaN if not, and where `skipped`.
+  double settled_at = 0;
+  double residual = 0;   ///< relative, at the end
+  bool skipped = false;  ///< it was put to rest in the last phase (SolverOptions::shortcut)
 };
 
 struct PhaseResult {
@@ -89,7 +90,8 @@ struct PhaseResult {
   double start = 0;
   double end = 0;
   std::vector<Outcome> outcomes;           ///< per trial
-  std::vector<double> settled_at;          ///< per trial, NaN where not settled
+  std::vector<double> settled_at;          ///< per trial, NaN where not settled, or skipped
+  std::vector<char> skipped;               ///< per trial: put to rest without the journey
   std::vector<ResidualHistory> histories;  ///< per trial; see Observer::wants_histories
   MatrixXd state;           ///< n × trials at the end; NaN for trials that have left
   system::Segment segment;  ///< the last one, to evaluate the circuit in
@@ -99,7 +101,9 @@ struct SolveSummary {
   enum class Status { done, failed, interrupted } status = Status::done;
   std::string reason;                   ///< of failed or interrupted
   std::vector<std::string> reductions;  ///< what was solved in place of the circuit, a line each
-  std::string method;                   ///< that ran, where "auto" was asked for too
+  /// What became of the shortcut that was asked for, a line for each phase where it could be taken.
+  std::vector<std::string> shortcuts;
+  std::string method;  ///< that ran, where "auto" was asked for too
   std::string how;  ///< in words, the way that it went, or why "auto" did not take "exact"; or ""
   double t_end = 0;
   std::int64_t steps = 0;  ///< of all trials together; so are the three below
@@ -124,6 +128,12 @@ struct SolveSummary {
 /// own steps, error control and outcome, and its bits do not depend on which others run beside it. A
 /// phase that lasts until it has settled ends when its last trial has; until then the others go on, and
 /// keep the outcome that they had when they settled. A trial whose solver fails ends alone.
+///
+/// With SolverOptions::shortcut a trial does not make the way through such a phase's last segment where
+/// find_attraction() shows that every start ends in one state of rest, and find_equilibrium() finds that:
+/// it is put there. If all are, the phase takes no time, whatever time it was given; else they are at rest
+/// when the others have settled. In between their samples are NaN, and so is the time at which they
+/// settled. It is not done where a source still changes, in this phase or a later one.
 /// @throws InputError  where the options don't fit the system (an unknown node in settled.nodes …)
 SolveSummary solve(const system::OdeSystem& system, const MatrixXd& x0,
                    const SolverOptions& options, Observer& observer);

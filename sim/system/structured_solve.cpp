@@ -148,6 +148,10 @@ bool StructuredSolve::factorise(double s) {
   return dense_.size() == 0 || factors_.factorise(dense_);
 }
 
+double StructuredSolve::reciprocal_condition() const {
+  return dense_.size() == 0 ? 1 : factors_.reciprocal_condition(dense_);
+}
+
 // The tangents' numbers into the plan's parts.
 void StructuredSolve::distribute() {
   for (const Block& k : blocks_)
@@ -204,7 +208,7 @@ bool StructuredSolve::eliminate(double s, int& too_small) {
       continue;
     }
     const Node& node = system_.circuit().nodes[i];
-    pivots_[i] = s * node.tau;
+    pivots_[i] = (held_[i] && s == 0 ? 1.0 : s) * node.tau;
     if (!held_[i]) pivots_[i] += node.leak;
   }
   for (const Elimination& elimination : plan_) {

@@ -15,7 +15,7 @@ namespace settle::system {
 ///
 ///     (s τ + λ − Σ_edges b_e) ⊙ k_i − Σ_edges g l ⊙ W(r ⊙ k_from) = τ ⊙ b_i      (dynamic)
 ///                            k_i − Σ_edges g l ⊙ W(r ⊙ k_from) = 0            (instantaneous)
-///                                                   s τ ⊙ k_i = τ ⊙ b_i      (held)
+///                                                   s τ ⊙ k_i = τ ⊙ b_i      (held; s = 0: 1)
 ///
 /// with the factors of EdgeTangent (b_e its bend). An unknown whose own block is diagonal is eliminated,
 /// the cheapest first and as long as that is cheaper than to keep it: its receivers' edges times its
@@ -39,8 +39,10 @@ class StructuredSolve {
   /// b ← (s I − J)⁻¹ b, after factorise(). Allocates nothing.
   void solve(Eigen::Ref<VectorXd> b);
 
-  /// The order of the dense matrix that factorise() came to.
-  Index dense_order() const { return dense_.rows(); }
+  /// The order of the dense matrix that is factorised, after linearise().
+  Index dense_order() const { return rest_.size(); }
+  /// Of that matrix, in the 1-norm, after factorise().
+  double reciprocal_condition() const;
   /// Unknowns that were kept for their small pivots.
   Index postponed() const;
 

@@ -435,4 +435,14 @@ double largest_row_sum(const Weights& w) {
                     w.as_variant());
 }
 
+double frobenius_norm(const Weights& w) {
+  return std::visit(
+      Overloaded{[](const MatrixXd& m) { return m.norm(); },
+                 [](const Sparse& m) { return m.norm(); },
+                 [](const Weights::Diagonal& m) { return m.entries.norm(); },
+                 [](const Weights::Identity& m) { return std::sqrt(static_cast<double>(m.size)); },
+                 [&](const Weights::LowRank&) { return w.dense().norm(); }},
+      w.as_variant());
+}
+
 }  // namespace settle::system

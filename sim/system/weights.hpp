@@ -79,5 +79,7 @@ Weights sum(double g, const Weights& a, double h, const Weights& b);
 Weights rows_of(const Weights& w, const std::vector<Index>& rows);
 /// ‖W‖∞, the largest sum of absolute values in a row; of a product an upper bound.
 double largest_row_sum(const Weights& w);
+/// ‖W‖_F, the root of the sum of all entries squared.
+double frobenius_norm(const Weights& w);
 
 }  // namespace settle::system

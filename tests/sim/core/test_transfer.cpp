@@ -100,6 +100,24 @@ TEST_CASE("every transfer function stays within its range and is finite for any 
   }
 }
 
+TEST_CASE("every transfer function has slopes within their bounds, which some inputs come near") {
+  for (const auto& entry : transfer_functions().entries()) {
+    const auto f = entry.make();
+    CAPTURE(entry.name);
+    const auto [low, high] = f->slopes();
+    double least = high, most = low;
+    for (double x = -20; x <= 20; x += 0.01) {
+      const double slope = slope_of(*f, x);
+      least = std::min(least, slope);
+      most = std::max(most, slope);
+    }
+    CHECK(least >= low);
+    CHECK(most <= high);
+    CHECK(least == Approx(low).margin(0.01));
+    CHECK(most == Approx(high).margin(0.01));
+  }
+}
+
 TEST_CASE("every transfer function reads back from what it writes") {
   for (const auto& entry : transfer_functions().entries()) {
     const Transfer f = entry.make();
