@@ -57,7 +57,12 @@ class Trajectories {
     if (options_.log_time)
       while (first < time.size() && !(time[first] > 0)) ++first;
     rows_ = time.size() - first;
-    if (rows_ < 2 || !(time[time.size() - 1] > time[first]))
+    if (rows_ > 1 && time[time.size() - 1] == time[first])
+      throw core::InputError(
+          result_.path().string(),
+          "a run that took no time: it was put to rest at once (solver.shortcut)",
+          "a run without the shortcut, to draw the way to rest");
+    if (rows_ < 2)
       throw core::InputError(result_.path().string(),
                              time.size() == 0
                                  ? std::string("a result in which nothing was recorded")

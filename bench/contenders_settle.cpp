@@ -75,6 +75,7 @@ struct Variant {
   bool reduce = true;
   std::size_t threads = 1;
   bool kept = false;  // the decompositions of the run before are still there
+  bool at_rest = false;
 };
 
 Runner prepare(const Variant& variant, const Workload& work) {
@@ -82,6 +83,7 @@ Runner prepare(const Variant& variant, const Workload& work) {
   if (!variant.method.empty()) options.method = variant.method;
   options.reduce = variant.reduce;
   options.max_wall_time = 10 * time_limit;
+  options.shortcut = options.ends_when_settled = variant.at_rest;
   return [&work, options, threads = variant.threads, kept = variant.kept]() -> Result {
     const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, threads);
     if (kept)
@@ -99,6 +101,7 @@ Contender contender(const Variant& variant, Contender::Columns columns) {
   out.name = variant.name;
   out.about = variant.about;
   out.columns = columns;
+  out.at_rest = variant.at_rest;
   out.prepare = [variant](const Workload& work) { return prepare(variant, work); };
   return out;
 }
@@ -134,6 +137,11 @@ std::vector<Contender> settle_contenders() {
                            .kept = true},
                           Contender::Columns::all));
   out.back().takes = [](const Workload& work) { return !work.tanh; };
+  out.push_back(contender({.name = "settle at rest",
+                           .about = "until settled, with shortcut = true: the state of rest alone",
+                           .method = "",
+                           .at_rest = true},
+                          Contender::Columns::all));
   out.push_back(contender({.name = "settle dopri5 in full",
                            .about = "method = \"dopri5\", reduce = false",
                            .method = "dopri5",

@@ -411,12 +411,10 @@ bool LuFactors::factorise(const MatrixXd& a) {
          factors_.allFinite();
 }
 
-double LuFactors::reciprocal_condition(const MatrixXd& a) const {
+double LuFactors::pivot_ratio() const {
   if (size() == 0) return 1;
-  double reciprocal = 0;
-  LAPACKE_dgecon(LAPACK_COL_MAJOR, '1', lapack(size()), factors_.data(), lapack(size()),
-                 a.cwiseAbs().colwise().sum().maxCoeff(), &reciprocal);
-  return reciprocal;
+  const auto pivots = factors_.diagonal().cwiseAbs();
+  return pivots.minCoeff() / pivots.maxCoeff();
 }
 
 void LuFactors::solve(Eigen::Ref<VectorXd> b) const {

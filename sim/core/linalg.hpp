@@ -120,8 +120,8 @@ class LuFactors {
   /// False where a pivot is zero or anything is not finite.
   bool factorise(const MatrixXd& a);
   Index size() const { return factors_.rows(); }
-  /// An estimate of 1/(‖A‖₁ ‖A⁻¹‖₁), A being what was factorised. LAPACK dgecon.
-  double reciprocal_condition(const MatrixXd& a) const;
+  /// |smallest pivot| / |largest|; 1 for an empty matrix.
+  double pivot_ratio() const;
   /// b ← A⁻¹ b
   void solve(Eigen::Ref<VectorXd> b) const;
 

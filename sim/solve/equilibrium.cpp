@@ -33,12 +33,12 @@ class Search {
         workspace_(system_.make_workspace({problem.trial})),
         solve_(system_),
         rows_(system_.moving_rows(problem.segment)),
-        tau_(system_.tau()(rows_)),
+        all_move_(static_cast<Index>(rows_.size()) == system_.dimension()),
         x_(start) {
     system_.begin(problem.segment, workspace_);
     VectorXd at_zero = x_;
     at_zero(rows_).setZero();
-    scale_ = std::max(largest(force(at_zero)), largest(start(rows_)));
+    scale_ = std::max(largest(force(at_zero)), largest(moving(start)));
     if (!(scale_ > 0)) scale_ = 1;
   }
 
@@ -51,79 +51,93 @@ class Search {
   }
 
  private:
-  // F = T ẋ over what moves.
+  // F = T ẋ, zero for what is held.
   VectorXd force(const VectorXd& x) {
     rate_.resize(x.size(), 1);
     system_.derivative(problem_.t, x, rate_, workspace_);
-    return tau_.cwiseProduct(rate_.col(0)(rows_));
+    return system_.tau().cwiseProduct(rate_.col(0));
   }
 
+  VectorXd moving(const VectorXd& x) const { return all_move_ ? x : VectorXd(x(rows_)); }
+
   MatrixXd jacobian() {
-    return tau_.asDiagonal() * system_.jacobian(problem_.t, x_, 0, workspace_)(rows_, rows_);
+    return system_.tau()(rows_).asDiagonal() *
+           system_.jacobian(problem_.t, x_, 0, workspace_)(rows_, rows_);
   }
 
   bool is_small() const { return static_cast<Index>(rows_.size()) <= options_.dense_limit; }
 
-  // (I s − J)⁻¹ ẋ; with s = 0 that is Newton's step −J_F⁻¹ F.
+  // (I s − J)⁻¹ ẋ; with s = 0 that is Newton's step −J_F⁻¹ F. Zero for what is held.
   std::optional<VectorXd> implicit_step(const VectorXd& f, double s) {
     solve_.linearise(problem_.t, x_, 0, workspace_);
     if (solve_.dense_order() > options_.dense_limit) return krylov_step(f, s);
-    if (solve_.factorise(s) && solve_.reciprocal_condition() > epsilon) {
-      rest_.setZero(x_.size());
-      rest_(rows_) = f.cwiseQuotient(tau_);
-      solve_.solve(rest_);
-      VectorXd step = rest_(rows_);
+    if (solve_.factorise(s) && solve_.pivot_ratio() > epsilon) {
+      VectorXd step = f.cwiseQuotient(system_.tau());
+      solve_.solve(step);
       if (step.allFinite()) return step;
     }
     if (s != 0 || !is_small()) return std::nullopt;
     const MatrixXd j = jacobian();
     if (!j.allFinite()) return std::nullopt;
-    if (const auto step = core::solve_linear(j, -f)) return step->col(0);
-    return core::pseudoinverse(j) * -f;
+    VectorXd step = VectorXd::Zero(x_.size());
+    if (const auto own = core::solve_linear(j, -f(rows_)))
+      step(rows_) = own->col(0);
+    else
+      step(rows_) = core::pseudoinverse(j) * -f(rows_);
+    return step;
   }
 
   std::optional<VectorXd> krylov_step(const VectorXd& f, double s) {
     const auto n = static_cast<Index>(rows_.size());
+    const VectorXd tau = system_.tau()(rows_);
     MatrixXd v = MatrixXd::Zero(system_.dimension(), 1), jv = v;
-    return core::solve_linear(
+    const auto own = core::solve_linear(
         [&](const double* in, double* out) {
-          const Eigen::Map<const VectorXd> own(in, n);
-          v(rows_, 0) = own;
+          const Eigen::Map<const VectorXd> from(in, n);
+          v(rows_, 0) = from;
           system_.jacobian_times(problem_.t, x_, 0, v, jv, workspace_);
-          Eigen::Map<VectorXd>(out, n) = tau_.cwiseProduct(s * own - jv(rows_, 0));
+          Eigen::Map<VectorXd>(out, n) = tau.cwiseProduct(s * from - jv(rows_, 0));
         },
-        f, 1e-10);
+        f(rows_), 1e-10);
+    if (!own) return std::nullopt;
+    VectorXd step = VectorXd::Zero(x_.size());
+    step(rows_) = *own;
+    return step;
   }
 
-  // The deflation operator's factor μ and its gradient's product with the step, over μ.
-  static std::pair<double, double> deflation(const VectorXd& x, const VectorXd& step,
-                                             const std::vector<VectorXd>& known) {
-    double factor = 1, slope = 0;
+  // The deflation operator's factor μ.
+  double factor_at(const VectorXd& x, const std::vector<VectorXd>& known) const {
+    double factor = 1;
+    for (const VectorXd& other : known) factor *= 1 / (moving(x) - other).squaredNorm() + 1;
+    return factor;
+  }
+  // The product of its gradient with a step, over μ.
+  double slope_at(const VectorXd& x, const VectorXd& step,
+                  const std::vector<VectorXd>& known) const {
+    double slope = 0;
     for (const VectorXd& other : known) {
-      const double square = (x - other).squaredNorm();
-      const double own = 1 / square + 1;
-      factor *= own;
-      slope += -2 / (square * square) * (x - other).dot(step) / own;
+      const VectorXd from = moving(x) - other;
+      const double square = from.squaredNorm();
+      slope += -2 / (square * square) * from.dot(moving(step)) / (1 / square + 1);
     }
-    return {factor, slope};
+    return slope;
   }
 
   // What rounding leaves of F where it is zero.
   double rounding() {
     const double terms =
-        is_small() ? largest(jacobian().cwiseAbs() * x_(rows_).cwiseAbs()) : largest(x_(rows_));
+        is_small() ? largest(jacobian().cwiseAbs() * moving(x_).cwiseAbs()) : largest(moving(x_));
     return 64 * epsilon * (terms + scale_);
   }
 
   // Whether a Newton step ends the search; it is made where it improves.
   bool ends(const VectorXd& step, Equilibrium& out) {
-    out.step = largest(step) / std::max(largest(x_(rows_)), epsilon * scale_);
+    out.step = largest(step) / std::max(largest(moving(x_)), epsilon * scale_);
     const bool is_short = out.step <= options_.tolerance;
     if (!(is_short && (out.residual <= 1e-8 * scale_ || out.residual <= rounding())) &&
         out.residual != 0)
       return false;
-    VectorXd x = x_;
-    x(rows_) += step;
+    const VectorXd x = x_ + step;
     const VectorXd after = force(x);
     if (largest(after) < out.residual) {
       x_ = x;
@@ -133,7 +147,7 @@ class Search {
   }
 
   std::string ran_away(const VectorXd& f) const {
-    if (!(largest(x_(rows_)) > runaway * scale_)) return "";
+    if (!(largest(moving(x_)) > runaway * scale_)) return "";
     return "the search ran away, to |x| > " + brief(runaway * scale_) + ", with residual " +
            brief(largest(f)) + ": nothing pulls back there";
   }
@@ -142,27 +156,25 @@ class Search {
   std::string descend(const std::vector<VectorXd>& known, Equilibrium& out) {
     VectorXd f = force(x_);
     std::vector<VectorXd> others;
-    for (const VectorXd& other : known) others.push_back(other(rows_));
+    for (const VectorXd& other : known) others.push_back(moving(other));
     for (; out.iterations <= options_.iterations; ++out.iterations) {
       out.residual = largest(f);
       if (!f.allFinite()) return "the rate of change is not finite on the way";
       const std::optional<VectorXd> step = implicit_step(f, 0);
       if (!step || !step->allFinite()) return "no Newton step: the Jacobian is singular";
       if (ends(*step, out)) return "";
-      const VectorXd here = x_(rows_);
       for (const VectorXd& other : others)
-        if (is_same(here, other)) return "it came to a known equilibrium";
-      const auto [factor, slope] = deflation(here, *step, others);
+        if (is_same(moving(x_), other)) return "it came to a known equilibrium";
       // Newton's step of the deflated F is the plain one times 1/(1 − ∇μ·δ/μ).
-      VectorXd direction = *step / (1 - slope);
+      VectorXd direction = *step / (1 - slope_at(x_, *step, others));
       if (!direction.allFinite()) direction = *step;
-      const double before = factor * f.norm();
+      const double before = factor_at(x_, others) * f.norm();
       double length = 1;
-      VectorXd x = x_, after;
+      VectorXd x, after;
       for (;; length /= 2) {
-        x(rows_) = here + length * direction;
+        x = x_ + length * direction;
         after = force(x);
-        const double merit = deflation(x(rows_), direction, others).first * after.norm();
+        const double merit = factor_at(x, others) * after.norm();
         if (merit <= (1 - 1e-4 * length) * before) break;
         if (length >= 1e-9) continue;
         if (others.empty() && continue_in_time(f, out)) return "";
@@ -180,20 +192,21 @@ class Search {
   // Pseudo-transient continuation from x_, where F is f. Whether it converges.
   bool continue_in_time(VectorXd f, Equilibrium& out) {
     const VectorXd begin = x_;
-    double s = 1 / tau_.minCoeff();
+    const VectorXd tau = moving(system_.tau());
+    const double shortest = tau.minCoeff(), longest = tau.maxCoeff();
+    double s = 1 / shortest;
     for (; out.iterations <= options_.iterations; ++out.iterations) {
-      const bool is_newton = s < 1e-6 / tau_.maxCoeff();
+      const bool is_newton = s < 1e-6 / longest;
       const std::optional<VectorXd> step = implicit_step(f, is_newton ? 0 : s);
       if (!step) break;
       out.residual = largest(f);
       if (is_newton && ends(*step, out)) return true;
-      VectorXd x = x_;
-      x(rows_) += *step;
+      const VectorXd x = x_ + *step;
       const VectorXd after = force(x);
       const double growth = after.norm() / f.norm();
       if (!(growth <= 10)) {
-        s = std::max(4 * s, 1e-6 / tau_.minCoeff());
-        if (s > 1e9 / tau_.minCoeff()) break;
+        s = std::max(4 * s, 1e-6 / shortest);
+        if (s > 1e9 / shortest) break;
         continue;
       }
       s *= std::clamp(growth, 0.1, 2.0);
@@ -211,11 +224,10 @@ class Search {
   system::Workspace workspace_;
   system::StructuredSolve solve_;
   std::vector<Index> rows_;  // that move
-  VectorXd tau_;             // theirs
+  bool all_move_;
   VectorXd x_;
   double scale_ = 1;  // of what drives the circuit
   MatrixXd rate_;
-  VectorXd rest_;
 };
 
 }  // namespace

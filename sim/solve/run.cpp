@@ -244,10 +244,14 @@ void Run::skip() {
   Attraction of_all;
   if (alike) of_all = attraction_of(0);
   std::vector<Rest> rests(columns_.size());
-  tbb::parallel_for(std::size_t{0}, columns_.size(), [&](std::size_t k) {
+  const auto find = [&](std::size_t k) {
     const Column& column = columns_[k];
     if (!column.gone) rests[k] = rest_of(column, alike ? of_all : attraction_of(column.trial));
-  });
+  };
+  if (columns_.size() == 1)
+    find(0);
+  else
+    tbb::parallel_for(std::size_t{0}, columns_.size(), find);
   // Trials that share their steps make them together.
   const bool all = std::none_of(columns_.begin(), columns_.end(), [&](const Column& column) {
     return !column.gone && !rests[at(column.trial)].why_not.empty();
@@ -317,12 +321,13 @@ void Run::open_window() {
   }
 }
 
-// Sends the columns that settled before `goal` there. Whether there are any.
+// Sends the columns that settled before `goal` there, those that nobody watches without moving them.
+// Whether there are any that move.
 bool Run::fetch(double goal) {
   bool any = false;
   for (Column& column : columns_) {
     if (column.gone || column.t >= goal) continue;
-    if (column.skips) {
+    if (column.skips || (column.settled && !is_watched())) {
       column.t = goal;
       continue;
     }

@@ -55,7 +55,7 @@ using Between = std::function<void(double t, VectorXd& x)>;
 ///
 /// While a phase waits for its last trial to settle, the samples of all trials are gathered in windows
 /// of a few rows: columns run ahead of each other by no more than a window. A column that has settled
-/// stops there, and is fetched when it is known how far the others go.
+/// stops there, and is fetched when it is known how far the others go, where somebody watches.
 class Run {
  public:
   Run(const system::OdeSystem& system, const MatrixXd& x0, const SolverOptions& options,
@@ -70,6 +70,10 @@ class Run {
   bool is_fixed() const { return fixed_; }
   const Method& method() const { return *method_; }
   const std::string& method_name() const { return choice_.method; }
+  /// Whether somebody looks at what lies between the ends of phases.
+  bool is_watched() const {
+    return sampling_.steps || std::isfinite(sampling_.interval) || observer_.wants_states();
+  }
   /// Whether the trials must share their steps, because those are sampled.
   bool shares_steps() const { return sampling_.steps && columns_.size() > 1; }
   /// Whether steps that decide nothing may be left out in this segment: nobody looks at them, and its

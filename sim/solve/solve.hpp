@@ -127,7 +127,9 @@ struct SolveSummary {
 /// a source and every end of a phase ends a step exactly and restarts the method. Every trial has its
 /// own steps, error control and outcome, and its bits do not depend on which others run beside it. A
 /// phase that lasts until it has settled ends when its last trial has; until then the others go on, and
-/// keep the outcome that they had when they settled. A trial whose solver fails ends alone.
+/// keep the outcome that they had when they settled. Where the observer has no use for anything between
+/// the ends of phases (no interval, no steps, no states), they leave instead, and their state at the end
+/// of the phase is that at which they were found settled. A trial whose solver fails ends alone.
 ///
 /// With SolverOptions::shortcut a trial does not make the way through such a phase's last segment where
 /// find_attraction() shows that every start ends in one state of rest, and find_equilibrium() finds that:

@@ -148,10 +148,6 @@ bool StructuredSolve::factorise(double s) {
   return dense_.size() == 0 || factors_.factorise(dense_);
 }
 
-double StructuredSolve::reciprocal_condition() const {
-  return dense_.size() == 0 ? 1 : factors_.reciprocal_condition(dense_);
-}
-
 // The tangents' numbers into the plan's parts.
 void StructuredSolve::distribute() {
   for (const Block& k : blocks_)

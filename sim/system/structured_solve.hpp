@@ -41,8 +41,9 @@ class StructuredSolve {
 
   /// The order of the dense matrix that is factorised, after linearise().
   Index dense_order() const { return rest_.size(); }
-  /// Of that matrix, in the 1-norm, after factorise().
-  double reciprocal_condition() const;
+  /// The smallest pivot of that matrix over its largest, after factorise(); at rounding where it is
+  /// singular to working precision.
+  double pivot_ratio() const { return dense_.size() == 0 ? 1 : factors_.pivot_ratio(); }
   /// Unknowns that were kept for their small pivots.
   Index postponed() const;
 

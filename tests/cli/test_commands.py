@@ -118,6 +118,36 @@ class CommandTest(unittest.TestCase):
 
 
 class ExitCodes(CommandTest):
+    def test_a_shortcut_is_told_recorded_and_read_back(self):
+        config = SMALL.replace("layers = [6, 4]", "layers = [6, 5, 4]\ntrials = 2").replace(
+            "duration = 40.0", "duration = 4000.0\nshortcut = true"
+        )
+        self.write("run.toml", config)
+        done = self.settle("run", "run.toml", "-o", "short.h5")
+        self.assertIn("shortcut          loop_2: 2 of 2 put to rest", done.stdout)
+        self.assertIn("simulated         no time", done.stdout)
+        full = ("--set", "solver.shortcut=false", "--set", "solver.rtol=1e-9")
+        self.settle("run", "run.toml", "-o", "full.h5", *full)
+        with h5py.File(self.folder / "short.h5") as short, h5py.File(self.folder / "full.h5") as f:
+            self.assertEqual(list(short["time"]), [0, 0, 0])
+            self.assertEqual(short["phase_skipped"][()].tolist(), [[1, 1], [1, 1]])
+            self.assertTrue(np.isnan(short["settled_at"]).all())
+            self.assertNotIn("phase_skipped", f)
+            for name in short["final"]:
+                if name.startswith(("hidden", "control")) and "unit" not in name:
+                    # rest to the relative residual that counts as settled, 1e-8
+                    np.testing.assert_allclose(
+                        short["final"][name], f["final"][name], rtol=1e-5, atol=1e-6
+                    )
+            measured = short["inversion_error_control_2"][()].tolist()
+        # The file has what the measures of every phase need.
+        again = self.settle("analyze", "short.h5", "--json")
+        found = json.loads(again.stdout)
+        self.assertEqual(found["measures"]["inversion_error_control_2"]["values"], measured)
+        self.assertIn("without the way", found["measures"]["settling_time"]["reasons"][0])
+        plot = self.settle("plot", "short.h5", code=2)
+        self.assertIn("took no time", plot.stderr)
+
     def test_a_settled_run_is_done(self):
         self.write("small.toml", SMALL)
         done = self.settle("run", "small.toml", "--set", "solver.settled={}", "--set",

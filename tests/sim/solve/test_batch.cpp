@@ -110,6 +110,33 @@ TEST_CASE("a phase ends for all trials when the last has settled, and each keeps
   }
 }
 
+TEST_CASE("where nobody looks, a trial that has settled stays where it is") {
+  struct Blind final : solve::Observer {
+    solve::Sampling sampling() const override {
+      return {.interval = std::numeric_limits<double>::infinity()};
+    }
+  };
+  const auto run = [](const std::string& starts) {
+    Simulation s("[[population]]\nname = \"a\"\nsize = 1\ninitial = " + starts +
+                 "\n[[phase]]\nname = \"rest\"\nuntil = \"settled\"\n"
+                 "[solver]\nduration = 100\nmethod = \"dopri5\"\nsettled = { tolerance = 1e-3, "
+                 "dwell = 1.0 }\n");
+    Blind blind;
+    return std::pair(solve::solve(s.system, s.system.initial_state(), s.config.solver, blind),
+                     s.run(1e9));
+  };
+  const auto [all, watched] = run("[[1.0], [1e-4], [1.0]]");
+  const auto [two, watched_two] = run("[[1e-4], [1e-3]]");
+  CHECK(all.outcome() == Outcome::settled);
+  CHECK(all.t_end == watched.t_end);
+  CHECK(all.final_state(0, 0) == watched.final_state(0, 0));
+  CHECK(all.steps < watched.steps);
+  // e^{−t} times the start, when it was found settled, whatever the others did then.
+  CHECK(all.final_state(0, 1) > 100 * watched.final_state(0, 1));
+  CHECK(all.final_state(0, 1) == two.final_state(0, 0));
+  CHECK(watched.final_state(0, 1) != watched_two.final_state(0, 0));
+}
+
 TEST_CASE("a trial whose solver fails ends alone") {
   // 200 steps are many for ẋ = −2x, and too few for ẋ = −501x.
   Simulation s(
