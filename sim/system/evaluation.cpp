@@ -82,20 +82,21 @@ void OdeSystem::accumulate(int i, const Times& t, const ConstPanelRef<Order>& x,
     }
   }
   for (const int k : edges_into_[at(i)]) {
+    if (w.is_off_[at(k)]) continue;
     const Edge& edge = circuit_.edges[at(k)];
     const ConstPanelRef<Order> sent = edge_input<Order>(k, x, w, first);
     PanelRef<Order> scratch = part<Order>(w.scratch_, w.scratch_rows_, all, first, columns);
-    const auto gains =
-        w.gains_[at(k)].segment(first, columns).transpose().array();  // over the columns
-    const double g = w.gains_[at(k)][first];
+    const double* gains = w.gains_[at(k)].data() + first;
     const auto add = [&](PanelRef<Order> to) {
-      if (w.gain_is_shared_[at(k)]) {
-        if (g != 0) edge.weights->multiply_add<Order>(g, sent, to, scratch);
-        return;
+      if constexpr (Order == Eigen::RowMajor) {
+        edge.weights->multiply_add<Order>(gains, sent, to, scratch);
+      } else if (!w.several_) {
+        edge.weights->multiply_add<Order>(gains[0], sent, to, scratch);
+      } else {
+        auto scaled = part<Order>(w.scaled_, sent.rows(), all, first, columns);
+        for (Index c = 0; c < columns; ++c) scaled.col(c) = gains[c] * sent.col(c);
+        edge.weights->multiply_add<Order>(1, scaled, to, scratch);
       }
-      auto scaled = part<Order>(w.scaled_, sent.rows(), all, first, columns);
-      scaled = sent.array().rowwise() * gains;
-      edge.weights->multiply_add<Order>(1, scaled, to, scratch);
     };
     if (!edge.scales_receiver()) {
       add(out);
