@@ -204,7 +204,7 @@ void OdeSystem::derivative(double t, const ConstBlock& x, Block dxdt, Workspace&
   const auto run_block = [&](Index b) {
     const Index begin = b * block_columns;
     const Index count = std::min(block_columns, columns - begin);
-    Block out = dxdt.middleCols(begin, count);
+    PanelRef<Eigen::ColMajor> out = dxdt.middleCols(begin, count);
     run<Eigen::ColMajor>(all_, {&t, 0}, x.middleCols(begin, count), &out, 0, nullptr, w,
                          first + begin);
   };
@@ -231,7 +231,8 @@ void OdeSystem::scaled_derivative(const double* t, const double* h, const double
 
 void OdeSystem::derivative_of(int node, double t, const ConstBlock& x, Block dxdt,
                               Workspace& w) const {
-  run<Eigen::ColMajor>(single_.at(node), {&t, 0}, x, &dxdt, offset(node), nullptr, w, 0);
+  PanelRef<Eigen::ColMajor> out = dxdt;
+  run<Eigen::ColMajor>(single_.at(node), {&t, 0}, x, &out, offset(node), nullptr, w, 0);
 }
 
 void OdeSystem::evaluate(double t, const ConstBlock& x, Workspace& w, Index first) const {
