@@ -12,14 +12,16 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 // Every column of a panel times a number of its own.
-void scale_columns(const PanelShape& shape, const VectorXd& factors, VectorXd& panel) {
-  double* to = panel.data();
+void scale_columns(const PanelShape& shape, const VectorXd& factors, const VectorXd& panel,
+                   VectorXd& scaled) {
+  const double* from = panel.data();
+  double* to = scaled.data();
   if (shape.in_lanes) {
-    for (Index i = 0; i < shape.units; ++i, to += shape.columns)
-      for (Index c = 0; c < shape.columns; ++c) to[c] *= factors[c];
+    for (Index i = 0; i < shape.units; ++i, from += shape.columns, to += shape.columns)
+      for (Index c = 0; c < shape.columns; ++c) to[c] = factors[c] * from[c];
   } else {
-    for (Index c = 0; c < shape.columns; ++c, to += shape.units)
-      for (Index i = 0; i < shape.units; ++i) to[i] *= factors[c];
+    for (Index c = 0; c < shape.columns; ++c, from += shape.units, to += shape.units)
+      for (Index i = 0; i < shape.units; ++i) to[i] = factors[c] * from[i];
   }
 }
 
@@ -128,13 +130,14 @@ void Batch::resize(Index width) {
   shape_.columns = shape_of_circuit_.columns = width;
   workspace_ = system_.make_workspace(width, shape_.in_lanes, several_);
   slots_.assign(at(width), {});
-  for (VectorXd* panel : {&x_, &k_, &x_new_, &k_new_, &error_}) panel->setZero(shape_.size());
-  for (VectorXd* row : {&times_, &h_, &at_, &factor_, &ratio_}) row->setOnes(width);
+  for (VectorXd* panel : {&x_, &dxdt_, &k_, &x_new_, &dxdt_new_, &k_new_, &error_})
+    panel->setZero(shape_.size());
+  for (VectorXd* row : {&times_, &h_, &at_, &per_h_, &ratio_}) row->setOnes(width);
   motions_.resize(at(width));
   for (VectorXd* panel : {&taus_, &directions_}) panel->setZero(shape_of_circuit_.size());
   if (const system::Reduction* reduction = placed_.front()->run->reduction()) {
     expansion_.emplace(*reduction, width, shape_.in_lanes);
-    for (VectorXd* panel : {&seen_, &seen_k_}) panel->setZero(shape_of_circuit_.size());
+    for (VectorXd* panel : {&seen_, &seen_dxdt_}) panel->setZero(shape_of_circuit_.size());
   }
 }
 
@@ -143,7 +146,7 @@ void Batch::place(Index c, Column& column) {
   run.system().assign(c, column.trial, column.segment, workspace_);
   if (expansion_) expansion_->assign(c, *run.reduction(), column.trial);
   set(c, shape_, column.x, x_);
-  set(c, shape_, column.dxdt, k_);
+  set(c, shape_, column.dxdt, dxdt_);
   set(c, shape_of_circuit_, run.monitor().taus(), taus_);
   set(c, shape_of_circuit_, run.monitor().direction(column.trial), directions_);
   times_[c] = column.t;
@@ -156,8 +159,7 @@ void Batch::place(Index c, Column& column) {
 void Batch::leave(Slot& slot) {
   Column& column = *slot.column;
   take(column.slot, shape_, x_, column.x);
-  take(column.slot, shape_, k_, column.dxdt);
-  column.dxdt /= h_[column.slot];
+  take(column.slot, shape_, dxdt_, column.dxdt);
   column.slot = -1;
   slot.column = nullptr;
 }
@@ -191,7 +193,7 @@ void Batch::enter() {
     if (!column || !column->fresh) continue;
     ++column->evaluations;
     take(c, shape_, k_new_, column->dxdt);  // h = 1
-    set(c, shape_, column->dxdt, k_);
+    set(c, shape_, column->dxdt, dxdt_);
     const bool goes_on = column->run->enter(*column);
     set(c, shape_of_circuit_, column->run->monitor().direction(column->trial), directions_);
     if (goes_on && !fixed_ && column->control.step == 0) without_step.push_back(c);
@@ -243,17 +245,14 @@ bool Batch::round() {
                      [](const Column* column) { return !column->moves(); });
 }
 
-// Every column's step, and k for it. A column that makes none keeps what it has.
+// Every column's step, and k = h ẋ for it.
 void Batch::plan() {
   const double longest = options_.max_step.value_or(infinity);
   const Slot* shortest = nullptr;
   for (Index c = 0; c < shape_.columns; ++c) {
     Slot& slot = slots_[at(c)];
     slot.tries = slot.column && !slot.column->gone && (shares_steps_ || slot.column->moves());
-    if (!slot.tries) {
-      slot.plan.h = h_[c];
-      continue;
-    }
+    if (!slot.tries) continue;
     Column& column = *slot.column;
     times_[c] = column.t;
     if (fixed_) {
@@ -272,12 +271,9 @@ void Batch::plan() {
         slot.plan = shortest->plan;
         slot.t_new = shortest->t_new;
       }
-  for (Index c = 0; c < shape_.columns; ++c) {
-    const double h = slots_[at(c)].plan.h;
-    factor_[c] = h / h_[c];
-    h_[c] = h;
-  }
-  scale_columns(shape_, factor_, k_);
+  for (Index c = 0; c < shape_.columns; ++c)
+    if (slots_[at(c)].tries) h_[c] = slots_[at(c)].plan.h;
+  scale_columns(shape_, h_, dxdt_, k_);
 }
 
 // Which columns' attempts are accepted. Whether any is.
@@ -329,16 +325,19 @@ void Batch::arrive() {
       if (slots_[at(c)].accepted) times_[c] = slots_[at(c)].t_new;
     evaluate(x_new_, k_new_, 0);
   }
+  // The rates in their own unit; k is still needed to interpolate.
+  per_h_ = h_.cwiseInverse();
+  scale_columns(shape_, per_h_, k_new_, dxdt_new_);
   const VectorXd& x = whole(x_new_, seen_);
-  const VectorXd& k = whole(k_new_, seen_k_);
-  measure_motion(shape_of_circuit_, x.data(), k.data(), taus_.data(), directions_.data(),
+  const VectorXd& dxdt = whole(dxdt_new_, seen_dxdt_);
+  measure_motion(shape_of_circuit_, x.data(), dxdt.data(), taus_.data(), directions_.data(),
                  options_.divergence_limit, motions_.data());
   for (Index c = 0; c < shape_.columns; ++c) {
     Slot& slot = slots_[at(c)];
     if (!slot.accepted) continue;
     Column& column = *slot.column;
     Run& run = *column.run;
-    Motion& motion = motions_[at(c)];
+    const Motion& motion = motions_[at(c)];
     if (!motion.is_within) {
       take(c, shape_, x_new_, candidate_);
       slot.accepted = run.admits(column, candidate_);
@@ -346,34 +345,33 @@ void Batch::arrive() {
     }
     if (again) ++column.evaluations;
     const double t_old = column.t, h = h_[c];
-    motion.residual /= h;
     column.t = slot.t_new;
     if (run.is_seen(column) || !motion.moves_finitely) {
       take(c, shape_, x_new_, column.x);
       if (expansion_) take(c, shape_of_circuit_, x, column.seen);
     }
     if (!motion.moves_finitely) {
-      take(c, shape_, k_new_, column.dxdt);
-      take(c, shape_of_circuit_, k, column.seen_dxdt);
+      take(c, shape_, dxdt_new_, column.dxdt);
+      take(c, shape_of_circuit_, dxdt, column.seen_dxdt);
     }
     const auto between = [&](double t, VectorXd& at_t) {
       formula_->interpolate((t - t_old) / h, shape_.first(c), shape_.stride(), at_t);
     };
     if (!run.stepped(column, t_old, motion, between)) {
-      take(c, shape_of_circuit_, k, rates_);
-      run.turn(column, rates_ / h);
+      take(c, shape_of_circuit_, dxdt, rates_);
+      run.turn(column, rates_);
       set(c, shape_of_circuit_, run.monitor().direction(column.trial), directions_);
     }
   }
   // Those that stay where they are go into the new matrix as they were.
   for (Index c = 0; c < shape_.columns; ++c) {
     if (slots_[at(c)].accepted) continue;
-    for (const auto& [from, to] : {std::pair{&x_, &x_new_}, {&k_, &k_new_}})
+    for (const auto& [from, to] : {std::pair{&x_, &x_new_}, {&dxdt_, &dxdt_new_}})
       for (Index i = shape_.first(c), unit = 0; unit < shape_.units; ++unit, i += shape_.stride())
         (*to)[i] = (*from)[i];
   }
   x_.swap(x_new_);
-  k_.swap(k_new_);
+  dxdt_.swap(dxdt_new_);
 }
 
 void Batch::watch() {

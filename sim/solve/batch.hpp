@@ -74,11 +74,11 @@ class Batch {
   std::vector<Column*> placed_;  // run by run
   std::vector<Group> groups_;
   std::vector<Slot> slots_;
-  VectorXd times_, h_, at_, factor_, ratio_;  // per slot: t, h, t + s h …
+  VectorXd times_, h_, at_, per_h_, ratio_;  // per slot: t, h, t + s h, 1/h …
   std::vector<Motion> motions_;
-  VectorXd x_, k_, x_new_, k_new_, error_;      // k = h ẋ
-  VectorXd seen_, seen_k_, taus_, directions_;  // of the circuits
-  VectorXd candidate_, rates_;                  // of one column
+  VectorXd x_, dxdt_, k_, x_new_, dxdt_new_, k_new_, error_;  // k = h ẋ
+  VectorXd seen_, seen_dxdt_, taus_, directions_;             // of the circuits
+  VectorXd candidate_, rates_;                                // of one column
   Formula::Rates rates_of_;
   double evaluated_ = 0;  // since it was set to zero
 };

@@ -28,13 +28,15 @@ Lanes load(const double* from) {
 }
 void store(Lanes v, double* to) { std::memcpy(to, &v, sizeof v); }
 
-// Rows of y += g A x for one column, in `Vectors` vectors of them, of which the last ends with the last
-// row and adds only `last` of its own. Sums over A's even and odd columns, which do not wait for each other.
+// Rows of y += g A x for one column, in `Vectors` vectors of them. The last ends with the last row and
+// may overlap the one before, which gives the same bits. Sums over A's even and odd columns, which do not
+// wait for each other.
 template <int Vectors>
 void column_rows(double g, const double* a, Index step, Index inner, const double* x, double* y,
                  Index rows) {
-  const Index back = rows - lane_count;  // of the last vector
-  const auto at = [back](int v) { return v + 1 < Vectors ? v * lane_count : back; };
+  const auto at = [back = rows - lane_count](int v) {
+    return v + 1 < Vectors ? v * lane_count : back;
+  };
   Lanes even[Vectors] = {}, odd[Vectors] = {};
   Index k = 0;
   for (; k + 2 <= inner; k += 2, a += 2 * step)
@@ -44,9 +46,8 @@ void column_rows(double g, const double* a, Index step, Index inner, const doubl
     }
   if (k < inner)
     for (int v = 0; v < Vectors; ++v) even[v] += x[k] * load(a + at(v));
-  for (int v = 0; v + 1 < Vectors; ++v) store(load(y + at(v)) + g * (even[v] + odd[v]), y + at(v));
-  const Lanes last = g * (even[Vectors - 1] + odd[Vectors - 1]);
-  for (Index i = (Vectors - 1) * lane_count; i < rows; ++i) y[i] += last[i - back];
+  for (int v = 0; v < Vectors; ++v) even[v] = load(y + at(v)) + g * (even[v] + odd[v]);
+  for (int v = 0; v < Vectors; ++v) store(even[v], y + at(v));
 }
 
 void column_product_add(double g, const MatrixXd& a, const double* x, double* y) {
