@@ -27,6 +27,7 @@ Run::Run(const system::OdeSystem& system, const MatrixXd& x0, const SolverOption
       options_(options),
       observer_(observer),
       sampling_(observer.sampling()),
+      sees_steps_(sampling_.steps || observer.wants_states()),
       monitor_(system, options),
       watched_(system.make_workspace()),
       columns_(at(system.trials())) {
@@ -318,7 +319,7 @@ void Run::reject(Column& column, int times) {
 }
 
 bool Run::is_seen(const Column& column) const {
-  if (sampling_.steps || observer_.wants_states()) return true;
+  if (sees_steps_) return true;
   if (!std::isfinite(sampling_.interval)) return false;
   const double next = due(column.next_sample);
   return next <= column.t || same_time(next, column.t);

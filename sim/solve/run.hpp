@@ -176,6 +176,7 @@ class Run {
   std::unique_ptr<Method> method_;
   bool fixed_ = false, dense_ = false;
   Sampling sampling_;
+  bool sees_steps_;  // somebody looks at every step
   SettlingMonitor monitor_;
   system::Workspace watched_;  // for those who sample
   bool watched_stands_ = false;

@@ -38,7 +38,7 @@ void OdeSystem::add_source(const Source& source, double t, const Segment& segmen
 }
 
 template <int Order>
-ConstPanelRef<Order> OdeSystem::node_value(int node, const ConstPanelRef<Order>& x,
+inline ConstPanelRef<Order> OdeSystem::node_value(int node, const ConstPanelRef<Order>& x,
                                            const Workspace& w, Index first) const {
   const Index size = circuit_.nodes[at(node)].size;
   if (offset(node) >= 0) return x.middleRows(offset(node), size);
@@ -50,7 +50,7 @@ ConstBlock OdeSystem::value(int node, const ConstBlock& x, const Workspace& w, I
 }
 
 template <int Order>
-ConstPanelRef<Order> OdeSystem::edge_input(int k, const ConstPanelRef<Order>& x, const Workspace& w,
+inline ConstPanelRef<Order> OdeSystem::edge_input(int k, const ConstPanelRef<Order>& x, const Workspace& w,
                                            Index first) const {
   const int rate = rate_of_edge_[at(k)];
   const int from = circuit_.edges[at(k)].from;

@@ -282,6 +282,8 @@ Index Weights::scratch_rows() const {
 template <int Order>
 void Weights::multiply_add(Gain<Order> g, const ConstPanelRef<Order>& x, PanelRef<Order> y,
                            PanelRef<Order> scratch) const {
+  // The form that almost all have, without the detour of a visit.
+  if (const auto* dense = std::get_if<MatrixXd>(&form_)) return product_add(g, *dense, x, y);
   constexpr Gain<Order> one = Order == Eigen::RowMajor ? Gain<Order>{} : Gain<Order>(1);
   std::visit(Overloaded{[&](const MatrixXd& w) { product_add(g, w, x, y); },
                         [&](const Sparse& w) { product_add(g, w, x, y); },
