@@ -3,7 +3,6 @@
 
 #include "sim/solve/column_norms.hpp"
 #include "sim/solve/method.hpp"
-#include "sim/solve/step_control.hpp"
 #include "sim/system/structured_solve.hpp"
 
 namespace settle::solve {

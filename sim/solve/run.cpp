@@ -343,10 +343,9 @@ bool Run::stepped(Column& column, double t_old, const Motion& motion, const Betw
     column.largest_step = std::max(column.largest_step, t - t_old);
   }
   if (is_seen(column)) show(column, between);
-  if (!motion.moves_finitely) {
-    leave(column, seen_dxdt(column), "the rate of change of ", infinity);
+  if (!motion.moves_finitely &&
+      leave(column, seen_dxdt(column), "the rate of change of ", infinity))
     return true;
-  }
   bool goes_straight_on = true;
   // What has settled keeps its outcome while it waits for the others.
   if (!column.settled) {

@@ -39,7 +39,7 @@ void OdeSystem::add_source(const Source& source, double t, const Segment& segmen
 
 template <int Order>
 inline ConstPanelRef<Order> OdeSystem::node_value(int node, const ConstPanelRef<Order>& x,
-                                           const Workspace& w, Index first) const {
+                                                  const Workspace& w, Index first) const {
   const Index size = circuit_.nodes[at(node)].size;
   if (offset(node) >= 0) return x.middleRows(offset(node), size);
   return part<Order>(w.values_[at(node)], size, w.columns(), first, x.cols());
@@ -50,8 +50,8 @@ ConstBlock OdeSystem::value(int node, const ConstBlock& x, const Workspace& w, I
 }
 
 template <int Order>
-inline ConstPanelRef<Order> OdeSystem::edge_input(int k, const ConstPanelRef<Order>& x, const Workspace& w,
-                                           Index first) const {
+inline ConstPanelRef<Order> OdeSystem::edge_input(int k, const ConstPanelRef<Order>& x,
+                                                  const Workspace& w, Index first) const {
   const int rate = rate_of_edge_[at(k)];
   const int from = circuit_.edges[at(k)].from;
   if (rate < 0) return node_value<Order>(from, x, w, first);
