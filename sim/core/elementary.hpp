@@ -37,19 +37,19 @@ inline Lanes in_every_lane(double x) { return x - Lanes{}; }  // −0 stays −0
 /// same instructions, in lanes filled up with zeros. r may be x.
 template <class F>
 void for_lanes(const double* x, double* r, std::ptrdiff_t n, const F& f) {
-  for (std::ptrdiff_t i = 0; i < n; i += lane_count) {
-    const std::ptrdiff_t count = std::min(lane_count, n - i);
-    Lanes v{};
-    if (count == lane_count)
-      std::memcpy(&v, x + i, lanes_bytes);
-    else
-      std::memcpy(&v, x + i, static_cast<std::size_t>(count) * sizeof(double));
+  Lanes v;
+  std::ptrdiff_t i = 0;
+  for (; i + lane_count <= n; i += lane_count) {
+    std::memcpy(&v, x + i, lanes_bytes);
     v = f(v);
-    if (count == lane_count)
-      std::memcpy(r + i, &v, lanes_bytes);
-    else
-      std::memcpy(r + i, &v, static_cast<std::size_t>(count) * sizeof(double));
+    std::memcpy(r + i, &v, lanes_bytes);
   }
+  if (i == n) return;
+  const std::size_t rest = static_cast<std::size_t>(n - i) * sizeof(double);
+  v = Lanes{};
+  std::memcpy(&v, x + i, rest);
+  v = f(v);
+  std::memcpy(r + i, &v, rest);
 }
 
 inline constexpr std::uint64_t sign_bit = 1ULL << 63;
@@ -79,20 +79,15 @@ inline ExpParts exp_parts(Lanes y, Lanes raised = Lanes{}) {
   const Lanes k = shifted - to_whole;
   const Lanes t = (y - k * ln2_high) - k * ln2_low;  // |t| ≤ ½ ln 2
   // r = (eᵗ − 1 − t)/t² = Σ tⁿ/(n + 2)!, n ≤ 11; the rest is below t¹³/14! < 1.2e-17 of eᵗ − 1.
-  Lanes r = in_every_lane(1.0 / 6227020800);
-  r = r * t + 1.0 / 479001600;
-  r = r * t + 1.0 / 39916800;
-  r = r * t + 1.0 / 3628800;
-  r = r * t + 1.0 / 362880;
-  r = r * t + 1.0 / 40320;
-  r = r * t + 1.0 / 5040;
-  r = r * t + 1.0 / 720;
-  r = r * t + 1.0 / 120;
-  r = r * t + 1.0 / 24;
-  r = r * t + 1.0 / 6;
-  r = r * t + 0.5;
+  // Pairs, and pairs of pairs, so that not every step waits for the one before (Estrin's scheme).
+  const Lanes t2 = t * t, t4 = t2 * t2;
+  const Lanes low = (0.5 + t * (1.0 / 6)) + t2 * (1.0 / 24 + t * (1.0 / 120));
+  const Lanes middle = (1.0 / 720 + t * (1.0 / 5040)) + t2 * (1.0 / 40320 + t * (1.0 / 362880));
+  const Lanes high =
+      (1.0 / 3628800 + t * (1.0 / 39916800)) + t2 * (1.0 / 479001600 + t * (1.0 / 6227020800));
+  const Lanes r = low + t4 * (middle + t4 * high);
   const LaneBits exponent = std::bit_cast<LaneBits>(shifted + raised) + 1023;
-  return {t + t * t * r, std::bit_cast<Lanes>(exponent << 52)};
+  return {t + t2 * r, std::bit_cast<Lanes>(exponent << 52)};
 }
 
 /// eʸ for y ≤ 0, through the subnormal numbers down to 0.
@@ -133,8 +128,9 @@ inline Lanes log1p_of_unit(Lanes u) {
 
 /// tanh x = −q/(2 + q) with q = e^{−2|x|} − 1, and the sign of x.
 inline Lanes hyperbolic_tangent(Lanes x) {
-  const Lanes a = absolute(x);
-  const Lanes q = expm1_nonpositive(-2.0 * a);  // −1 for a > 20
+  const Lanes y = -2.0 * absolute(x);
+  const auto [p, scale] = exp_parts(y < -40.0 ? in_every_lane(-40.0) : y);
+  const Lanes q = scale * p + (scale - 1.0);  // −1 for |x| > 20
   return with_sign_of(x, q / (2.0 + q));
 }
 

@@ -8,9 +8,22 @@ namespace settle::solve {
 namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
-const double nan = std::numeric_limits<double>::quiet_NaN();
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+// Every column of a panel times a number of its own.
+void scale_columns(const PanelShape& shape, const VectorXd& factors, const VectorXd& panel,
+                   VectorXd& scaled) {
+  const double* from = panel.data();
+  double* to = scaled.data();
+  if (shape.in_lanes) {
+    for (Index i = 0; i < shape.units; ++i, from += shape.columns, to += shape.columns)
+      for (Index c = 0; c < shape.columns; ++c) to[c] = factors[c] * from[c];
+  } else {
+    for (Index c = 0; c < shape.columns; ++c, from += shape.units, to += shape.units)
+      for (Index i = 0; i < shape.units; ++i) to[i] = factors[c] * from[i];
+  }
+}
 
 }  // namespace
 
@@ -22,13 +35,14 @@ Batch::Batch(std::vector<Column*> columns, Next next)
       system_(columns_.front()->run->system()),
       formula_(columns_.front()->run->method().formula()),
       alone_(!next_ && columns_.size() == 1 && columns_.front()->run->columns().size() == 1),
-      lanes_(!alone_ && system_.suits_lanes()),
       shares_steps_(columns_.front()->run->shares_steps()),
       fixed_(columns_.front()->run->is_fixed()),
-      n_(system_.dimension()),
+      several_(static_cast<bool>(next_)),
+      shape_{system_.dimension(), 0, !alone_ && system_.suits_lanes()},
+      shape_of_circuit_{columns_.front()->run->dimension_of_circuit(), 0, shape_.in_lanes},
       workspace_(system_.make_workspace(0, false, false)),
-      candidate_(n_),
-      rates_(n_),
+      candidate_(shape_.units),
+      rates_(shape_of_circuit_.units),
       rates_of_([this](const VectorXd& x, VectorXd& h_dxdt, double s) { evaluate(x, h_dxdt, s); }) {
 }
 
@@ -38,18 +52,24 @@ void Batch::advance(bool proceeds) {
     if (!gather()) return;
     enter();
     // Until a run has to say how it goes on, or enough columns wait to make the matrix narrower.
-    for (;;) {
-      Index moving = 0;
-      bool asks = false;
-      for (const Slot& slot : slots_) {
-        if (!slot.column) continue;
-        if (slot.column->moves()) ++moving;
-        asks = asks || (proceeds && slot.column->run->is_waiting());
+    for (bool stopped = true;;) {
+      if (stopped) {
+        Index moving = 0;
+        bool asks = false;
+        for (const Group& group : groups_) {
+          Index own = 0;
+          for (std::size_t i = 0; i < group.count; ++i) own += placed_[group.first + i]->moves();
+          moving += own;
+          asks = asks || (proceeds && own == 0);
+        }
+        if (moving == 0 || asks ||
+            (!alone_ && !shares_steps_ && system::padded(moving) < shape_.columns))
+          break;
       }
-      if (moving == 0 || asks || (!alone_ && !shares_steps_ && system::padded(moving) < width_))
-        break;
-      round();
+      stopped = round();
     }
+    for (Slot& slot : slots_)
+      if (slot.column && !slot.column->moves()) leave(slot);
   }
 }
 
@@ -76,49 +96,83 @@ void Batch::proceed() {
 
 // Puts the moving columns into the matrix. Whether there are any.
 bool Batch::gather() {
-  std::vector<Column*> moving;
   const bool any = std::any_of(columns_.begin(), columns_.end(),
                                [](const Column* column) { return column->moves(); });
   if (!any) return false;
-  // Trials that share their steps go on together, until all wait.
-  for (Column* column : columns_)
-    if (!column->gone && (shares_steps_ || column->moves())) moving.push_back(column);
-  const Index count = static_cast<Index>(moving.size());
-  const Index width = alone_ ? 1 : system::padded(count);
-  const bool several = std::any_of(moving.begin(), moving.end(), [&](const Column* column) {
-    return &column->run->system() != &system_;
-  });
-  if (width != width_ || several != several_) {
-    workspace_ = system_.make_workspace(width, lanes_, several);
-    width_ = width;
-    several_ = several;
-    for (VectorXd* panel : {&x_, &k_, &x_new_, &k_new_, &error_}) panel->setZero(n_ * width);
-    for (VectorXd* row : {&times_, &h_, &at_, &ratio_}) row->setZero(width);
-  }
-  slots_.assign(at(width), {});
+  placed_.clear();
+  groups_.clear();
   driven_ = false;
-  for (Index c = 0; c < width; ++c) {
-    Column* column = moving[at(std::min(c, count - 1))];
-    const system::OdeSystem& own = column->run->system();
-    own.assign(c, column->trial, column->segment, workspace_);
-    set(c, column->x, x_);
-    times_[c] = column->t;
-    h_[c] = 0;
-    if (c < count) slots_[at(c)].column = column;
-    driven_ = driven_ || own.circuit().is_driven();
+  // Trials that share their steps go on together, until all wait.
+  for (Column* column : columns_) {
+    if (column->gone || !(shares_steps_ || column->moves())) continue;
+    if (groups_.empty() || groups_.back().run != column->run)
+      groups_.push_back({column->run, placed_.size(), 0});
+    ++groups_.back().count;
+    placed_.push_back(column);
+    driven_ = driven_ || column->run->system().circuit().is_driven();
+  }
+  const Index count = static_cast<Index>(placed_.size());
+  const Index width = alone_ ? 1 : system::padded(count);
+  if (width != shape_.columns) resize(width);
+  Index slot = 0;
+  for (Column* column : placed_) {
+    if (column->slot >= 0) continue;
+    while (slots_[at(slot)].column) ++slot;
+    place(slot, *column);
   }
   formula_->begin(driven_);
   return true;
 }
 
-void Batch::take(Index slot, const VectorXd& from, VectorXd& column) const {
-  column = Eigen::Map<const VectorXd, 0, Eigen::InnerStride<>>(from.data() + first(slot), n_,
-                                                               Eigen::InnerStride<>(stride()));
+void Batch::resize(Index width) {
+  for (Slot& slot : slots_)
+    if (slot.column) leave(slot);
+  shape_.columns = shape_of_circuit_.columns = width;
+  workspace_ = system_.make_workspace(width, shape_.in_lanes, several_);
+  slots_.assign(at(width), {});
+  for (VectorXd* panel : {&x_, &dxdt_, &k_, &x_new_, &dxdt_new_, &k_new_, &error_})
+    panel->setZero(shape_.size());
+  for (VectorXd* row : {&times_, &h_, &at_, &per_h_, &ratio_}) row->setOnes(width);
+  motions_.resize(at(width));
+  for (VectorXd* panel : {&taus_, &directions_}) panel->setZero(shape_of_circuit_.size());
+  if (const system::Reduction* reduction = placed_.front()->run->reduction()) {
+    expansion_.emplace(*reduction, width, shape_.in_lanes);
+    for (VectorXd* panel : {&seen_, &seen_dxdt_}) panel->setZero(shape_of_circuit_.size());
+  }
 }
 
-void Batch::set(Index slot, const VectorXd& column, VectorXd& to) const {
-  Eigen::Map<VectorXd, 0, Eigen::InnerStride<>>(to.data() + first(slot), n_,
-                                                Eigen::InnerStride<>(stride())) = column;
+void Batch::place(Index c, Column& column) {
+  const Run& run = *column.run;
+  run.system().assign(c, column.trial, column.segment, workspace_);
+  if (expansion_) expansion_->assign(c, *run.reduction(), column.trial);
+  set(c, shape_, column.x, x_);
+  set(c, shape_, column.dxdt, dxdt_);
+  set(c, shape_of_circuit_, run.monitor().taus(), taus_);
+  set(c, shape_of_circuit_, run.monitor().direction(column.trial), directions_);
+  times_[c] = column.t;
+  h_[c] = 1;
+  slots_[at(c)].column = &column;
+  column.slot = c;
+}
+
+// A column takes its x and ẋ with it.
+void Batch::leave(Slot& slot) {
+  Column& column = *slot.column;
+  take(column.slot, shape_, x_, column.x);
+  take(column.slot, shape_, dxdt_, column.dxdt);
+  column.slot = -1;
+  slot.column = nullptr;
+}
+
+void Batch::take(Index slot, const PanelShape& shape, const VectorXd& from,
+                 VectorXd& column) const {
+  column = Eigen::Map<const VectorXd, 0, Eigen::InnerStride<>>(
+      from.data() + shape.first(slot), shape.units, Eigen::InnerStride<>(shape.stride()));
+}
+
+void Batch::set(Index slot, const PanelShape& shape, const VectorXd& column, VectorXd& to) const {
+  Eigen::Map<VectorXd, 0, Eigen::InnerStride<>>(to.data() + shape.first(slot), shape.units,
+                                                Eigen::InnerStride<>(shape.stride())) = column;
 }
 
 void Batch::evaluate(const VectorXd& x, VectorXd& h_dxdt, double s) {
@@ -132,20 +186,24 @@ void Batch::enter() {
   const bool any = std::any_of(slots_.begin(), slots_.end(),
                                [](const Slot& slot) { return slot.column && slot.column->fresh; });
   if (!any) return;
-  h_.setOnes();
-  evaluate(x_, k_, 0);
+  evaluate(x_, k_new_, 0);
   std::vector<Index> without_step;
-  for (Index c = 0; c < width_; ++c) {
+  for (Index c = 0; c < shape_.columns; ++c) {
     Column* column = slots_[at(c)].column;
     if (!column || !column->fresh) continue;
     ++column->evaluations;
-    take(c, k_, column->dxdt);
-    if (!column->run->enter(*column)) continue;
-    if (!fixed_ && column->control.step == 0) without_step.push_back(c);
+    take(c, shape_, k_new_, column->dxdt);  // h = 1
+    set(c, shape_, column->dxdt, dxdt_);
+    const bool goes_on = column->run->enter(*column);
+    set(c, shape_of_circuit_, column->run->monitor().direction(column->trial), directions_);
+    if (goes_on && !fixed_ && column->control.step == 0) without_step.push_back(c);
   }
   if (without_step.empty()) return;
   const auto size_of = [this](const VectorXd& v, const Column& column) {
-    return largest_over_tolerance(options_, v, column.x, column.x) * options_.rtol;
+    double ratio;
+    largest_over_tolerance(options_, {shape_.units, 1}, v.data(), column.x.data(), column.x.data(),
+                           &ratio);
+    return ratio * options_.rtol;
   };
   // Each column's Euler step, and ẋ at its end.
   std::vector<double> first_steps, rates;
@@ -157,50 +215,44 @@ void Batch::enter() {
     first_steps.push_back(h0);
     rates.push_back(rate);
     candidate_ = column.x + h0 * column.dxdt;
-    set(c, candidate_, x_new_);
+    set(c, shape_, candidate_, x_new_);
     times_[c] = column.t + h0;
   }
   evaluate(x_new_, k_new_, 0);
   for (std::size_t i = 0; i < without_step.size(); ++i) {
     const Index c = without_step[i];
     Column& column = *slots_[at(c)].column;
-    times_[c] = column.t;
     ++column.evaluations;
-    take(c, k_new_, rates_);
-    const double bend = size_of(rates_ - column.dxdt, column) / first_steps[i];
+    take(c, shape_, k_new_, candidate_);
+    candidate_ -= column.dxdt;
+    const double bend = size_of(candidate_, column) / first_steps[i];
     const double room =
         std::min(column.segment.end - column.t, options_.max_step.value_or(infinity));
     column.control.step = first_step(first_steps[i], rates[i], bend, formula_->order(), room);
   }
 }
 
-// Per slot, the error over tolerance.
-void Batch::measure_errors() {
-  if (!lanes_) {
-    for (Index c = 0; c < width_; ++c)
-      ratio_[c] = largest_over_tolerance(options_, error_.segment(c * n_, n_),
-                                         x_.segment(c * n_, n_), x_new_.segment(c * n_, n_));
-    return;
+// One attempt of every column that moves. Whether one of the columns stopped.
+bool Batch::round() {
+  plan();
+  evaluated_ = 0;
+  formula_->step(rates_of_, x_, k_, x_new_, k_new_, error_);
+  if (judge(evaluated_)) {
+    arrive();
+    watch();
   }
-  ratio_.setZero();
-  at_.setZero();  // sums, which keep NaN
-  for (Index i = 0; i < n_; ++i) {
-    const auto row = [&](const VectorXd& all) { return all.segment(i * width_, width_).array(); };
-    const auto ratio = over_tolerance(options_, row(error_), row(x_), row(x_new_));
-    at_.array() += ratio;
-    ratio_ = ratio_.array().max(ratio);
-  }
-  for (Index c = 0; c < width_; ++c)
-    if (!std::isfinite(at_[c])) ratio_[c] = nan;
+  return std::any_of(placed_.begin(), placed_.end(),
+                     [](const Column* column) { return !column->moves(); });
 }
 
-// One attempt of every column that moves.
-void Batch::round() {
+// Every column's step, and k = h ẋ for it.
+void Batch::plan() {
   const double longest = options_.max_step.value_or(infinity);
-  h_.setZero();
-  for (Index c = 0; c < width_; ++c) {
+  const Slot* shortest = nullptr;
+  for (Index c = 0; c < shape_.columns; ++c) {
     Slot& slot = slots_[at(c)];
-    if (!slot.column || (!shares_steps_ && !slot.column->moves()) || slot.column->gone) continue;
+    slot.tries = slot.column && !slot.column->gone && (shares_steps_ || slot.column->moves());
+    if (!slot.tries) continue;
     Column& column = *slot.column;
     times_[c] = column.t;
     if (fixed_) {
@@ -211,100 +263,124 @@ void Batch::round() {
       slot.plan = column.control.plan(column.t, stop, longest);
       slot.t_new = slot.plan.to_stop ? stop : column.t + slot.plan.h;
     }
-    h_[c] = slot.plan.h;
+    if (!shortest || slot.plan.h < shortest->plan.h) shortest = &slot;
   }
-  if (shares_steps_ && !fixed_) {
-    const Slot* shortest = nullptr;
-    for (const Slot& slot : slots_)
-      if (slot.column && !slot.column->gone && (!shortest || slot.plan.h < shortest->plan.h))
-        shortest = &slot;
-    const StepControl::Plan plan = shortest->plan;
-    const double t_new = shortest->t_new;
-    for (Index c = 0; c < width_; ++c) {
-      Slot& slot = slots_[at(c)];
-      if (!slot.column || slot.column->gone) continue;
-      slot.plan = plan;
-      slot.t_new = t_new;
-      h_[c] = plan.h;
+  if (shares_steps_ && !fixed_)
+    for (Slot& slot : slots_)
+      if (slot.tries) {
+        slot.plan = shortest->plan;
+        slot.t_new = shortest->t_new;
+      }
+  for (Index c = 0; c < shape_.columns; ++c)
+    if (slots_[at(c)].tries) h_[c] = slots_[at(c)].plan.h;
+  scale_columns(shape_, h_, dxdt_, k_);
+}
+
+// Which columns' attempts are accepted. Whether any is.
+bool Batch::judge(double evaluations) {
+  if (!fixed_) {
+    largest_over_tolerance(options_, shape_, error_.data(), x_.data(), x_new_.data(),
+                           ratio_.data());
+    if (shares_steps_) {
+      double largest = 0;
+      for (Index c = 0; c < shape_.columns; ++c)
+        if (slots_[at(c)].tries && !(ratio_[c] <= largest)) largest = ratio_[c];
+      ratio_.setConstant(largest);
     }
   }
-  for (Index c = 0; c < width_; ++c) {
-    if (h_[c] == 0) continue;
-    rates_ = h_[c] * slots_[at(c)].column->dxdt;
-    set(c, rates_, k_);
-  }
-  evaluated_ = 0;
-  formula_->step(rates_of_, x_, k_, x_new_, k_new_, error_);
-  const double stages = evaluated_;
-  if (!fixed_) measure_errors();
-  if (shares_steps_ && !fixed_) {
-    double largest = 0;
-    for (Index c = 0; c < width_; ++c)
-      if (h_[c] != 0 && !(ratio_[c] <= largest)) largest = ratio_[c];
-    ratio_.setConstant(largest);
-  }
-
   bool any = false;
-  for (Index c = 0; c < width_; ++c) {
+  for (Index c = 0; c < shape_.columns; ++c) {
     Slot& slot = slots_[at(c)];
     slot.accepted = false;
-    if (h_[c] == 0) continue;
+    if (!slot.tries) continue;
     Column& column = *slot.column;
-    column.evaluations += stages;
-    if (!fixed_ && !column.control.judge(ratio_[c], slot.plan, formula_->error_exponent())) {
-      column.run->reject(column, 1);
-      if (slot.plan.smallest && !column.gone) {
-        take(c, x_new_, candidate_);
-        if (column.run->admits(column, candidate_))
-          column.run->fail(column, StepControl::failure(slot.plan.h, ratio_[c], column.t,
-                                                        column.run->method_name()));
-      }
-      continue;
-    }
-    take(c, x_new_, candidate_);
-    slot.accepted = column.run->admits(column, candidate_);
+    column.evaluations += evaluations;
+    slot.accepted =
+        fixed_ || column.control.judge(ratio_[c], slot.plan, formula_->error_exponent());
     any = any || slot.accepted;
+    if (slot.accepted) continue;
+    column.run->reject(column, 1);
+    if (!slot.plan.smallest || column.gone) continue;
+    take(c, shape_, x_new_, candidate_);
+    if (column.run->admits(column, candidate_))
+      column.run->fail(column, StepControl::failure(slot.plan.h, ratio_[c], column.t,
+                                                    column.run->method_name()));
   }
-  const bool again = any && !formula_->is_first_same_as_last();
+  return any;
+}
+
+// The states of the circuits, or their rates of change, from those of what is integrated.
+const VectorXd& Batch::whole(const VectorXd& x, VectorXd& expanded) {
+  if (!expansion_) return x;
+  expansion_->expand(x.data(), expanded.data());
+  return expanded;
+}
+
+// Moves the columns whose attempts are accepted to their new states.
+void Batch::arrive() {
+  const bool again = !formula_->is_first_same_as_last();
   if (again) {
-    // ẋ at the new states, of each column at its own new time.
-    const VectorXd steps = h_;
-    for (Index c = 0; c < width_; ++c)
-      if (slots_[at(c)].accepted) {
-        times_[c] = slots_[at(c)].t_new;
-        ++slots_[at(c)].column->evaluations;
-      }
-    h_.setOnes();
+    // ẋ of each column at its own new time.
+    for (Index c = 0; c < shape_.columns; ++c)
+      if (slots_[at(c)].accepted) times_[c] = slots_[at(c)].t_new;
     evaluate(x_new_, k_new_, 0);
-    h_ = steps;
   }
-  for (Index c = 0; c < width_; ++c) {
-    const Slot& slot = slots_[at(c)];
+  // The rates in their own unit; k is still needed to interpolate.
+  per_h_ = h_.cwiseInverse();
+  scale_columns(shape_, per_h_, k_new_, dxdt_new_);
+  const VectorXd& x = whole(x_new_, seen_);
+  const VectorXd& dxdt = whole(dxdt_new_, seen_dxdt_);
+  measure_motion(shape_of_circuit_, x.data(), dxdt.data(), taus_.data(), directions_.data(),
+                 options_.divergence_limit, motions_.data());
+  for (Index c = 0; c < shape_.columns; ++c) {
+    Slot& slot = slots_[at(c)];
     if (!slot.accepted) continue;
     Column& column = *slot.column;
-    const double t_old = column.t, h = h_[c];
-    take(c, x_new_, column.x);
-    take(c, k_new_, column.dxdt);
-    if (!again) column.dxdt /= h;
-    column.t = slot.t_new;
-    column.run->stepped(column, t_old, [&](double t, VectorXd& x) {
-      formula_->interpolate((t - t_old) / h, first(c), stride(), x);
-    });
-  }
-  // The columns of a run stand side by side.
-  for (Index c = 0; c < width_;) {
-    bool stepped = false;
-    own_.clear();
-    for (; c < width_ && slots_[at(c)].column &&
-           (own_.empty() || slots_[at(c)].column->run == own_.front()->run);
-         ++c) {
-      const Slot& slot = slots_[at(c)];
-      own_.push_back(slot.column);
-      stepped = stepped || slot.accepted;
-      if (slot.accepted) set(c, slot.column->x, x_);
+    Run& run = *column.run;
+    const Motion& motion = motions_[at(c)];
+    if (!motion.is_within) {
+      take(c, shape_, x_new_, candidate_);
+      slot.accepted = run.admits(column, candidate_);
+      if (!slot.accepted) continue;
     }
-    if (own_.empty()) break;  // padding
-    if (stepped) own_.front()->run->watch(own_);
+    if (again) ++column.evaluations;
+    const double t_old = column.t, h = h_[c];
+    column.t = slot.t_new;
+    if (run.is_seen(column) || !motion.moves_finitely) {
+      take(c, shape_, x_new_, column.x);
+      if (expansion_) take(c, shape_of_circuit_, x, column.seen);
+    }
+    if (!motion.moves_finitely) {
+      take(c, shape_, dxdt_new_, column.dxdt);
+      take(c, shape_of_circuit_, dxdt, column.seen_dxdt);
+    }
+    const auto between = [&](double t, VectorXd& at_t) {
+      formula_->interpolate((t - t_old) / h, shape_.first(c), shape_.stride(), at_t);
+    };
+    if (!run.stepped(column, t_old, motion, between)) {
+      take(c, shape_of_circuit_, dxdt, rates_);
+      run.turn(column, rates_);
+      set(c, shape_of_circuit_, run.monitor().direction(column.trial), directions_);
+    }
+  }
+  // Those that stay where they are go into the new matrix as they were.
+  for (Index c = 0; c < shape_.columns; ++c) {
+    if (slots_[at(c)].accepted) continue;
+    for (const auto& [from, to] : {std::pair{&x_, &x_new_}, {&dxdt_, &dxdt_new_}})
+      for (Index i = shape_.first(c), unit = 0; unit < shape_.units; ++unit, i += shape_.stride())
+        (*to)[i] = (*from)[i];
+  }
+  x_.swap(x_new_);
+  dxdt_.swap(dxdt_new_);
+}
+
+void Batch::watch() {
+  const Run::Clock::time_point now = Run::Clock::now();
+  for (const Group& group : groups_) {
+    const std::span<Column* const> own(placed_.data() + group.first, group.count);
+    if (std::any_of(own.begin(), own.end(),
+                    [this](const Column* column) { return slots_[at(column->slot)].accepted; }))
+      group.run->watch(own, now);
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "sim/solve/run.hpp"
 
@@ -11,6 +12,9 @@ namespace settle::solve {
 /// its own time, step, error control and outcome. Columns that wait or are gone leave the matrix, and the
 /// rest are moved together. The columns may be trials of several runs, whose systems have one shape and
 /// whose options are the same; small systems run in lanes.
+///
+/// What is asked of every step is asked of the whole matrix at once. A column's own x and ẋ are written
+/// where somebody looks at them, and when it leaves the matrix.
 ///
 /// A column's bits do not depend on which others are beside it: their number is padded to a multiple of
 /// system::lane_width, unless there is one column that is always alone.
@@ -31,19 +35,30 @@ class Batch {
     Column* column = nullptr;  // none: padding
     StepControl::Plan plan;
     double t_new = 0;
+    bool tries = false;  // a step, in this round
     bool accepted = false;
+  };
+  // The columns of one run in the matrix.
+  struct Group {
+    Run* run;
+    std::size_t first, count;  // of placed_
   };
 
   void proceed();
   bool gather();
+  void resize(Index width);
+  void place(Index slot, Column& column);
+  void leave(Slot& slot);
   void enter();
-  void round();
+  bool round();
+  void plan();
+  bool judge(double evaluations);
+  void arrive();
+  void watch();
   void evaluate(const VectorXd& x, VectorXd& h_dxdt, double s);
-  void take(Index slot, const VectorXd& from, VectorXd& column) const;
-  void set(Index slot, const VectorXd& column, VectorXd& to) const;
-  void measure_errors();
-  Index first(Index slot) const { return lanes_ ? slot : slot * n_; }
-  Index stride() const { return lanes_ ? width_ : 1; }
+  const VectorXd& whole(const VectorXd& x, VectorXd& expanded);
+  void take(Index slot, const PanelShape& shape, const VectorXd& from, VectorXd& column) const;
+  void set(Index slot, const PanelShape& shape, const VectorXd& column, VectorXd& to) const;
 
   std::vector<Column*> columns_;
   Next next_;
@@ -51,15 +66,19 @@ class Batch {
   const SolverOptions& options_;
   const system::OdeSystem& system_;  // of the first column
   std::unique_ptr<Formula> formula_;
-  bool alone_, lanes_, shares_steps_, fixed_;
-  Index n_, width_ = 0;
+  bool alone_, shares_steps_, fixed_, several_;
+  PanelShape shape_, shape_of_circuit_;
   system::Workspace workspace_;
-  bool several_ = false, driven_ = false;
+  std::optional<system::Expansion> expansion_;
+  bool driven_ = false;
+  std::vector<Column*> placed_;  // run by run
+  std::vector<Group> groups_;
   std::vector<Slot> slots_;
-  VectorXd times_, h_, at_;  // per slot: t, h and t + s h
-  VectorXd x_, k_, x_new_, k_new_, error_, ratio_;
-  VectorXd candidate_, rates_;  // of one column
-  std::vector<Column*> own_;    // of one run
+  VectorXd times_, h_, at_, per_h_, ratio_;  // per slot: t, h, t + s h, 1/h …
+  std::vector<Motion> motions_;
+  VectorXd x_, dxdt_, k_, x_new_, dxdt_new_, k_new_, error_;  // k = h ẋ
+  VectorXd seen_, seen_dxdt_, taus_, directions_;             // of the circuits
+  VectorXd candidate_, rates_;                                // of one column
   Formula::Rates rates_of_;
   double evaluated_ = 0;  // since it was set to zero
 };

@@ -70,7 +70,7 @@ class Problem {
   void leave(Index trial) { left_[static_cast<std::size_t>(trial)] = 1; }
   bool has_left(Index trial) const { return left_[static_cast<std::size_t>(trial)] != 0; }
 
-  /// largest_over_tolerance() (step_control.hpp) of all trials that are still there.
+  /// largest_over_tolerance() (column_norms.hpp) of all trials that are still there.
   double error_ratio(const VectorXd& error, const VectorXd& x, const VectorXd& x_new) const;
 
   double evaluations = 0;  ///< of the right-hand side of all trials

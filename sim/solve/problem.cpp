@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "sim/solve/column_norms.hpp"
 #include "sim/solve/method.hpp"
-#include "sim/solve/step_control.hpp"
 #include "sim/system/structured_solve.hpp"
 
 namespace settle::solve {
@@ -97,8 +97,9 @@ double Problem::error_ratio(const VectorXd& error, const VectorXd& x, const Vect
   double largest = 0;
   for (Index k = 0; k < trials(); ++k) {
     if (has_left(k)) continue;
-    const double own = largest_over_tolerance(options_, error.segment(k * n, n),
-                                              x.segment(k * n, n), x_new.segment(k * n, n));
+    double own;
+    largest_over_tolerance(options_, {n, 1}, error.data() + k * n, x.data() + k * n,
+                           x_new.data() + k * n, &own);
     if (std::isnan(own)) return own;
     largest = std::max(largest, own);
   }

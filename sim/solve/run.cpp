@@ -29,6 +29,7 @@ Run::Run(const system::OdeSystem& system, const MatrixXd& x0, const SolverOption
       options_(options),
       observer_(observer),
       sampling_(observer.sampling()),
+      sees_steps_(sampling_.steps || observer.wants_states()),
       monitor_(system, options),
       watched_(system.make_workspace()),
       columns_(at(system.trials())) {
@@ -89,8 +90,14 @@ double Run::latest() const {
   return t;
 }
 
-double Run::wall_time() const {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+double Run::wall_time(Clock::time_point now) const {
+  return std::chrono::duration<double>(now - start_).count();
+}
+
+bool Run::has_shape_of(const Run& other) const {
+  if (!system().has_shape_of(other.system()) || !reduced_ != !other.reduced_) return false;
+  return !reduced_ || (system_.dimension() == other.system_.dimension() &&
+                       reduction_.expands_as(other.reduction_));
 }
 
 bool Run::proceed() {
@@ -415,13 +422,54 @@ void Run::reject(Column& column, int times) {
                      " (solver.max_rejections)");
 }
 
+bool Run::is_seen(const Column& column) const {
+  if (sees_steps_) return true;
+  if (!std::isfinite(sampling_.interval)) return false;
+  const double next = due(column.next_sample);
+  return next <= column.t || same_time(next, column.t);
+}
+
 void Run::stepped(Column& column, double t_old, const Between& between) {
+  whole(column, column.x, column.seen);
+  whole(column, column.dxdt, column.seen_dxdt);
+  const VectorXd& x = seen(column);
+  Motion motion;
+  measure_motion({x.size(), 1}, x.data(), seen_dxdt(column).data(), monitor_.taus().data(),
+                 monitor_.direction(column.trial).data(), infinity, &motion);
+  if (!stepped(column, t_old, motion, between)) turn(column, seen_dxdt(column));
+}
+
+bool Run::stepped(Column& column, double t_old, const Motion& motion, const Between& between) {
   ++column.steps;
   const double t = column.t;
   if (t - t_old > 16 * epsilon * std::abs(t)) {  // not a rest that rounding left
     column.smallest_step = std::min(column.smallest_step, t - t_old);
     column.largest_step = std::max(column.largest_step, t - t_old);
   }
+  if (is_seen(column)) show(column, between);
+  if (!motion.moves_finitely &&
+      leave(column, seen_dxdt(column), "the rate of change of ", infinity))
+    return true;
+  bool goes_straight_on = true;
+  // What has settled keeps its outcome while it waits for the others.
+  if (!column.settled) {
+    goes_straight_on = monitor_.observe(column.trial, t, motion);
+    column.settled = may_settle_ && monitor_.is_settled(column.trial);
+    column.waits = column.settled;
+  }
+  if (t >= column.goal) column.waits = true;
+  if (column.steps >= options_.max_steps)
+    fail(column, "the budget of " + std::to_string(options_.max_steps) +
+                     " steps ran out at t = " + core::brief(t) + " (solver.max_steps)");
+  else if (column.evaluations > static_cast<double>(options_.max_evaluations))
+    fail(column, "the budget of " + std::to_string(options_.max_evaluations) +
+                     " evaluations ran out (solver.max_evaluations)");
+  return goes_straight_on;
+}
+
+// To those who sample, or follow the column.
+void Run::show(Column& column, const Between& between) {
+  const double t = column.t;
   if (!sampling_.steps && std::isfinite(sampling_.interval)) {
     std::int64_t& k = column.next_sample;
     VectorXd x, expanded;
@@ -441,21 +489,6 @@ void Run::stepped(Column& column, double t_old, const Between& between) {
     }
   }
   if (observer_.wants_states()) observer_.arrive(phase_, column.trial, t, seen(column));
-  whole(column, column.dxdt, column.seen_dxdt);
-  if (leave(column, seen_dxdt(column), "the rate of change of ", infinity)) return;
-  // What has settled keeps its outcome while it waits for the others.
-  if (!column.settled) {
-    monitor_.observe(column.trial, t, seen(column), seen_dxdt(column));
-    column.settled = may_settle_ && monitor_.is_settled(column.trial);
-    column.waits = column.settled;
-  }
-  if (t >= column.goal) column.waits = true;
-  if (column.steps >= options_.max_steps)
-    fail(column, "the budget of " + std::to_string(options_.max_steps) +
-                     " steps ran out at t = " + core::brief(t) + " (solver.max_steps)");
-  else if (column.evaluations > static_cast<double>(options_.max_evaluations))
-    fail(column, "the budget of " + std::to_string(options_.max_evaluations) +
-                     " evaluations ran out (solver.max_evaluations)");
 }
 
 void Run::tell(const std::string& how) {
@@ -463,8 +496,10 @@ void Run::tell(const std::string& how) {
   if (!how.empty()) summary_.how = how;
 }
 
-void Run::watch(std::span<Column* const> own) {
-  const std::lock_guard lock(watching_);
+void Run::watch(std::span<Column* const> own, Clock::time_point now) {
+  // Nobody else watches the run where all columns are here.
+  std::unique_lock lock(watching_, std::defer_lock);
+  if (own.size() < columns_.size()) lock.lock();
   if (is_halted()) return;
   Progress progress{infinity, t_limit_, phase_, 0, 0, monitor_.tolerance()};
   bool together = true;
@@ -483,7 +518,7 @@ void Run::watch(std::span<Column* const> own) {
     sampled_step_ = first->steps;
     if (sampled_step_ % sampling_.every == 0) sample(progress.t, states());
   }
-  if (wall_time() > options_.max_wall_time) {
+  if (wall_time(now) > options_.max_wall_time) {
     why_halted_ = "the budget of " + core::brief(options_.max_wall_time) +
                   " s of wall time ran out at t = " + core::brief(progress.t) +
                   " (solver.max_wall_time)";

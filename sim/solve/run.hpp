@@ -5,7 +5,6 @@
 #include <atomic>
 #include <chrono>
 #include <deque>
-#include <functional>
 #include <mutex>
 #include <span>
 
@@ -37,9 +36,11 @@ struct Column {
   bool settled = false;  ///< in this phase, which ends when all have
   bool skips = false;    ///< it was put to rest, without the way there
   StepControl control;
-  std::int64_t part = 0;     ///< fixed steps made in the segment
-  VectorXd x, dxdt;          ///< of the system that is integrated, at t
-  VectorXd seen, seen_dxdt;  ///< of the circuit, where that is not the same
+  std::int64_t part = 0;  ///< fixed steps made in the segment
+  /// Of the system that is integrated, at t; and of the circuit, where that is not the same. While a batch
+  /// moves the column they are up to date where somebody looks (Run::is_seen).
+  VectorXd x, dxdt, seen, seen_dxdt;
+  Index slot = -1;  ///< in the batch that moves it
   std::int64_t steps = 0, rejections = 0, next_sample = 1;
   double evaluations = 0, jacobians = 0;
   double smallest_step = std::numeric_limits<double>::infinity(), largest_step = 0;
@@ -47,8 +48,20 @@ struct Column {
   bool moves() const;
 };
 
-/// The state (n) at a time within the step that a column has just made.
-using Between = std::function<void(double t, VectorXd& x)>;
+/// The state (n) at a time within the step that a column has just made: a function of (t, x), which it only
+/// refers to.
+class Between {
+ public:
+  template <class F>
+  Between(const F& f)
+      : f_(&f),
+        call_([](const void* g, double t, VectorXd& x) { (*static_cast<const F*>(g))(t, x); }) {}
+  void operator()(double t, VectorXd& x) const { call_(f_, t, x); }
+
+ private:
+  const void* f_;
+  void (*call_)(const void*, double, VectorXd&);
+};
 
 /// Takes a circuit through its phases and segments. It sets goals to its columns, which a Batch or a
 /// Convoy moves; those tell it of every step. In the end it has the summary.
@@ -58,12 +71,19 @@ using Between = std::function<void(double t, VectorXd& x)>;
 /// stops there, and is fetched when it is known how far the others go, where somebody watches.
 class Run {
  public:
+  using Clock = std::chrono::steady_clock;
+
   Run(const system::OdeSystem& system, const MatrixXd& x0, const SolverOptions& options,
       Observer& observer);
 
   /// The system that is integrated: the circuit's own, or one with fewer states that gives the same
   /// trajectories (system/reduction.hpp); known after the first proceed().
   const system::OdeSystem& system() const { return reduced_ ? *reduced_ : system_; }
+  /// How the circuit's states are found from those; none where they are the same.
+  const system::Reduction* reduction() const { return reduced_ ? &reduction_ : nullptr; }
+  Index dimension_of_circuit() const { return system_.dimension(); }
+  /// Whether one batch can hold the columns of both.
+  bool has_shape_of(const Run& other) const;
   const SolverOptions& options() const { return options_; }
   std::vector<Column>& columns() { return columns_; }
   /// Whether every step has one length, divided into the segment.
@@ -101,15 +121,22 @@ class Run {
   /// Whether a candidate for the column's next state is finite and within limits; else the column
   /// leaves.
   bool admits(Column& column, const VectorXd& candidate);
+  /// Whether somebody looks at a column's state at its new time, or between that and the last.
+  bool is_seen(const Column& column) const;
   /// A column has made a step and stands at its new t, x and ẋ.
   void stepped(Column& column, double t_old, const Between& between);
+  /// The same where its motion has been measured; its x is known where is_seen(), its ẋ where it is not
+  /// finite. False where its direction has turned, and turn() must be called.
+  bool stepped(Column& column, double t_old, const Motion& motion, const Between& between);
+  /// ẋ of the circuit, where the direction has turned.
+  void turn(const Column& column, const VectorXd& dxdt) { monitor_.turn(column.trial, dxdt); }
   void reject(Column& column, int times);
   void fail(Column& column, const std::string& why);
   /// In words, which way a method went.
   void tell(const std::string& how);
   /// After a round of steps of some of its columns: reports progress. Halts the run where the observer
   /// says so, or the wall time is up.
-  void watch(std::span<Column* const> own);
+  void watch(std::span<Column* const> own, Clock::time_point now = Clock::now());
   /// Whether the columns are to stop where they are.
   bool is_halted() const { return halted_.load(std::memory_order_relaxed); }
 
@@ -153,7 +180,8 @@ class Run {
   void end_phase();
   void finish();
   bool leave(Column& column, const VectorXd& values, const std::string& what, double limit);
-  double wall_time() const;
+  void show(Column& column, const Between& between);
+  double wall_time(Clock::time_point now = Clock::now()) const;
 
   const system::OdeSystem& system_;
   const SolverOptions& options_;
@@ -165,10 +193,11 @@ class Run {
   std::unique_ptr<Method> method_;
   bool fixed_ = false, dense_ = false;
   Sampling sampling_;
+  bool sees_steps_;  // somebody looks at every step
   SettlingMonitor monitor_;
   system::Workspace watched_;  // for those who sample
   bool watched_stands_ = false;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  Clock::time_point start_ = Clock::now();
   std::vector<Column> columns_;
   SolveSummary summary_;
   Stage stage_ = Stage::phase;

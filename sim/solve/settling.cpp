@@ -161,13 +161,12 @@ SettlingMonitor::SettlingMonitor(const system::OdeSystem& system, const SolverOp
 }
 
 void SettlingMonitor::begin_phase(int phase, double t) {
-  ranges_.clear();
-  Index rows = 0;
+  const Index n = system_.dimension();
+  taus_.setZero(n);
   for (const int i : system_.dynamic_nodes()) {
     if (!counts_[at(i)] || system_.is_held({phase, t, t}, i)) continue;
-    const Index size = system_.circuit().nodes[at(i)].size;
-    ranges_.emplace_back(system_.offset(i), size);
-    rows += size;
+    const Index first = system_.offset(i), size = system_.circuit().nodes[at(i)].size;
+    taus_.segment(first, size) = system_.tau().segment(first, size);
   }
   for (Trial& trial : trials_) {
     trial.t = t;
@@ -175,45 +174,39 @@ void SettlingMonitor::begin_phase(int phase, double t) {
     trial.below_since = nan;
     trial.is_at_rest = false;
     trial.history = ResidualHistory(t, dwell_ > 0 ? dwell_ / 64 : 1);
-    trial.direction = VectorXd::Zero(rows);
+    trial.direction.setZero(n);
   }
 }
 
 SettlingMonitor::Residual SettlingMonitor::residual(const VectorXd& x, const VectorXd& dxdt) const {
-  Residual out{0, floor_};
-  for (const auto& [begin, count] : ranges_) {
-    const auto taus = system_.tau().segment(begin, count);
-    out.value =
-        std::max(out.value, taus.cwiseProduct(dxdt.segment(begin, count)).cwiseAbs().maxCoeff());
-    out.scale = std::max(out.scale, x.segment(begin, count).cwiseAbs().maxCoeff());
-  }
-  return out;
+  Motion motion;
+  measure_motion({x.size(), 1}, x.data(), dxdt.data(), taus_.data(), dxdt.data(), 0, &motion);
+  return {motion.residual, std::max(motion.scale, floor_)};
 }
 
-void SettlingMonitor::observe(Index k, double t, const VectorXd& x, const VectorXd& dxdt) {
+bool SettlingMonitor::observe(Index k, double t, const Motion& motion) {
   Trial& trial = trials_[at(k)];
+  const Residual now{motion.residual, std::max(motion.scale, floor_)};
   trial.t = t;
-  const Residual now = residual(x, dxdt);
-  double along = 0;
-  Index row = 0;
-  for (const auto& [begin, count] : ranges_) {
-    along += trial.direction.segment(row, count).dot(dxdt.segment(begin, count));
-    row += count;
-  }
   trial.relative = now.relative();
   if (!(trial.relative <= tolerance_))
     trial.below_since = nan;
   else if (std::isnan(trial.below_since))
     trial.below_since = t;
-  const bool fresh = trial.history.bins().empty();
-  trial.history.add(t, now.value, now.scale, !fresh && along < 0);
-  if (fresh || along < 0) {
-    row = 0;
-    for (const auto& [begin, count] : ranges_) {
-      trial.direction.segment(row, count) = dxdt.segment(begin, count);
-      row += count;
-    }
-  }
+  const bool first = trial.history.bins().empty(), turns = !first && motion.along < 0;
+  trial.history.add(t, now.value, now.scale, turns);
+  return !first && !turns;
+}
+
+void SettlingMonitor::turn(Index k, const VectorXd& dxdt) {
+  trials_[at(k)].direction = (taus_.array() > 0).select(dxdt, 0);
+}
+
+void SettlingMonitor::observe(Index k, double t, const VectorXd& x, const VectorXd& dxdt) {
+  Motion motion;
+  measure_motion({x.size(), 1}, x.data(), dxdt.data(), taus_.data(), direction(k).data(),
+                 std::numeric_limits<double>::infinity(), &motion);
+  if (!observe(k, t, motion)) turn(k, dxdt);
 }
 
 void SettlingMonitor::put_to_rest(Index k, double t, const VectorXd& x, const VectorXd& dxdt) {

@@ -1,6 +1,7 @@
 // Whether and how each trial comes to rest: the settled criterion, and the outcome of a phase.
 #pragma once
 
+#include "sim/solve/column_norms.hpp"
 #include "sim/solve/solve.hpp"
 
 namespace settle::solve {
@@ -22,8 +23,17 @@ class SettlingMonitor {
     double relative() const { return value / scale; }
   };
   Residual residual(const VectorXd& x, const VectorXd& dxdt) const;
-  /// At every accepted step of a trial, and at the beginning of a segment, with ẋ evaluated afresh
-  /// (n each). Different trials may be observed in different threads at once.
+  /// Of the units of the state: T's diagonal where one counts in this phase, 0 else (n).
+  const VectorXd& taus() const { return taus_; }
+  /// ẋ of the units that count, when the trial's motion last turned by more than 90° (n); 0 before its
+  /// first step.
+  const VectorXd& direction(Index trial) const { return trials_[at(trial)].direction; }
+  /// At every accepted step of a trial, and at the beginning of a segment: how it moves there, against
+  /// its direction. False where its motion turns, and turn() must be called. Different trials may be
+  /// observed in different threads at once.
+  bool observe(Index trial, double t, const Motion& motion);
+  void turn(Index trial, const VectorXd& dxdt);
+  /// Both, from x and ẋ evaluated afresh (n each).
   void observe(Index trial, double t, const VectorXd& x, const VectorXd& dxdt);
 
   /// A trial stands in its state of rest from now on.
@@ -45,7 +55,7 @@ class SettlingMonitor {
     double relative = 0;
     double below_since = 0;
     ResidualHistory history;
-    VectorXd direction;  // of motion when it last turned
+    VectorXd direction;
     bool is_at_rest = false;
   };
   // Whether every pole of a linear circuit is stable, so that what grows must decay.
@@ -54,8 +64,8 @@ class SettlingMonitor {
 
   const system::OdeSystem& system_;
   double rtol_, floor_, tolerance_, dwell_;
-  std::vector<char> counts_;                     // per node
-  std::vector<std::pair<Index, Index>> ranges_;  // rows that count in this phase: begin, size
+  std::vector<char> counts_;  // per node
+  VectorXd taus_;
   std::vector<Trial> trials_;
 };
 

@@ -137,8 +137,7 @@ std::vector<SolveSummary> solve(const std::vector<Task>& tasks) {
       continue;
     }
     const auto like = std::find_if(groups.begin(), groups.end(), [&](const auto& group) {
-      return group.front()->options() == run->options() &&
-             group.front()->system().has_shape_of(run->system());
+      return group.front()->options() == run->options() && group.front()->has_shape_of(*run);
     });
     if (like == groups.end())
       groups.emplace_back().push_back(std::move(run));

@@ -41,11 +41,11 @@ bool StepControl::judge(double error, const Plan& plan, int error_exponent) {
                          : std::max(most_cut, safety * std::pow(error, -1.0 / error_exponent)));
     return false;
   }
-  const double now = std::max(error, 1e-10);
-  double growth =
-      safety * std::pow(now, -0.7 / error_exponent) * std::pow(last_error, 0.4 / error_exponent);
+  const double now = std::log(std::max(error, 1e-10));
+  double growth = safety * std::exp((0.4 * last_log_error - 0.7 * now) / error_exponent);
   growth = std::min(rejected ? 1.0 : most_growth, std::max(most_cut, growth));
-  last_error = std::max(now, 1e-4);
+  static const double least = std::log(1e-4);
+  last_log_error = std::max(now, least);
   rejected = false;
   // A step that was cut to end on a stop says nothing against the one that was planned.
   step = plan.to_stop ? std::max(step, plan.h * growth) : plan.h * growth;

@@ -18,9 +18,9 @@ namespace settle::solve {
 ///
 /// Source: Hairer, Nørsett & Wanner, Solving Ordinary Differential Equations I, II.4 and (IV.2.43).
 struct StepControl {
-  double step = 0;        ///< that is tried next; 0: none is known
-  double last_error = 1;  ///< over tolerance, of the last accepted step
-  bool rejected = false;  ///< the last attempt
+  double step = 0;            ///< that is tried next; 0: none is known
+  double last_log_error = 0;  ///< ln of the error over tolerance of the last accepted step
+  bool rejected = false;      ///< the last attempt
 
   struct Plan {
     double h = 0;
@@ -35,23 +35,6 @@ struct StepControl {
   /// "the step fell to …", for a step that is the smallest and still not accepted.
   static std::string failure(double h, double error, double t, const std::string& method);
 };
-
-/// |error| / (atol + rtol · max(|x|, |x_new|)), number by number, of arrays.
-template <class Error, class X, class NewX>
-auto over_tolerance(const SolverOptions& options, const Error& error, const X& x,
-                    const NewX& x_new) {
-  return error.abs() / (options.atol + options.rtol * x.abs().max(x_new.abs()));
-}
-
-/// The largest of them: no unit's error is diluted by the number of others. NaN where anything is not
-/// finite.
-template <class Error, class X, class NewX>
-double largest_over_tolerance(const SolverOptions& options, const Error& error, const X& x,
-                              const NewX& x_new) {
-  const auto ratio = over_tolerance(options, error.array(), x.array(), x_new.array());
-  if (error.size() == 0) return 0;
-  return std::isfinite(ratio.sum()) ? ratio.maxCoeff() : std::nan("");
-}
 
 /// Two times that differ by rounding alone.
 bool same_time(double a, double b);

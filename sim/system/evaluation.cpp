@@ -38,8 +38,8 @@ void OdeSystem::add_source(const Source& source, double t, const Segment& segmen
 }
 
 template <int Order>
-ConstPanelRef<Order> OdeSystem::node_value(int node, const ConstPanelRef<Order>& x,
-                                           const Workspace& w, Index first) const {
+inline ConstPanelRef<Order> OdeSystem::node_value(int node, const ConstPanelRef<Order>& x,
+                                                  const Workspace& w, Index first) const {
   const Index size = circuit_.nodes[at(node)].size;
   if (offset(node) >= 0) return x.middleRows(offset(node), size);
   return part<Order>(w.values_[at(node)], size, w.columns(), first, x.cols());
@@ -50,8 +50,8 @@ ConstBlock OdeSystem::value(int node, const ConstBlock& x, const Workspace& w, I
 }
 
 template <int Order>
-ConstPanelRef<Order> OdeSystem::edge_input(int k, const ConstPanelRef<Order>& x, const Workspace& w,
-                                           Index first) const {
+inline ConstPanelRef<Order> OdeSystem::edge_input(int k, const ConstPanelRef<Order>& x,
+                                                  const Workspace& w, Index first) const {
   const int rate = rate_of_edge_[at(k)];
   const int from = circuit_.edges[at(k)].from;
   if (rate < 0) return node_value<Order>(from, x, w, first);
@@ -82,20 +82,21 @@ void OdeSystem::accumulate(int i, const Times& t, const ConstPanelRef<Order>& x,
     }
   }
   for (const int k : edges_into_[at(i)]) {
+    if (w.is_off_[at(k)]) continue;
     const Edge& edge = circuit_.edges[at(k)];
     const ConstPanelRef<Order> sent = edge_input<Order>(k, x, w, first);
     PanelRef<Order> scratch = part<Order>(w.scratch_, w.scratch_rows_, all, first, columns);
-    const auto gains =
-        w.gains_[at(k)].segment(first, columns).transpose().array();  // over the columns
-    const double g = w.gains_[at(k)][first];
+    const double* gains = w.gains_[at(k)].data() + first;
     const auto add = [&](PanelRef<Order> to) {
-      if (w.gain_is_shared_[at(k)]) {
-        if (g != 0) edge.weights->multiply_add<Order>(g, sent, to, scratch);
-        return;
+      if constexpr (Order == Eigen::RowMajor) {
+        edge.weights->multiply_add<Order>(gains, sent, to, scratch);
+      } else if (!w.several_) {
+        edge.weights->multiply_add<Order>(gains[0], sent, to, scratch);
+      } else {
+        auto scaled = part<Order>(w.scaled_, sent.rows(), all, first, columns);
+        for (Index c = 0; c < columns; ++c) scaled.col(c) = gains[c] * sent.col(c);
+        edge.weights->multiply_add<Order>(1, scaled, to, scratch);
       }
-      auto scaled = part<Order>(w.scaled_, sent.rows(), all, first, columns);
-      scaled = sent.array().rowwise() * gains;
-      edge.weights->multiply_add<Order>(1, scaled, to, scratch);
     };
     if (!edge.scales_receiver()) {
       add(out);
@@ -203,7 +204,7 @@ void OdeSystem::derivative(double t, const ConstBlock& x, Block dxdt, Workspace&
   const auto run_block = [&](Index b) {
     const Index begin = b * block_columns;
     const Index count = std::min(block_columns, columns - begin);
-    Block out = dxdt.middleCols(begin, count);
+    PanelRef<Eigen::ColMajor> out = dxdt.middleCols(begin, count);
     run<Eigen::ColMajor>(all_, {&t, 0}, x.middleCols(begin, count), &out, 0, nullptr, w,
                          first + begin);
   };
@@ -230,7 +231,8 @@ void OdeSystem::scaled_derivative(const double* t, const double* h, const double
 
 void OdeSystem::derivative_of(int node, double t, const ConstBlock& x, Block dxdt,
                               Workspace& w) const {
-  run<Eigen::ColMajor>(single_.at(node), {&t, 0}, x, &dxdt, offset(node), nullptr, w, 0);
+  PanelRef<Eigen::ColMajor> out = dxdt;
+  run<Eigen::ColMajor>(single_.at(node), {&t, 0}, x, &out, offset(node), nullptr, w, 0);
 }
 
 void OdeSystem::evaluate(double t, const ConstBlock& x, Workspace& w, Index first) const {

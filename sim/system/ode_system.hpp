@@ -68,11 +68,11 @@ class Workspace {
   std::vector<VectorXd> leaks_, slowness_;  // per dynamic node, λ and 1/τ; empty unless several_
   VectorXd scratch_;                        // of products
   VectorXd receiver_, slope_;               // W(d ⊙ φ) and slopes of edges with γ = φ′
-  VectorXd scaled_;                         // what an edge sends times the columns' gains
-  std::vector<VectorXd> gains_;             // per edge; zero where the phase switches it off
-  std::vector<char> gain_is_shared_;        // per edge
-  std::vector<std::vector<char>> held_;     // per node and column
-  std::vector<char> some_held_;             // per node
+  VectorXd scaled_;              // what an edge sends times the columns' gains, where these differ
+  std::vector<VectorXd> gains_;  // per edge; zero where the phase switches it off
+  std::vector<char> is_off_;     // per edge: whether all of these are zero
+  std::vector<std::vector<char>> held_;  // per node and column
+  std::vector<char> some_held_;          // per node
   Index scratch_rows_ = 0, receiver_rows_ = 0;
   std::vector<MatrixXd> tangents_;  // per node
   std::vector<char> moves_;         // per node: whether its tangent differs from zero

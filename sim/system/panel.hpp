@@ -16,10 +16,31 @@ using Block = Eigen::Ref<MatrixXd, 0, Eigen::OuterStride<>>;
 /// instruction takes the same unit of neighbouring columns.
 template <int Order>
 using Panel = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Order>;
+/// A panel, or rows and columns of one, that lie elsewhere. (Eigen's own Ref is dear to make.)
+template <class Panel>
+class PanelView : public Eigen::Map<Panel, 0, Eigen::OuterStride<>> {
+ public:
+  using Base = Eigen::Map<Panel, 0, Eigen::OuterStride<>>;
+  PanelView(typename Base::PointerArgType data, Index rows, Index columns, Index outer_stride)
+      : Base(data, rows, columns, Eigen::OuterStride<>(outer_stride)) {}
+  PanelView(const PanelView&) = default;
+  template <class Derived>
+  PanelView(const Eigen::MatrixBase<Derived>& m)
+      : PanelView(const_cast<typename Base::PointerArgType>(m.derived().data()), m.rows(), m.cols(),
+                  m.derived().outerStride()) {
+    static_assert(Derived::IsVectorAtCompileTime ||
+                  static_cast<bool>(Derived::IsRowMajor) == static_cast<bool>(Base::IsRowMajor));
+  }
+  using Base::operator=;
+  PanelView& operator=(const PanelView& other) {
+    Base::operator=(other);
+    return *this;
+  }
+};
 template <int Order>
-using PanelRef = Eigen::Ref<Panel<Order>, 0, Eigen::OuterStride<>>;
+using PanelRef = PanelView<Panel<Order>>;
 template <int Order>
-using ConstPanelRef = Eigen::Ref<const Panel<Order>, 0, Eigen::OuterStride<>>;
+using ConstPanelRef = PanelView<const Panel<Order>>;
 /// Columns that one vector instruction takes: a batch has a multiple of them.
 constexpr Index lane_width = 8;
 /// So many columns, and some more that nobody looks at, to a multiple of lane_width.
@@ -30,19 +51,16 @@ inline Index column(const MatrixXd& m, Index trial) { return m.cols() == 1 ? 0 :
 
 /// `rows` rows of a panel with the columns first … first + columns, of `all` columns that it has.
 template <int Order>
-Eigen::Map<Panel<Order>, 0, Eigen::OuterStride<>> part(VectorXd& panel, Index rows, Index all,
-                                                       Index first, Index columns) {
+PanelRef<Order> part(VectorXd& panel, Index rows, Index all, Index first, Index columns) {
   if constexpr (Order == Eigen::RowMajor)
-    return {panel.data() + first, rows, columns, Eigen::OuterStride<>(all)};
+    return {panel.data() + first, rows, columns, all};
   else
-    return {panel.data() + first * rows, rows, columns, Eigen::OuterStride<>(rows)};
+    return {panel.data() + first * rows, rows, columns, rows};
 }
 template <int Order>
-Eigen::Map<const Panel<Order>, 0, Eigen::OuterStride<>> part(const VectorXd& panel, Index rows,
-                                                             Index all, Index first,
-                                                             Index columns) {
-  const auto found = part<Order>(const_cast<VectorXd&>(panel), rows, all, first, columns);
-  return {found.data(), rows, columns, Eigen::OuterStride<>(found.outerStride())};
+ConstPanelRef<Order> part(const VectorXd& panel, Index rows, Index all, Index first,
+                          Index columns) {
+  return part<Order>(const_cast<VectorXd&>(panel), rows, all, first, columns);
 }
 
 /// f(from, to, n) over stretches of memory without a gap.

@@ -270,6 +270,26 @@ Reduction reduce(const Circuit& circuit, const MatrixXd& x0) {
   return out;
 }
 
+namespace {
+
+// x = E z: `add` adds a part of E to some rows; those that don't lie side by side are made in `scratch`.
+template <int Order, class Scratch, class Add>
+void expand_by(const std::vector<Reduction::Rows>& rows, const ConstPanelRef<Order>& z,
+               PanelRef<Order> x, const Scratch& scratch, const Add& add) {
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    const Reduction::Rows& own = rows[r];
+    PanelRef<Order> out = own.places.empty() ? PanelRef<Order>(x.middleRows(own.row, own.size))
+                                             : PanelRef<Order>(scratch(own.size));
+    out.setZero();
+    for (std::size_t p = 0; p < own.parts.size(); ++p)
+      add(r, p, z.middleRows(own.parts[p].row, own.parts[p].size), out);
+    for (std::size_t i = 0; i < own.places.size(); ++i)
+      x.row(own.row + own.places[i]) = out.row(static_cast<Index>(i));
+  }
+}
+
+}  // namespace
+
 void Reduction::expand(const ConstBlock& z, Block x, std::span<const Index> trials) const {
   if (rows.empty()) {
     x = z;
@@ -281,28 +301,99 @@ void Reduction::expand(const ConstBlock& z, Block x, std::span<const Index> tria
       store.resize(std::max(store.rows(), 2 * n), std::max(store.cols(), columns));
     return store.block(place * n, 0, n, columns);
   };
-  for (const Rows& own : rows) {
-    Block out = own.places.empty() ? Block(x.middleRows(own.row, own.size))
-                                   : scratch(0, own.size, x.cols());
-    out.setZero();
-    for (const Part& part : own.parts) {
-      const auto from = z.middleRows(part.row, part.size);
-      Block none = out.topRows(0);
-      if (part.receiver_gate.size() == 0) {
-        part.weights->multiply_add(part.gain, from, out, none);
-        continue;
-      }
-      Block product = scratch(1, own.size, x.cols());
-      product.setZero();
-      part.weights->multiply_add(part.gain, from, product, none);
-      for (Index c = 0; c < x.cols(); ++c) {
-        const Index trial = part.receiver_gate.cols() == 1 ? 0 : trials[at(c)];
-        out.col(c).array() += product.col(c).array() * part.receiver_gate.col(trial).array();
-      }
-    }
-    for (std::size_t i = 0; i < own.places.size(); ++i)
-      x.row(own.row + own.places[i]) = out.row(static_cast<Index>(i));
+  expand_by<Eigen::ColMajor>(
+      rows, z, x, [&](Index n) { return scratch(0, n, x.cols()); },
+      [&](std::size_t r, std::size_t p, const ConstBlock& from, Block out) {
+        const Part& part = rows[r].parts[p];
+        Block none = out.topRows(0);
+        if (part.receiver_gate.size() == 0) {
+          part.weights->multiply_add(part.gain, from, out, none);
+          return;
+        }
+        Block product = scratch(1, out.rows(), x.cols());
+        product.setZero();
+        part.weights->multiply_add(part.gain, from, product, none);
+        for (Index c = 0; c < x.cols(); ++c) {
+          const Index trial = column(part.receiver_gate, trials[at(c)]);
+          out.col(c).array() += product.col(c).array() * part.receiver_gate.col(trial).array();
+        }
+      });
+}
+
+bool Reduction::expands_as(const Reduction& other) const {
+  const auto same_part = [](const Part& a, const Part& b) {
+    return a.row == b.row && a.size == b.size &&
+           (a.receiver_gate.size() > 0) == (b.receiver_gate.size() > 0) && *a.weights == *b.weights;
+  };
+  return std::equal(rows.begin(), rows.end(), other.rows.begin(), other.rows.end(),
+                    [&](const Rows& a, const Rows& b) {
+                      return a.row == b.row && a.size == b.size && a.places == b.places &&
+                             std::equal(a.parts.begin(), a.parts.end(), b.parts.begin(),
+                                        b.parts.end(), same_part);
+                    });
+}
+
+Expansion::Expansion(const Reduction& shape, Index columns, bool in_lanes)
+    : shape_(shape), columns_(columns), states_(shape.start.rows()), in_lanes_(in_lanes) {
+  Index most = 0;
+  for (const Reduction::Rows& rows : shape.rows) {
+    most = std::max(most, rows.size);
+    std::vector<Factors>& own = factors_.emplace_back();
+    for (const Reduction::Part& part : rows.parts)
+      own.push_back({VectorXd::Zero(columns),
+                     VectorXd::Zero(part.receiver_gate.size() > 0 ? rows.size * columns : 0)});
   }
+  product_.setZero(most * columns);
+  placed_.setZero(most * columns);
+}
+
+void Expansion::assign(Index c, const Reduction& reduction, Index trial) {
+  for (std::size_t r = 0; r < factors_.size(); ++r)
+    for (std::size_t p = 0; p < factors_[r].size(); ++p) {
+      const Reduction::Part& part = reduction.rows[r].parts[p];
+      Factors& own = factors_[r][p];
+      own.gains[c] = part.gain;
+      for (Index i = 0; i < part.receiver_gate.rows(); ++i)
+        own.gates[in_lanes_ ? i * columns_ + c : c * part.receiver_gate.rows() + i] =
+            part.receiver_gate(i, column(part.receiver_gate, trial));
+    }
+}
+
+template <int Order>
+void Expansion::expand_in(const double* z, double* x) {
+  const auto panel = [this](VectorXd& store, Index n) {
+    return part<Order>(store, n, columns_, 0, columns_);
+  };
+  expand_by<Order>(
+      shape_.rows, Eigen::Map<const Panel<Order>>(z, states_, columns_),
+      Eigen::Map<Panel<Order>>(x, shape_.before.states, columns_),
+      [&](Index n) { return panel(placed_, n); },
+      [&](std::size_t r, std::size_t p, const ConstPanelRef<Order>& from, PanelRef<Order> out) {
+        const Weights& weights = *shape_.rows[r].parts[p].weights;
+        const Factors& own = factors_[r][p];
+        const auto none = panel(none_, 0);
+        constexpr bool in_lanes = Order == Eigen::RowMajor;
+        auto product = panel(product_, out.rows());
+        if constexpr (in_lanes) {
+          if (own.gates.size() == 0)
+            return weights.multiply_add<Order>(own.gains.data(), from, out, none);
+          product.setZero();
+          weights.multiply_add<Order>(nullptr, from, product, none);
+        } else {
+          product.setZero();
+          weights.multiply_add<Order>(1, from, product, none);
+        }
+        if (own.gates.size() > 0)
+          product.array() *= part<Order>(own.gates, out.rows(), columns_, 0, columns_).array();
+        out.array() += product.array().rowwise() * own.gains.transpose().array();
+      });
+}
+
+void Expansion::expand(const double* z, double* x) {
+  if (in_lanes_)
+    expand_in<Eigen::RowMajor>(z, x);
+  else
+    expand_in<Eigen::ColMajor>(z, x);
 }
 
 }  // namespace settle::system

@@ -28,6 +28,8 @@ struct Reduction {
   /// x = E z, and ẋ = E ż: the dynamic nodes of the original one, in OdeSystem's layout. Column c is
   /// trial trials[c] of the circuit. Allocates nothing, but for a thread's first call.
   void expand(const ConstBlock& z, Block x, std::span<const Index> trials) const;
+  /// Whether both have the same E but for gains and gates.
+  bool expands_as(const Reduction& other) const;
 
   /// g s ⊙ W z[row …] for some rows of x.
   struct Part {
@@ -42,6 +44,32 @@ struct Reduction {
     std::vector<Part> parts;
   };
   std::vector<Rows> rows;  ///< of E
+};
+
+/// x = E z for the columns of a batch (in lanes, or one after the other), each a trial of a circuit whose
+/// reduction expands as the others' do.
+class Expansion {
+ public:
+  Expansion(const Reduction& shape, Index columns, bool in_lanes);
+  /// Makes a column stand for a trial of a circuit.
+  void assign(Index column, const Reduction& reduction, Index trial);
+  /// From n_reduced × columns to n × columns. Allocates nothing.
+  void expand(const double* z, double* x);
+
+ private:
+  // What the columns have of their own.
+  struct Factors {
+    VectorXd gains;
+    VectorXd gates;  // a panel; empty: 1
+  };
+  template <int Order>
+  void expand_in(const double* z, double* x);
+
+  const Reduction& shape_;
+  Index columns_, states_;
+  bool in_lanes_;
+  std::vector<std::vector<Factors>> factors_;  // per rows and part
+  VectorXd product_, placed_, none_;           // panels
 };
 
 /// Reduces a circuit without algebraic loops that begins at x0 (n × trials, in OdeSystem's layout):

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "sim/core/elementary.hpp"
+
 namespace settle::system {
 namespace {
 
@@ -16,11 +18,84 @@ struct Overloaded : Ts... {
 template <class... Ts>
 Overloaded(Ts...) -> Overloaded<Ts...>;
 
-// y += g A x, with Eigen's matrix-vector kernel where there is one column. Its product of one row
-// allocates, so that is a dot product a column.
+using core::lane_count;
+using core::Lanes;
+
+Lanes load(const double* from) {
+  Lanes v;
+  std::memcpy(&v, from, sizeof v);
+  return v;
+}
+void store(Lanes v, double* to) { std::memcpy(to, &v, sizeof v); }
+
+// Rows of y += g A x for one column, in `Vectors` vectors of them. The last ends with the last row and
+// may overlap the one before, which gives the same bits. Sums over A's even and odd columns, which do not
+// wait for each other.
+template <int Vectors>
+void column_rows(double g, const double* a, Index step, Index inner, const double* x, double* y,
+                 Index rows) {
+  const auto at = [back = rows - lane_count](int v) {
+    return v + 1 < Vectors ? v * lane_count : back;
+  };
+  Lanes even[Vectors] = {}, odd[Vectors] = {};
+  Index k = 0;
+  for (; k + 2 <= inner; k += 2, a += 2 * step)
+    for (int v = 0; v < Vectors; ++v) {
+      even[v] += x[k] * load(a + at(v));
+      odd[v] += x[k + 1] * load(a + step + at(v));
+    }
+  if (k < inner)
+    for (int v = 0; v < Vectors; ++v) even[v] += x[k] * load(a + at(v));
+  for (int v = 0; v < Vectors; ++v) even[v] = load(y + at(v)) + g * (even[v] + odd[v]);
+  for (int v = 0; v < Vectors; ++v) store(even[v], y + at(v));
+}
+
+void column_product_add(double g, const MatrixXd& a, const double* x, double* y) {
+  const Index step = a.rows(), inner = a.cols();
+  const double* from = a.data();
+  if (step == 1) {
+    y[0] += g * a.row(0).dot(Eigen::Map<const VectorXd>(x, inner));
+    return;
+  }
+  if (step < lane_count) {
+    for (Index i = 0; i < step; ++i) {
+      double sum = 0;
+      for (Index k = 0; k < inner; ++k) sum += from[k * step + i] * x[k];
+      y[i] += g * sum;
+    }
+    return;
+  }
+  // Blocks of nearly the same number of vectors.
+  Index vectors_left = (step + lane_count - 1) / lane_count;
+  for (Index row = 0, rows; row < step; row += rows) {
+    const Index blocks = (vectors_left + 3) / 4, vectors = (vectors_left + blocks - 1) / blocks;
+    rows = std::min(step - row, vectors * lane_count);
+    vectors_left -= vectors;
+    switch (vectors) {
+      case 4:
+        column_rows<4>(g, from + row, step, inner, x, y + row, rows);
+        break;
+      case 3:
+        column_rows<3>(g, from + row, step, inner, x, y + row, rows);
+        break;
+      case 2:
+        column_rows<2>(g, from + row, step, inner, x, y + row, rows);
+        break;
+      default:
+        column_rows<1>(g, from + row, step, inner, x, y + row, rows);
+    }
+  }
+}
+
+// Beyond so many numbers memory decides, and Eigen's products of blocks are as quick.
+constexpr Index most_of_small = 128 * 128;
+
+// y += g A x.
 void product_add(double g, const MatrixXd& a, const ConstPanelRef<Eigen::ColMajor>& x,
                  PanelRef<Eigen::ColMajor> y) {
-  if (a.rows() == 1)
+  if (x.cols() == 1 && a.size() <= most_of_small)
+    column_product_add(g, a, x.data(), y.data());
+  else if (a.rows() == 1)  // of which Eigen's product allocates
     for (Index c = 0; c < x.cols(); ++c) y(0, c) += g * a.row(0).dot(x.col(c));
   else if (x.cols() == 1)
     y.col(0).noalias() += g * (a * x.col(0));
@@ -28,44 +103,72 @@ void product_add(double g, const MatrixXd& a, const ConstPanelRef<Eigen::ColMajo
     y.noalias() += g * (a * x);
 }
 
-// Lanes as one value; the compiler splits it where the machine's vectors are narrower.
-typedef double Lanes __attribute__((vector_size(lane_width * sizeof(double))));
+// Vectors of lanes that are summed side by side.
+constexpr Index lane_vectors = std::max<Index>(1, std::min<Index>(2, lane_width / lane_count));
+static_assert(lane_width % (lane_vectors * lane_count) == 0);
+constexpr Index most_lane_rows = 6;  // rows whose sums stay in registers
+
+Lanes gain_in_lanes(const double* g, Index column) {
+  return g ? load(g + column) : core::in_every_lane(1.0);
+}
 
 // `Rows` rows of y += g A x in lanes: plain sums over A's columns, the same in every lane.
 template <int Rows>
-void lanes_rows(double g, const MatrixXd& a, Index row, const ConstPanelRef<Eigen::RowMajor>& x,
-                PanelRef<Eigen::RowMajor>& y) {
-  const Index inner = a.cols(), step = a.rows();
-  for (Index c = 0; c < x.cols(); c += lane_width) {
-    Lanes sum[Rows] = {};
+void lanes_rows(const double* g, const MatrixXd& a, Index row,
+                const ConstPanelRef<Eigen::RowMajor>& x, PanelRef<Eigen::RowMajor>& y) {
+  const Index inner = a.cols(), step = a.rows(), x_step = x.outerStride();
+  for (Index c = 0; c < x.cols(); c += lane_vectors * lane_count) {
+    Lanes sum[Rows][lane_vectors] = {};
     const double* from = x.data() + c;
     const double* weight = a.data() + row;
-    for (Index k = 0; k < inner; ++k, from += x.outerStride(), weight += step) {
-      Lanes value;
-      std::memcpy(&value, from, sizeof value);
-      for (int r = 0; r < Rows; ++r) sum[r] += weight[r] * value;
+    for (Index k = 0; k < inner; ++k, from += x_step, weight += step) {
+      Lanes value[lane_vectors];
+      for (Index v = 0; v < lane_vectors; ++v) value[v] = load(from + v * lane_count);
+      for (int r = 0; r < Rows; ++r)
+        for (Index v = 0; v < lane_vectors; ++v) sum[r][v] += weight[r] * value[v];
     }
-    for (int r = 0; r < Rows; ++r) {
-      double* to = y.data() + (row + r) * y.outerStride() + c;
-      Lanes total;
-      std::memcpy(&total, to, sizeof total);
-      total += g * sum[r];
-      std::memcpy(to, &total, sizeof total);
+    for (Index v = 0; v < lane_vectors; ++v) {
+      const Index column = c + v * lane_count;
+      const Lanes gain = gain_in_lanes(g, column);
+      for (int r = 0; r < Rows; ++r) {
+        double* to = y.data() + (row + r) * y.outerStride() + column;
+        store(load(to) + gain * sum[r][v], to);
+      }
     }
   }
 }
 
-void product_add(double g, const MatrixXd& a, const ConstPanelRef<Eigen::RowMajor>& x,
+void product_add(const double* g, const MatrixXd& a, const ConstPanelRef<Eigen::RowMajor>& x,
                  PanelRef<Eigen::RowMajor> y) {
   assert(x.cols() % lane_width == 0);
-  Index row = 0;
-  for (; row + 4 <= a.rows(); row += 4) lanes_rows<4>(g, a, row, x, y);
-  for (; row + 2 <= a.rows(); row += 2) lanes_rows<2>(g, a, row, x, y);
-  if (row < a.rows()) lanes_rows<1>(g, a, row, x, y);
+  // Blocks of nearly the same number of rows.
+  Index blocks = (a.rows() + most_lane_rows - 1) / most_lane_rows;
+  for (Index row = 0, rows; row < a.rows(); row += rows, --blocks) {
+    rows = (a.rows() - row + blocks - 1) / blocks;
+    switch (rows) {
+      case 6:
+        lanes_rows<6>(g, a, row, x, y);
+        break;
+      case 5:
+        lanes_rows<5>(g, a, row, x, y);
+        break;
+      case 4:
+        lanes_rows<4>(g, a, row, x, y);
+        break;
+      case 3:
+        lanes_rows<3>(g, a, row, x, y);
+        break;
+      case 2:
+        lanes_rows<2>(g, a, row, x, y);
+        break;
+      default:
+        lanes_rows<1>(g, a, row, x, y);
+    }
+  }
 }
 
-void sparse_product_add(double g, const Weights::Sparse& w, const ConstPanelRef<Eigen::ColMajor>& x,
-                        PanelRef<Eigen::ColMajor> y) {
+void product_add(double g, const Weights::Sparse& w, const ConstPanelRef<Eigen::ColMajor>& x,
+                 PanelRef<Eigen::ColMajor> y) {
   for (Index c = 0; c < x.cols(); ++c)
     for (Index i = 0; i < w.rows(); ++i) {
       double sum = 0;
@@ -75,11 +178,40 @@ void sparse_product_add(double g, const Weights::Sparse& w, const ConstPanelRef<
     }
 }
 
-void sparse_product_add(double g, const Weights::Sparse& w, const ConstPanelRef<Eigen::RowMajor>& x,
-                        PanelRef<Eigen::RowMajor> y) {
+void product_add(const double* g, const Weights::Sparse& w, const ConstPanelRef<Eigen::RowMajor>& x,
+                 PanelRef<Eigen::RowMajor> y) {
   for (Index i = 0; i < w.rows(); ++i)
-    for (Weights::Sparse::InnerIterator entry(w, i); entry; ++entry)
-      y.row(i) += (g * entry.value()) * x.row(entry.col());
+    for (Index c = 0; c < x.cols(); c += lane_count) {
+      Lanes sum{};
+      for (Weights::Sparse::InnerIterator entry(w, i); entry; ++entry)
+        sum += entry.value() * load(x.data() + entry.col() * x.outerStride() + c);
+      double* to = y.data() + i * y.outerStride() + c;
+      store(load(to) + gain_in_lanes(g, c) * sum, to);
+    }
+}
+
+// y += g d ⊙ x; without d it is 1.
+void diagonal_add(double g, const VectorXd* d, const ConstPanelRef<Eigen::ColMajor>& x,
+                  PanelRef<Eigen::ColMajor> y) {
+  for (Index c = 0; c < x.cols(); ++c) {
+    const double* from = x.data() + c * x.outerStride();
+    double* to = y.data() + c * y.outerStride();
+    if (d)
+      for (Index i = 0; i < y.rows(); ++i) to[i] += g * ((*d)[i] * from[i]);
+    else
+      for (Index i = 0; i < y.rows(); ++i) to[i] += g * from[i];
+  }
+}
+
+void diagonal_add(const double* g, const VectorXd* d, const ConstPanelRef<Eigen::RowMajor>& x,
+                  PanelRef<Eigen::RowMajor> y) {
+  for (Index i = 0; i < y.rows(); ++i) {
+    const double factor = d ? (*d)[i] : 1.0;
+    const double* from = x.data() + i * x.outerStride();
+    double* to = y.data() + i * y.outerStride();
+    for (Index c = 0; c < x.cols(); c += lane_count)
+      store(load(to + c) + gain_in_lanes(g, c) * (factor * load(from + c)), to + c);
+  }
 }
 
 }  // namespace
@@ -148,20 +280,15 @@ Index Weights::scratch_rows() const {
 }
 
 template <int Order>
-void Weights::multiply_add(double g, const ConstPanelRef<Order>& x, PanelRef<Order> y,
+void Weights::multiply_add(Gain<Order> g, const ConstPanelRef<Order>& x, PanelRef<Order> y,
                            PanelRef<Order> scratch) const {
+  // The form that almost all have, without the detour of a visit.
+  if (const auto* dense = std::get_if<MatrixXd>(&form_)) return product_add(g, *dense, x, y);
+  constexpr Gain<Order> one = Order == Eigen::RowMajor ? Gain<Order>{} : Gain<Order>(1);
   std::visit(Overloaded{[&](const MatrixXd& w) { product_add(g, w, x, y); },
-                        [&](const Sparse& w) { sparse_product_add(g, w, x, y); },
-                        [&](const Diagonal& w) {
-                          y.array() += g * (x.array().colwise() * w.entries.array());
-                        },
-                        [&](const Identity&) {
-                          for (Index k = 0; k < y.outerSize(); ++k) {
-                            const double* from = x.data() + k * x.outerStride();
-                            double* to = y.data() + k * y.outerStride();
-                            for (Index i = 0; i < y.innerSize(); ++i) to[i] += g * from[i];
-                          }
-                        },
+                        [&](const Sparse& w) { product_add(g, w, x, y); },
+                        [&](const Diagonal& w) { diagonal_add(g, &w.entries, x, y); },
+                        [&](const Identity&) { diagonal_add(g, nullptr, x, y); },
                         [&](const LowRank& w) {
                           const std::size_t last = w.factors.size() - 1;
                           if (last == 0) return product_add(g, w.factors[0], x, y);
@@ -171,10 +298,10 @@ void Weights::multiply_add(double g, const ConstPanelRef<Order>& x, PanelRef<Ord
                             return scratch.block(which * offset, 0, w.factors[k].rows(), x.cols());
                           };
                           part(last, half).setZero();
-                          product_add(1.0, w.factors[last], x, part(last, half));
+                          product_add(one, w.factors[last], x, part(last, half));
                           for (std::size_t k = last - 1; k > 0; --k) {
                             part(k, 1 - half).setZero();
-                            product_add(1.0, w.factors[k], part(k + 1, half), part(k, 1 - half));
+                            product_add(one, w.factors[k], part(k + 1, half), part(k, 1 - half));
                             half = 1 - half;
                           }
                           product_add(g, w.factors[0], part(1, half), y);
@@ -184,7 +311,8 @@ void Weights::multiply_add(double g, const ConstPanelRef<Order>& x, PanelRef<Ord
 template void Weights::multiply_add<Eigen::ColMajor>(double, const ConstPanelRef<Eigen::ColMajor>&,
                                                      PanelRef<Eigen::ColMajor>,
                                                      PanelRef<Eigen::ColMajor>) const;
-template void Weights::multiply_add<Eigen::RowMajor>(double, const ConstPanelRef<Eigen::RowMajor>&,
+template void Weights::multiply_add<Eigen::RowMajor>(const double*,
+                                                     const ConstPanelRef<Eigen::RowMajor>&,
                                                      PanelRef<Eigen::RowMajor>,
                                                      PanelRef<Eigen::RowMajor>) const;
 

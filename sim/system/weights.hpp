@@ -3,12 +3,17 @@
 
 #include <Eigen/SparseCore>
 #include <memory>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
 #include "sim/system/panel.hpp"
 
 namespace settle::system {
+
+/// A factor of every column: one number for all, or in lanes one for each (none: 1).
+template <int Order>
+using Gain = std::conditional_t<Order == Eigen::RowMajor, const double*, double>;
 
 /// W (rows × cols): dense, sparse by rows (CSR), diagonal, the identity, or a product of dense
 /// factors kept apart where that is cheaper.
@@ -49,7 +54,7 @@ class Weights {
   /// scratch_rows() rows and X's columns. A column's bits do not depend on the others, where their
   /// number is a multiple of lane_width.
   template <int Order>
-  void multiply_add(double g, const ConstPanelRef<Order>& x, PanelRef<Order> y,
+  void multiply_add(Gain<Order> g, const ConstPanelRef<Order>& x, PanelRef<Order> y,
                     PanelRef<Order> scratch) const;
   void multiply_add(double g, const ConstBlock& x, Block y, Block scratch) const {
     multiply_add<Eigen::ColMajor>(g, x, y, scratch);

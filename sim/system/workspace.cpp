@@ -67,9 +67,9 @@ Workspace OdeSystem::make_workspace(Index columns, bool lanes, bool several) con
   w.scratch_ = panel(w.scratch_rows_);
   w.receiver_ = panel(w.receiver_rows_);
   w.slope_ = panel(w.receiver_rows_);
-  if (columns > 1) w.scaled_ = panel(widest);
+  if (several && !lanes) w.scaled_ = panel(widest);
   w.gains_.assign(circuit_.edges.size(), VectorXd::Zero(columns));
-  w.gain_is_shared_.assign(circuit_.edges.size(), 1);
+  w.is_off_.assign(circuit_.edges.size(), 0);
   return w;
 }
 
@@ -116,8 +116,7 @@ void OdeSystem::assign(Index c, Index trial, const Segment& segment, Workspace& 
 // What the columns have in common.
 void Workspace::look_over() {
   changed_ = false;
-  for (std::size_t k = 0; k < gains_.size(); ++k)
-    gain_is_shared_[k] = (gains_[k].array() == gains_[k][0]).all();
+  for (std::size_t k = 0; k < gains_.size(); ++k) is_off_[k] = (gains_[k].array() == 0).all();
   for (std::size_t i = 0; i < held_.size(); ++i)
     some_held_[i] = std::find(held_[i].begin(), held_[i].end(), 1) != held_[i].end();
 }

@@ -61,6 +61,32 @@ TEST_CASE("the number of threads changes no bit of many trials") {
   CHECK(first.steps == again.steps);
 }
 
+TEST_CASE("a circuit's bits do not depend on which others of its shape are solved beside it") {
+  // Alone every gain in the batch is the same, beside the others none is. In lanes, and in columns.
+  const std::string layers = GENERATE("[20, 10]", "[100, 60]");
+  const bool reduce = GENERATE(true, false);
+  CAPTURE(layers, reduce);
+  std::vector<Simulation> all;
+  for (const char* gain : {"1.0", "0.3", "2.5", "1.0"})
+    all.emplace_back(inversion(
+        layers, "1", "duration = 5\nreduce = " + std::string(reduce ? "true" : "false") + "\n",
+        "[model.controller]\ngains = { i = " + std::string(gain) + " }\n"));
+  const auto solved = [&](const std::vector<std::size_t>& chosen) {
+    std::vector<MatrixXd> starts;
+    std::vector<Samples> samples(chosen.size());
+    std::vector<solve::Task> tasks;
+    for (const std::size_t k : chosen) starts.push_back(all[k].system.initial_state());
+    for (std::size_t i = 0; i < chosen.size(); ++i)
+      tasks.push_back({all[chosen[i]].system, starts[i], all[chosen[i]].config.solver, samples[i]});
+    return solve::solve(tasks);
+  };
+  const auto together = solved({0, 1, 2, 3});
+  for (std::size_t k = 0; k < all.size(); ++k)
+    CHECK(solved({k})[0].final_state == together[k].final_state);
+  CHECK(together[0].final_state == together[3].final_state);
+  CHECK(together[0].final_state != together[1].final_state);
+}
+
 TEST_CASE("every trial has its own steps") {
   // The same circuit twice but for a gate, which makes one ẋ = −2x and the other ẋ = −501x.
   const std::string toml =
