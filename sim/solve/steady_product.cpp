@@ -1,0 +1,108 @@
+#include "sim/solve/steady_product.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+namespace settle::solve {
+namespace {
+
+using system::ConstBlock;
+using system::Index;
+
+// Numbers that one instruction takes; the compiler splits or joins them where the machine's vectors differ.
+// A sum is the same s += a x everywhere, which the compiler may make one rounding, or not, in all.
+constexpr Index lanes = 4;
+typedef double Lanes __attribute__((vector_size(lanes * sizeof(double))));
+
+Lanes load(const double* from) {
+  Lanes out;
+  std::memcpy(&out, from, sizeof out);
+  return out;
+}
+void store(const Lanes& value, double* to) { std::memcpy(to, &value, sizeof value); }
+
+constexpr Index few = 4;              // columns that A is read for at once
+constexpr Index rows_at_once = 1024;  // whose sums stay in the first cache
+
+template <Index Columns, Index Terms>
+void add_terms(Index rows, const double* const* a, const double (*factors)[few], double* const* y) {
+  Index i = 0;
+  for (; i + lanes <= rows; i += lanes) {
+    Lanes weight[Terms];
+    for (Index t = 0; t < Terms; ++t) weight[t] = load(a[t] + i);
+    for (Index c = 0; c < Columns; ++c) {
+      Lanes sum = load(y[c] + i);
+      for (Index t = 0; t < Terms; ++t) sum += weight[t] * factors[t][c];
+      store(sum, y[c] + i);
+    }
+  }
+  for (; i < rows; ++i)
+    for (Index c = 0; c < Columns; ++c) {
+      double sum = y[c][i];
+      for (Index t = 0; t < Terms; ++t) sum += a[t][i] * factors[t][c];
+      y[c][i] = sum;
+    }
+}
+
+template <Index Columns>
+void multiply_few(const ConstBlock& a, const ConstBlock& x, const std::vector<Index>& terms,
+                  double* const* y) {
+  const Index count = static_cast<Index>(terms.size());
+  for (Index first = 0; first < a.rows(); first += rows_at_once) {
+    const Index rows = std::min(rows_at_once, a.rows() - first);
+    double* own[few];
+    for (Index c = 0; c < Columns; ++c) {
+      own[c] = y[c] + first;
+      std::fill_n(own[c], rows, 0.0);
+    }
+    const double* from[4];
+    double factors[4][few];
+    const auto take = [&](Index place, Index t) {
+      const Index k = terms[static_cast<std::size_t>(t)];
+      from[place] = a.data() + k * a.outerStride() + first;
+      for (Index c = 0; c < Columns; ++c) factors[place][c] = x(k, c);
+    };
+    Index t = 0;
+    for (; t + 4 <= count; t += 4) {
+      for (Index place = 0; place < 4; ++place) take(place, t + place);
+      add_terms<Columns, 4>(rows, from, factors, own);
+    }
+    for (; t < count; ++t) {
+      take(0, t);
+      add_terms<Columns, 1>(rows, from, factors, own);
+    }
+  }
+}
+
+}  // namespace
+
+void multiply(const ConstBlock& a, const ConstBlock& x, std::span<double* const> y) {
+  std::vector<Index> terms;
+  terms.reserve(static_cast<std::size_t>(x.rows()));
+  for (Index k = 0; k < x.rows(); ++k) {
+    Index c = 0;
+    while (c < x.cols() && x(k, c) == 0) ++c;
+    if (c < x.cols()) terms.push_back(k);
+  }
+  for (Index first = 0; first < x.cols(); first += few) {
+    const Index columns = std::min(few, x.cols() - first);
+    const auto own = x.middleCols(first, columns);
+    double* const* const to = y.data() + first;
+    switch (columns) {
+      case 1:
+        multiply_few<1>(a, own, terms, to);
+        break;
+      case 2:
+        multiply_few<2>(a, own, terms, to);
+        break;
+      case 3:
+        multiply_few<3>(a, own, terms, to);
+        break;
+      default:
+        multiply_few<few>(a, own, terms, to);
+    }
+  }
+}
+
+}  // namespace settle::solve
