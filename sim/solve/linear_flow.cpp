@@ -59,6 +59,13 @@ std::pair<Complex, Complex> decay_and_held(Complex lambda, double tau) {
            (gone.imag() * lambda.real() - gone.real() * lambda.imag()) / norm}};
 }
 
+bool is_zero(const MatrixXd& x, const std::vector<Index>& rows) {
+  for (Index c = 0; c < x.cols(); ++c)
+    for (const Index row : rows)
+      if (x(row, c) != 0) return false;
+  return true;
+}
+
 // out += w a, where w may have overflown: what isn't there stays away.
 void add(double w, double a, double& out) {
   if (a != 0 || std::isfinite(w)) out += w * a;
@@ -75,9 +82,12 @@ void add_times(Complex lambda, bool real, const double* a, double* out, Index co
   }
 }
 
-// The columns, and some more of zeros, for products with a matrix of that order.
+// The columns, and some more of zeros, so many that Eigen's product with a matrix of that order gives each
+// the same bits whatever their number: a multiple of 8, and at least 24 where with fewer all three sizes
+// could come to less than 20, for which it has another algorithm.
 MatrixXd pad(const MatrixXd& m, Index order) {
-  MatrixXd out = MatrixXd::Zero(m.rows(), steady_width(m.cols(), order));
+  const Index columns = system::padded(order < 10 ? std::max<Index>(m.cols(), 24) : m.cols());
+  MatrixXd out = MatrixXd::Zero(m.rows(), columns);
   out.leftCols(m.cols()) = m;
   return out;
 }
@@ -87,13 +97,14 @@ MatrixXd pad(const MatrixXd& m, Index order) {
 LinearFlow::LinearFlow(const system::OdeSystem& system, const ModeLimits& limits)
     : system_(system), limits_(limits) {}
 
-LinearFlow::Plan& LinearFlow::plan_of(const system::Segment& segment, const system::ConstBlock& x,
+LinearFlow::Plan& LinearFlow::plan_of(const system::Segment& segment, const MatrixXd& x,
                                       system::Workspace& workspace) {
   const auto [place, is_new] = plans_.try_emplace({segment.phase, segment.released});
   Plan& plan = place->second;
   if (!is_new) return plan;
   const system::Circuit& circuit = system_.circuit();
   plan.rows = system_.moving_rows(segment);
+  plan.all_move = static_cast<Index>(plan.rows.size()) == system_.dimension();
   for (std::size_t k = 0; k < circuit.sources.size(); ++k)
     if (circuit.sources[k].varies()) plan.sources.push_back(static_cast<int>(k));
   for (auto& trials : trials_of_one_matrix(system_, segment.phase)) {
@@ -110,23 +121,26 @@ LinearFlow::Plan& LinearFlow::plan_of(const system::Segment& segment, const syst
                        (source.gain * pad(values, std::min(path.rows(), path.cols())));
       group.drives.emplace_back(drive.leftCols(values.cols()));
     }
-    group.reach = group.basis->reach();
     group.trials = std::move(trials);
     plan.groups.push_back(std::move(group));
   }
   return plan;
 }
 
-void LinearFlow::begin(const system::Segment& segment, const system::ConstBlock& x0,
-                       system::Workspace& workspace) {
-  // b(t₀): ẋ where all that moves is zero.
-  MatrixXd rest = x0, b(x0.rows(), x0.cols());
-  const std::vector<Index> rows = system_.moving_rows(segment);
-  rest(rows, Eigen::all).setZero();
-  system_.derivative(segment.begin, rest, b, workspace);
-  plan_ = &plan_of(segment, rest, workspace);
+void LinearFlow::begin(const system::Segment& segment, const MatrixXd& x0,
+                       system::Workspace& workspace, const MatrixXd* rate) {
+  plan_ = &plan_of(segment, x0, workspace);
   begin_ = segment.begin;
   start_ = x0;
+  // b(t₀): ẋ where all that moves is zero.
+  MatrixXd b;
+  if (!rate || !is_zero(x0, plan_->rows)) {
+    MatrixXd rest = x0;
+    rest(plan_->rows, Eigen::all).setZero();
+    b.resize(x0.rows(), x0.cols());
+    system_.derivative(segment.begin, rest, b, workspace);
+    rate = &b;
+  }
 
   std::vector<system::ProfileForm> forms;
   with_slope_ = false;
@@ -150,49 +164,60 @@ void LinearFlow::begin(const system::Segment& segment, const system::ConstBlock&
       group_of_[at(group.trials[c])] = g;
       column_in_group_[at(group.trials[c])] = static_cast<Index>(c);
     }
-    begin_group(group, x0, b, forms, new_kinds);
+    begin_group(group, x0, *rate, forms, new_kinds);
   }
   set_paces();
 }
 
-void LinearFlow::begin_group(Group& group, const system::ConstBlock& x0, const MatrixXd& b,
+void LinearFlow::begin_group(Group& group, const MatrixXd& x0, const MatrixXd& b,
                              const std::vector<system::ProfileForm>& forms, bool new_kinds) {
-  const Index n = static_cast<Index>(plan_->rows.size());
   const Index trials = static_cast<Index>(group.trials.size());
   const Index slope = 2 + 2 * static_cast<Index>(omegas_.size());
   const Index kinds = slope + (with_slope_ ? 1 : 0);
-  MatrixXd columns = MatrixXd::Zero(n, steady_width(kinds * trials, group.basis->narrowest()));
-  const auto part = [&](Index kind) { return columns.middleCols(kind * trials, trials); };
-  part(0) = x0(plan_->rows, group.trials);
-  part(1) = b(plan_->rows, group.trials);
-  for (std::size_t k = 0; k < forms.size(); ++k) {
-    const auto add_to = [&](Index kind, double factor) {
-      const MatrixXd& drive = group.drives[k];
-      for (Index c = 0; c < trials; ++c)
-        part(kind).col(c) += factor * drive.col(drive.cols() == 1 ? 0 : c);
-    };
-    if (forms[k].slope != 0) add_to(slope, forms[k].slope);
-    if (!(forms[k].omega > 0)) continue;
-    const auto place = std::find(omegas_.begin(), omegas_.end(), forms[k].omega);
-    const Index kind = 2 + 2 * (place - omegas_.begin());
-    add_to(1, -forms[k].cosine);  // which b(t₀) contains
-    add_to(kind, forms[k].cosine);
-    add_to(kind + 1, forms[k].sine);
+  // What moves of the group's trials.
+  const bool whole = plan_->all_move && trials == x0.cols();
+  const auto own = [&](const MatrixXd& all) -> MatrixXd { return all(plan_->rows, group.trials); };
+  group.amplitudes.assign(at(kinds), Rows());
+  if (whole)
+    group.basis->to_modes(x0, group.amplitudes[0]);
+  else
+    group.basis->to_modes(own(x0), group.amplitudes[0]);
+  if (whole && forms.empty()) {
+    group.basis->to_modes(b, group.amplitudes[1]);
+  } else {
+    std::vector<MatrixXd> drive(at(kinds - 1));  // from b on
+    drive[0] = own(b);
+    for (std::size_t k = 1; k < drive.size(); ++k) drive[k].setZero(drive[0].rows(), trials);
+    for (std::size_t k = 0; k < forms.size(); ++k) {
+      const auto add_to = [&](Index kind, double factor) {
+        const MatrixXd& values = group.drives[k];
+        for (Index c = 0; c < trials; ++c)
+          drive[at(kind - 1)].col(c) += factor * values.col(values.cols() == 1 ? 0 : c);
+      };
+      if (forms[k].slope != 0) add_to(slope, forms[k].slope);
+      if (!(forms[k].omega > 0)) continue;
+      const auto place = std::find(omegas_.begin(), omegas_.end(), forms[k].omega);
+      const Index kind = 2 + 2 * (place - omegas_.begin());
+      add_to(1, -forms[k].cosine);  // which b(t₀) contains
+      add_to(kind, forms[k].cosine);
+      add_to(kind + 1, forms[k].sine);
+    }
+    for (std::size_t k = 0; k < drive.size(); ++k)
+      group.basis->to_modes(drive[k], group.amplitudes[k + 1]);
   }
-  Rows all;
-  group.basis->to_modes(columns, all);
-  group.amplitudes.clear();
-  for (Index kind = 0; kind < kinds; ++kind)
-    group.amplitudes.emplace_back(all.middleCols(kind * trials, trials));
+  group.rows = 0;
+  for (const Rows& rows : group.amplitudes) group.rows = std::max(group.rows, rows.rows());
+  for (Rows& rows : group.amplitudes) {
+    const Index known = rows.rows();
+    rows.conservativeResize(group.rows, trials);
+    rows.bottomRows(group.rows - known).setZero();
+  }
 
   group.slopes = group.amplitudes[1];
   for (const Mode& mode : group.basis->modes())
-    add_times(mode.value, mode.is_real(), group.amplitudes[0].row(mode.row).data(),
-              group.slopes.row(mode.row).data(), mode.count * trials);
-
-  group.rows = group.basis->size();
-  const Index rest = group.basis->first_of_rest();
-  if (all.bottomRows(group.rows - rest).isZero(0)) group.rows = rest;
+    if (mode.row < group.rows)
+      add_times(mode.value, mode.is_real(), group.amplitudes[0].row(mode.row).data(),
+                group.slopes.row(mode.row).data(), mode.count * trials);
 
   const auto& knots = group.basis->knots();
   if (new_kinds || group.propagators.size() != knots.size()) {
@@ -203,12 +228,12 @@ void LinearFlow::begin_group(Group& group, const system::ConstBlock& x0, const M
   group.knot_states.clear();
   group.knot_drives.clear();
   for (const Knot& knot : knots) {
-    const auto own = [&](Index kind) -> MatrixXd {
+    const auto of_kind = [&](Index kind) -> MatrixXd {
       return group.amplitudes[at(kind)].middleRows(knot.row, knot.matrix.rows());
     };
-    group.knot_states.push_back(own(0));
-    Propagator::Drive drive{own(1), with_slope_ ? own(slope) : MatrixXd()};
-    for (Index kind = 2; kind < slope; ++kind) drive.push_back(own(kind));
+    group.knot_states.push_back(of_kind(0));
+    Propagator::Drive drive{of_kind(1), with_slope_ ? of_kind(slope) : MatrixXd()};
+    for (Index kind = 2; kind < slope; ++kind) drive.push_back(of_kind(kind));
     group.knot_drives.push_back(std::move(drive));
   }
 }
@@ -319,11 +344,27 @@ void LinearFlow::evaluate_knots(const Group& group, bool with_rate, Scratch& scr
   }
 }
 
+// The first columns of scratch.y to those places of x, and the others to the same of `second`.
+void LinearFlow::deliver(const Group& group, system::Block x, system::Block* second,
+                         Scratch& scratch) const {
+  scratch.to.clear();
+  const Index columns = scratch.y.cols();
+  if (!plan_->all_move) scratch.x.resize(static_cast<Index>(plan_->rows.size()), columns);
+  const auto place = [&](Index c) {
+    const std::size_t own = at(c) % scratch.places.size();
+    system::Block& block = at(c) < scratch.places.size() ? x : *second;
+    return block.col(static_cast<Index>(scratch.places[own]));
+  };
+  for (Index c = 0; c < columns; ++c)
+    scratch.to.push_back(plan_->all_move ? place(c).data() : scratch.x.col(c).data());
+  group.basis->from_modes(scratch.y, scratch.to, scratch.basis);
+  if (!plan_->all_move)
+    for (Index c = 0; c < columns; ++c) place(c)(plan_->rows) = scratch.x.col(c);
+}
+
 void LinearFlow::evaluate(std::span<const Instant> instants, system::Block x, system::Block* dxdt,
                           Scratch& scratch) const {
-  const auto& rows = plan_->rows;
-  const bool all = static_cast<Index>(rows.size()) == x.rows();
-  if (!all) {
+  if (!plan_->all_move) {
     for (std::size_t p = 0; p < instants.size(); ++p)
       x.col(static_cast<Index>(p)) = start_.col(instants[p].trial);
     if (dxdt) dxdt->setZero();
@@ -341,38 +382,70 @@ void LinearFlow::evaluate(std::span<const Instant> instants, system::Block x, sy
       scratch.taus.push_back(std::max(0.0, instants[p].t - begin_));
     }
     if (scratch.places.empty()) continue;
-    const Index own = static_cast<Index>(scratch.places.size());
-    scratch.y.setZero(group.rows, steady_width((dxdt ? 2 : 1) * own, group.basis->narrowest()));
+    scratch.y.setZero(group.rows, (dxdt ? 2 : 1) * static_cast<Index>(scratch.places.size()));
     evaluate_modes(group, dxdt != nullptr, scratch);
     evaluate_knots(group, dxdt != nullptr, scratch);
-    group.basis->from_modes(scratch.y, scratch.x, scratch.basis);
-    const auto put = [&](system::Block to, Index from) {
-      for (Index p = 0; p < own; ++p) {
-        auto column = to.col(static_cast<Index>(scratch.places[at(p)]));
-        if (all)
-          column = scratch.x.col(from + p);
-        else
-          column(rows) = scratch.x.col(from + p);
-      }
-    };
-    put(x, 0);
-    if (dxdt) put(*dxdt, own);
+    deliver(group, x, dxdt, scratch);
   }
 }
 
-bool LinearFlow::Decay::swings(double tau) const {
-  const Eigen::ArrayXd now = sizes * (-rates * tau).exp();
-  return (poles > rates * (1 + 1e-12) && now > 1e-3 * now.sum()).any();
+void LinearFlow::evaluate(std::span<const Approach> approaches, system::Block dxdt,
+                          system::Block to_go, Scratch& scratch) const {
+  if (!plan_->all_move) {
+    dxdt.setZero();
+    to_go.setZero();
+  }
+  for (std::size_t g = 0; g < plan_->groups.size(); ++g) {
+    const Group& group = plan_->groups[g];
+    scratch.places.clear();
+    for (std::size_t p = 0; p < approaches.size(); ++p)
+      if (group_of_[at(approaches[p].decay->trial)] == g) scratch.places.push_back(p);
+    if (scratch.places.empty()) continue;
+    const Index own = static_cast<Index>(scratch.places.size());
+    scratch.y.setZero(group.rows, 2 * own);
+    for (Index p = 0; p < own; ++p) {
+      const Approach& approach = approaches[scratch.places[at(p)]];
+      const Decay& decay = *approach.decay;
+      const Index column = column_in_group_[at(decay.trial)];
+      const double tau = approach.t - begin_, at_end = approach.end - begin_;
+      const Eigen::ArrayXd left = (-decay.rates * tau).exp();
+      for (Index k = 0; k < left.size(); ++k) {
+        if (decay.sizes[k] * left[k] < 1e-18 * approach.limit) continue;
+        const Mode& mode = group.basis->modes()[at(decay.modes[at(k)])];
+        const Complex lambda = mode.value;
+        const Complex now = mode.is_real() ? left[k] : std::polar(left[k], lambda.imag() * tau);
+        const Complex to_end = (std::exp(lambda * at_end) - now) / lambda;
+        for (Index i = mode.row; i < mode.row + mode.count; ++i) {
+          const double* const slope = &group.slopes(i, column);
+          double* const y = &scratch.y(i, p);
+          if (mode.is_real()) {
+            y[0] = now.real() * *slope;
+            y[own] = to_end.real() * *slope;
+            continue;
+          }
+          const Complex amplitude(*slope, group.slopes(i + mode.count, column));
+          const Complex rate = now * amplitude, rest = to_end * amplitude;
+          y[0] = rate.real();
+          y[own] = rest.real();
+          double* const below = &scratch.y(i + mode.count, p);
+          below[0] = rate.imag();
+          below[own] = rest.imag();
+        }
+      }
+    }
+    deliver(group, dxdt, &to_go, scratch);
+  }
 }
 
-std::optional<LinearFlow::Decay> LinearFlow::decay(Index trial) const {
+std::optional<Decay> LinearFlow::decay(Index trial) const {
   const Group& group = plan_->groups[group_of_[at(trial)]];
   if (with_slope_ || !omegas_.empty() || !group.basis->knots().empty()) return std::nullopt;
   const auto& modes = group.basis->modes();
   const Index column = column_in_group_[at(trial)];
   Decay out;
+  out.trial = trial;
   out.rates.resize(static_cast<Index>(modes.size()));
-  out.sizes = out.poles = out.rates;
+  out.sizes = out.poles = out.spreads = out.rates;
   Index count = 0;
   for (std::size_t k = 0; k < modes.size(); ++k) {
     const Mode& mode = modes[k];
@@ -387,44 +460,15 @@ std::optional<LinearFlow::Decay> LinearFlow::decay(Index trial) const {
     }
     if (size == 0) continue;
     if (!(mode.value.real() < 0)) return std::nullopt;
+    out.modes.push_back(static_cast<Index>(k));
+    out.families.push_back(mode.family);
     out.rates[count] = -mode.value.real();
     out.poles[count] = std::abs(mode.value);
-    out.sizes[count++] = group.reach[static_cast<Index>(k)] * size;
+    out.spreads[count] = mode.spread * size;
+    out.sizes[count++] = mode.reach * size;
   }
-  for (Eigen::ArrayXd* all : {&out.rates, &out.sizes, &out.poles}) all->conservativeResize(count);
-  return out;
-}
-
-double LinearFlow::Decay::speed(double tau) const { return (sizes * (-rates * tau).exp()).sum(); }
-
-double LinearFlow::Decay::distance(double tau) const {
-  return (sizes / poles * (-rates * tau).exp()).sum();
-}
-
-// Newton's iteration on the logarithm, which falls and is convex: from the left it stays there.
-double LinearFlow::Decay::time_to_slow_to(double limit) const {
-  if (rates.size() == 0) return 0;
-  double tau = 0;
-  for (int k = 0; k < 100; ++k) {
-    const Eigen::ArrayXd now = sizes * (-rates * tau).exp();
-    const double speed = now.sum();
-    if (!(speed > limit)) return tau;
-    const double step = std::log(speed / limit) * speed / (now * rates).sum();
-    // The last step ends beyond, by what is left and a bit.
-    tau += step < 1e-3 * tau ? 2 * step + 1e-6 * tau : step;
-  }
-  return std::log(sizes.sum() / limit) / rates.minCoeff();  // as if all were as slow as the slowest
-}
-
-double LinearFlow::Decay::resolution(double tau, double limit) const {
-  if (rates.size() == 0) return infinity;
-  const Eigen::ArrayXd now = sizes * (-rates * tau).exp();
-  double out = 0.25 / rates.minCoeff();
-  for (Index k = 0; k < rates.size(); ++k) {
-    if (now[k] < 0.01 * limit) continue;
-    const double omega = std::sqrt(std::max(0.0, poles[k] * poles[k] - rates[k] * rates[k]));
-    out = std::min({out, 0.25 / rates[k], 2 * std::numbers::pi / omega / 12});
-  }
+  for (Eigen::ArrayXd* all : {&out.rates, &out.sizes, &out.poles, &out.spreads})
+    all->conservativeResize(count);
   return out;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 namespace settle::solve {
 namespace {
@@ -311,13 +312,33 @@ void Run::reject(Column& column, int times) {
                      " (solver.max_rejections)");
 }
 
-void Run::stepped(Column& column, double t_old, const Between& between) {
+void Run::count_step(Column& column, double t_old) {
   ++column.steps;
   const double t = column.t;
-  if (t - t_old > 16 * epsilon * std::abs(t)) {  // not a rest that rounding left
-    column.smallest_step = std::min(column.smallest_step, t - t_old);
-    column.largest_step = std::max(column.largest_step, t - t_old);
-  }
+  if (!(t - t_old > 16 * epsilon * std::abs(t))) return;  // a rest that rounding left
+  column.smallest_step = std::min(column.smallest_step, t - t_old);
+  column.largest_step = std::max(column.largest_step, t - t_old);
+}
+
+void Run::keep_budget(Column& column) {
+  if (column.steps >= options_.max_steps)
+    fail(column, "the budget of " + std::to_string(options_.max_steps) +
+                     " steps ran out at t = " + core::brief(column.t) + " (solver.max_steps)");
+  else if (column.evaluations > static_cast<double>(options_.max_evaluations))
+    fail(column, "the budget of " + std::to_string(options_.max_evaluations) +
+                     " evaluations ran out (solver.max_evaluations)");
+}
+
+void Run::passed(Column& column, double t, const SettlingMonitor::Residual& residual) {
+  const double t_old = std::exchange(column.t, t);
+  count_step(column, t_old);
+  monitor_.observe(column.trial, t, residual);
+  keep_budget(column);
+}
+
+void Run::stepped(Column& column, double t_old, const Between& between) {
+  count_step(column, t_old);
+  const double t = column.t;
   if (!sampling_.steps && std::isfinite(sampling_.interval)) {
     std::int64_t& k = column.next_sample;
     VectorXd x, expanded;
@@ -346,12 +367,7 @@ void Run::stepped(Column& column, double t_old, const Between& between) {
     column.waits = column.settled;
   }
   if (t >= column.goal) column.waits = true;
-  if (column.steps >= options_.max_steps)
-    fail(column, "the budget of " + std::to_string(options_.max_steps) +
-                     " steps ran out at t = " + core::brief(t) + " (solver.max_steps)");
-  else if (column.evaluations > static_cast<double>(options_.max_evaluations))
-    fail(column, "the budget of " + std::to_string(options_.max_evaluations) +
-                     " evaluations ran out (solver.max_evaluations)");
+  keep_budget(column);
 }
 
 void Run::tell(const std::string& how) {

@@ -97,6 +97,8 @@ class Run {
   bool admits(Column& column, const VectorXd& candidate);
   /// A column has made a step and stands at its new t, x and ẋ.
   void stepped(Column& column, double t_old, const Between& between);
+  /// A column that leaps (may_leap) has passed a time at which nobody wants to know more of it than that.
+  void passed(Column& column, double t, const SettlingMonitor::Residual& residual);
   void reject(Column& column, int times);
   void fail(Column& column, const std::string& why);
   /// In words, which way a method went.
@@ -136,6 +138,8 @@ class Run {
   MatrixXd states() const;
   void end_phase();
   void finish();
+  void count_step(Column& column, double t_old);
+  void keep_budget(Column& column);
   bool leave(Column& column, const VectorXd& values, const std::string& what, double limit);
   double wall_time() const;
 

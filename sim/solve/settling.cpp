@@ -178,34 +178,41 @@ void SettlingMonitor::begin_phase(int phase, double t) {
   }
 }
 
-SettlingMonitor::Residual SettlingMonitor::residual(const VectorXd& x, const VectorXd& dxdt) const {
+SettlingMonitor::Residual SettlingMonitor::residual(const system::ConstBlock& x,
+                                                    const system::ConstBlock& dxdt) const {
   Residual out{0, floor_};
   for (const auto& [begin, count] : ranges_) {
     const auto taus = system_.tau().segment(begin, count);
-    out.value =
-        std::max(out.value, taus.cwiseProduct(dxdt.segment(begin, count)).cwiseAbs().maxCoeff());
-    out.scale = std::max(out.scale, x.segment(begin, count).cwiseAbs().maxCoeff());
+    out.value = std::max(
+        out.value, taus.cwiseProduct(dxdt.col(0).segment(begin, count)).cwiseAbs().maxCoeff());
+    out.scale = std::max(out.scale, x.col(0).segment(begin, count).cwiseAbs().maxCoeff());
   }
   return out;
 }
 
-void SettlingMonitor::observe(Index k, double t, const VectorXd& x, const VectorXd& dxdt) {
+void SettlingMonitor::note(Index k, double t, const Residual& now, bool turned) {
   Trial& trial = trials_[at(k)];
   trial.t = t;
-  const Residual now = residual(x, dxdt);
+  trial.relative = now.relative();
+  if (!(trial.relative <= tolerance_))
+    trial.below_since = nan;
+  else if (std::isnan(trial.below_since))
+    trial.below_since = t;
+  trial.history.add(t, now.value, now.scale, turned);
+}
+
+void SettlingMonitor::observe(Index k, double t, const Residual& now) { note(k, t, now, false); }
+
+void SettlingMonitor::observe(Index k, double t, const VectorXd& x, const VectorXd& dxdt) {
+  Trial& trial = trials_[at(k)];
   double along = 0;
   Index row = 0;
   for (const auto& [begin, count] : ranges_) {
     along += trial.direction.segment(row, count).dot(dxdt.segment(begin, count));
     row += count;
   }
-  trial.relative = now.relative();
-  if (!(trial.relative <= tolerance_))
-    trial.below_since = nan;
-  else if (std::isnan(trial.below_since))
-    trial.below_since = t;
   const bool fresh = trial.history.bins().empty();
-  trial.history.add(t, now.value, now.scale, !fresh && along < 0);
+  note(k, t, residual(x, dxdt), !fresh && along < 0);
   if (fresh || along < 0) {
     row = 0;
     for (const auto& [begin, count] : ranges_) {

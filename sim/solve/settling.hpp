@@ -21,7 +21,9 @@ class SettlingMonitor {
     double value = 0, scale = 0;
     double relative() const { return value / scale; }
   };
-  Residual residual(const VectorXd& x, const VectorXd& dxdt) const;
+  Residual residual(const system::ConstBlock& x, const system::ConstBlock& dxdt) const;
+  /// At a time at which nothing but that is known of a trial.
+  void observe(Index trial, double t, const Residual& residual);
   /// At every accepted step of a trial, and at the beginning of a segment, with ẋ evaluated afresh
   /// (n each). Different trials may be observed in different threads at once.
   void observe(Index trial, double t, const VectorXd& x, const VectorXd& dxdt);
@@ -44,6 +46,7 @@ class SettlingMonitor {
     ResidualHistory history;
     VectorXd direction;  // of motion when it last turned
   };
+  void note(Index trial, double t, const Residual& now, bool turned);
   // Whether every pole of a linear circuit is stable, so that what grows must decay.
   bool decays_at_last(Index trial, const system::Segment& last) const;
   static std::size_t at(Index i) { return static_cast<std::size_t>(i); }

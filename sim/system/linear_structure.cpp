@@ -26,10 +26,9 @@ class OneMatrix {
   /// Whether the weights are those seen before, or the first.
   bool take(const SharedWeights& weights) {
     if (!first_) first_ = weights;
-    return *first_ == *weights;
+    return first_ == weights || *first_ == *weights;
   }
-  bool seen() const { return first_ != nullptr; }
-  MatrixXd dense() const { return first_->dense(); }
+  const SharedWeights& seen() const { return first_; }
 
  private:
   SharedWeights first_;
@@ -77,15 +76,17 @@ std::vector<char> moving_nodes(const OdeSystem& system, const Segment& segment) 
 
 }  // namespace
 
-MatrixXcd Structure::evaluate(std::complex<double> into_core, double out_of_core) const {
+template <class Scalar>
+void Structure::evaluate(Scalar into_core, double out_of_core, Square<Scalar>& rates,
+                         Square<Scalar>& values) const {
   const Index p = static_cast<Index>(parts.size());
-  MatrixXcd values = MatrixXcd::Zero(places, p);
+  values.setZero(places, p);
   values.topRows(p).setIdentity();
-  MatrixXcd rates = MatrixXcd::Zero(p, p);
+  rates.setZero(p, p);
   for (const Term& term : terms) {
-    const std::complex<double> weight = term.kind == Term::scalar        ? 1.0
-                                        : term.kind == Term::out_of_core ? out_of_core
-                                                                         : into_core;
+    const Scalar weight = term.kind == Term::scalar        ? Scalar(1)
+                          : term.kind == Term::out_of_core ? Scalar(out_of_core)
+                                                           : into_core;
     auto target = term.to < p ? rates.row(term.to) : values.row(term.to);
     target += (term.factor * weight) * values.row(term.from);
   }
@@ -93,13 +94,14 @@ MatrixXcd Structure::evaluate(std::complex<double> into_core, double out_of_core
     rates(i, i) -= leak[at(i)];
     rates.row(i) /= tau[at(i)];
   }
-  return rates;
 }
-
-MatrixXd Structure::k() const { return lift.size() > 0 ? into * lift : into; }
+template void Structure::evaluate(double, double, Square<double>&, Square<double>&) const;
+template void Structure::evaluate(std::complex<double>, double, Square<std::complex<double>>&,
+                                  Square<std::complex<double>>&) const;
 
 MatrixXd Structure::of_rest() const {
-  const MatrixXd all = evaluate(0, 0).real();
+  MatrixXd all, values;
+  evaluate(0.0, 0.0, all, values);
   std::vector<Index> lifted;
   for (std::size_t i = 0; i < parts.size(); ++i)
     if (parts[i].lifted) lifted.push_back(static_cast<Index>(i));
@@ -174,16 +176,16 @@ std::optional<Structure> find_structure(const OdeSystem& system, const Segment& 
       if (from == to || !(from == core ? lift : into).take(edge.weights)) return std::nullopt;
     }
     if (!into.seen() || !lift.seen()) return std::nullopt;
-    out.lift = lift.dense();
-    out.into = into.dense();
+    out.lift = lift.seen();
+    out.into = into.seen();
     out.core = size(core);
     out.larger = size(larger);
   } else if (roots.size() == 1) {
     for (const std::size_t k : matrices)
       if (!into.take(circuit.edges[k].weights)) return std::nullopt;
     if (into.seen()) {
-      out.into = into.dense();
-      out.core = out.into.rows();
+      out.into = into.seen();
+      out.core = out.into->rows();
     } else {
       larger = core;
       out.larger = circuit.nodes[at(larger)].size;

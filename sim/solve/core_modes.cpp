@@ -1,0 +1,172 @@
+#include "sim/solve/core_modes.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <list>
+#include <mutex>
+
+namespace settle::solve {
+namespace {
+
+using Complex = std::complex<double>;
+using system::SharedWeights;
+using system::Weights;
+
+// A matrix of weights as it is, or one made of them.
+class Dense {
+ public:
+  explicit Dense(const Weights& weights) : whole_(std::get_if<MatrixXd>(&weights.as_variant())) {
+    if (!whole_) made_ = weights.dense();
+  }
+  const MatrixXd& operator*() const { return whole_ ? *whole_ : made_; }
+
+ private:
+  const MatrixXd* whole_;
+  MatrixXd made_;
+};
+
+Image image_of(MatrixXd q) {
+  Image out;
+  if (q.cols() > 0) {
+    out.reach = q.cwiseAbs().colwise().maxCoeff();
+    out.row = q.rowwise().norm().maxCoeff();
+  }
+  out.q = std::move(q);
+  return out;
+}
+
+double norm(const MatrixXd& m) { return m.cwiseAbs().colwise().sum().maxCoeff(); }
+
+// D rows, or D⁻¹ rows, of modes with these eigenvalues.
+void times_values(const Eigen::VectorXcd& values, bool inverse, MatrixXd& rows) {
+  for (Index k = 0; k < rows.rows(); ++k) {
+    const Complex factor = inverse ? 1.0 / values[k] : values[k];
+    if (values[k].imag() == 0) {
+      rows.row(k) *= factor.real();
+      continue;
+    }
+    const Eigen::RowVectorXd re = rows.row(k);
+    rows.row(k) = factor.real() * re - factor.imag() * rows.row(k + 1);
+    rows.row(k + 1) = factor.imag() * re + factor.real() * rows.row(k + 1);
+    ++k;
+  }
+}
+
+double largest(const MatrixXd& m) { return m.size() > 0 ? m.cwiseAbs().maxCoeff() : 0; }
+
+std::shared_ptr<const CoreModes> decompose(const Weights& weights, const Weights* lift) {
+  const Dense w(weights);
+  auto out = std::make_shared<CoreModes>();
+  MatrixXd product;
+  if (lift) product.noalias() = *w * *Dense(*lift);
+  const MatrixXd& k = lift ? product : *w;
+  core::RealModes modes = core::real_modes(k);
+  out->values = std::move(modes.values);
+  out->condition = modes.condition;
+  out->in = std::move(modes.inverse);
+  out->out = image_of(std::move(modes.right));
+  if (out->in.size() == 0) return out;
+  // One vector that has a share of everything.
+  VectorXd v(k.rows());
+  for (Index i = 0; i < v.size(); ++i) v[i] = std::cos(1.0 + 1.7 * static_cast<double>(i));
+  const MatrixXd z = out->in * v;
+  MatrixXd moved = z;
+  times_values(out->values, false, moved);
+  const VectorXd expected = k * v;
+  const double scale = std::max(largest(expected), largest(out->values.cwiseAbs()));
+  const double off = largest(out->out.q * moved - expected);
+  out->error = std::max(scale > 0 ? off / scale : off, largest(out->out.q * z - v));
+  if (!lift) return out;
+  const Dense l(*lift);
+  out->lifted = image_of(*l * out->out.q);
+  out->project.noalias() = out->in * *w;
+  times_values(out->values, true, out->project);
+  out->lifted_condition = norm(out->lifted.q) * norm(out->project);
+  const VectorXd lifted = *l * v;
+  out->error =
+      std::max(out->error, largest(out->project * lifted - z) / std::max(1.0, largest(z)));
+  return out;
+}
+
+// The latest decompositions, found by the matrices that they are of: those themselves, or such of the
+// same content.
+class Kept {
+ public:
+  std::shared_ptr<const CoreModes> modes_of(const SharedWeights& w, const SharedWeights& l) {
+    const std::shared_ptr<Entry> entry = find(w, l);
+    std::call_once(entry->once, [&] {
+      entry->modes = decompose(*entry->w, entry->l.get());
+      ++decomposed;
+    });
+    return entry->modes;
+  }
+  void forget() {
+    const std::lock_guard lock(mutex_);
+    entries_.clear();
+  }
+  std::atomic<std::int64_t> decomposed{0};
+
+ private:
+  struct Entry {
+    SharedWeights w, l;
+    std::once_flag once;
+    std::shared_ptr<const CoreModes> modes;
+  };
+  static constexpr std::size_t most_entries = 64, most_bytes = std::size_t{1} << 27;
+
+  // Those of the entry, and its decomposition.
+  static std::size_t bytes_of(const Entry& entry) {
+    const auto core = static_cast<std::size_t>(entry.w->rows());
+    return (entry.l ? 2 : 1) * (entry.w->bytes() + 2 * sizeof(double) * core * core) +
+           (entry.l ? entry.l->bytes() : 0);
+  }
+
+  std::shared_ptr<Entry> find(const SharedWeights& w, const SharedWeights& l) {
+    const std::lock_guard lock(mutex_);
+    const auto is_same = [](const SharedWeights& a, const SharedWeights& b) {
+      return a == b || (a && b && *a == *b);
+    };
+    auto entry = std::find_if(entries_.begin(), entries_.end(),
+                              [&](const auto& other) { return other->w == w && other->l == l; });
+    if (entry == entries_.end())
+      entry = std::find_if(entries_.begin(), entries_.end(), [&](const auto& other) {
+        return is_same(other->w, w) && is_same(other->l, l);
+      });
+    if (entry != entries_.end()) {
+      entries_.splice(entries_.begin(), entries_, entry);
+      return entries_.front();
+    }
+    const auto fresh = std::make_shared<Entry>();
+    fresh->w = w;
+    fresh->l = l;
+    entries_.push_front(fresh);
+    std::size_t bytes = 0, count = 0;
+    for (auto other = entries_.begin(); other != entries_.end();) {
+      bytes += bytes_of(**other);
+      const bool stays = ++count == 1 || (count <= most_entries && bytes <= most_bytes);
+      other = stays ? std::next(other) : entries_.erase(other);
+    }
+    return fresh;
+  }
+
+  std::mutex mutex_;
+  std::list<std::shared_ptr<Entry>> entries_;  // the latest first
+};
+
+Kept& kept() {
+  static Kept all;
+  return all;
+}
+
+}  // namespace
+
+std::shared_ptr<const CoreModes> core_modes(const SharedWeights& w, const SharedWeights& l) {
+  return kept().modes_of(w, l);
+}
+
+void forget_decompositions() { kept().forget(); }
+
+std::int64_t decompositions() { return kept().decomposed; }
+
+}  // namespace settle::solve
