@@ -118,75 +118,81 @@ struct ClosedForm::Part {
 
   double slowest() const { return all.system_.tau().maxCoeff(); }
 
-  // What x and ẋ come to at times of leapers, by what is still alive then.
-  void approach(const std::vector<LinearFlow::Approach>& approaches) {
-    const Index count = static_cast<Index>(approaches.size());
-    if (x.cols() < count) {
-      x.resize(all.system_.dimension(), count);
-      rate.resize(all.system_.dimension(), count);
+  // Residuals at times of leapers, by what is still alive then; the scale is that of the end unless it is
+  // wanted. They are heard one leaper after another.
+  template <class Hear>
+  void approach(const std::vector<std::pair<Leaper*, LinearFlow::Approach>>& asked, bool with_scale,
+                const Hear& hear) {
+    if (asked.empty()) return;
+    std::vector<LinearFlow::Approach> approaches;
+    Index count = 0;
+    for (const auto& [leaper, approach] : asked) {
+      approaches.push_back(approach);
+      count += approach.count;
     }
-    all.flow_.evaluate(approaches, rate.leftCols(count), x.leftCols(count), scratch);
-  }
-  SettlingMonitor::Residual residual(const Leaper& leaper, Index k) {
-    one = ends.x.col(ends.places[leaper.place]) - x.col(k);
-    return all.run_.monitor().residual(one, rate.col(k));
+    if (rate.cols() < count) rate.resize(all.system_.dimension(), count);
+    if (with_scale && x.cols() < count) x.resize(all.system_.dimension(), count);
+    const SettlingMonitor& monitor = all.run_.monitor();
+    std::optional<system::Block> to_go;
+    if (with_scale) to_go.emplace(x.leftCols(count));
+    all.flow_.evaluate(approaches, rate.leftCols(count), to_go ? &*to_go : nullptr, scratch);
+    Index k = 0;
+    std::vector<SettlingMonitor::Residual> found;
+    for (const auto& [leaper, approach] : asked) {
+      found.clear();
+      for (Index own = 0; own < approach.count; ++own, ++k) {
+        found.push_back({monitor.speed(rate.col(k)), leaper->end.residual.scale});
+        if (!with_scale) continue;
+        one = ends.x.col(ends.places[leaper->place]) - x.col(k);
+        found.back().scale = monitor.scale(one);
+      }
+      hear(*leaper, found);
+    }
   }
 
   void search(std::vector<Leaper>& leapers) {
-    std::vector<LinearFlow::Approach> approaches;
-    std::vector<SettlingMonitor::Residual> found;
-    for (;;) {
-      approaches.clear();
-      std::vector<std::pair<Leaper*, std::size_t>> asking;
+    std::vector<std::pair<Leaper*, LinearFlow::Approach>> blocks, probes;
+    const auto hear = [](Leaper& leaper, const auto& found) { leaper.search->hear(found); };
+    do {
+      blocks.clear();
+      probes.clear();
       for (Leaper& leaper : leapers) {
         if (!leaper.search) continue;
-        const std::vector<double>& times = leaper.search->ask();
-        if (times.empty()) continue;
-        asking.emplace_back(&leaper, times.size());
-        for (const double t : times)
-          approaches.push_back({&leaper.decay, t, leaper.end.t, leaper.search->limit()});
+        const RestSearch::Request& request = leaper.search->ask();
+        if (request.count == 0) continue;
+        (request.with_scale ? probes : blocks)
+            .emplace_back(
+                &leaper, LinearFlow::Approach{&leaper.decay, request.t, request.step, request.count,
+                                              leaper.end.t, leaper.search->limit()});
       }
-      if (asking.empty()) return;
-      approach(approaches);
-      Index k = 0;
-      for (const auto& [leaper, times] : asking) {
-        found.clear();
-        while (found.size() < times) found.push_back(residual(*leaper, k++));
-        leaper->search->hear(found);
-      }
-    }
+      approach(blocks, false, hear);
+      approach(probes, true, hear);
+    } while (!blocks.empty() || !probes.empty());
   }
 
   // Of those that still move at the end: they leap where all that is alive in the last half decays without
   // swinging, and the residual falls from each sixteenth of the segment to the next.
   void see_slow(const std::vector<Leaper*>& slow) {
-    std::vector<LinearFlow::Approach> approaches;
-    std::vector<std::pair<Leaper*, std::size_t>> asking;
+    std::vector<std::pair<Leaper*, LinearFlow::Approach>> asked;
     for (Leaper* leaper : slow) {
       const Column& column = *columns[leaper->place];
-      const double length = leaper->end.t - column.t;
+      const double length = leaper->end.t - column.t, sixteenth = length / 16;
       leaper->may = !leaper->decay.swings(length / 2);
       if (!leaper->may) continue;
       double taus[9];
-      for (int k = 0; k <= 8; ++k) taus[k] = length * (k + 8) / 16;
+      for (int k = 0; k <= 8; ++k) taus[k] = length / 2 + k * sixteenth;
       if (leaper->decay.falls(taus, leaper->end.residual.value / slowest())) continue;
-      asking.emplace_back(leaper, 8);
-      const double limit = leaper->decay.speed(length);
-      for (int k = 0; k < 8; ++k)
-        approaches.push_back({&leaper->decay, column.t + taus[k], leaper->end.t, limit});
+      asked.emplace_back(
+          leaper, LinearFlow::Approach{&leaper->decay, leaper->end.t - sixteenth, sixteenth, 8,
+                                       leaper->end.t, leaper->decay.speed(length)});
     }
-    if (asking.empty()) return;
-    approach(approaches);
-    Index k = 0;
-    for (const auto& [leaper, times] : asking) {
-      double before = infinity;
-      for (std::size_t i = 0; i < times; ++i) {
-        const double now = residual(*leaper, k++).value;
-        leaper->may = leaper->may && now < 0.99 * before;
-        before = now;
+    approach(asked, false, [](Leaper& leaper, const auto& found) {
+      double after = leaper.end.residual.value;
+      for (const SettlingMonitor::Residual& now : found) {
+        leaper.may = leaper.may && after < 0.99 * now.value;
+        after = now.value;
       }
-      leaper->may = leaper->may && leaper->end.residual.value < 0.99 * before;
-    }
+    });
   }
 
   // The end of a column's next step.

@@ -390,50 +390,81 @@ void LinearFlow::evaluate(std::span<const Instant> instants, system::Block x, sy
 }
 
 void LinearFlow::evaluate(std::span<const Approach> approaches, system::Block dxdt,
-                          system::Block to_go, Scratch& scratch) const {
+                          system::Block* to_go, Scratch& scratch) const {
   if (!plan_->all_move) {
     dxdt.setZero();
-    to_go.setZero();
+    if (to_go) to_go->setZero();
   }
   for (std::size_t g = 0; g < plan_->groups.size(); ++g) {
     const Group& group = plan_->groups[g];
     scratch.places.clear();
-    for (std::size_t p = 0; p < approaches.size(); ++p)
-      if (group_of_[at(approaches[p].decay->trial)] == g) scratch.places.push_back(p);
+    std::size_t place = 0;
+    for (const Approach& approach : approaches) {
+      if (group_of_[at(approach.decay->trial)] == g)
+        for (Index k = 0; k < approach.count; ++k) scratch.places.push_back(place + at(k));
+      place += at(approach.count);
+    }
     if (scratch.places.empty()) continue;
     const Index own = static_cast<Index>(scratch.places.size());
-    scratch.y.setZero(group.rows, 2 * own);
-    for (Index p = 0; p < own; ++p) {
-      const Approach& approach = approaches[scratch.places[at(p)]];
-      const Decay& decay = *approach.decay;
-      const Index column = column_in_group_[at(decay.trial)];
-      const double tau = approach.t - begin_, at_end = approach.end - begin_;
-      const Eigen::ArrayXd left = (-decay.rates * tau).exp();
-      for (Index k = 0; k < left.size(); ++k) {
-        if (decay.sizes[k] * left[k] < 1e-18 * approach.limit) continue;
-        const Mode& mode = group.basis->modes()[at(decay.modes[at(k)])];
-        const Complex lambda = mode.value;
-        const Complex now = mode.is_real() ? left[k] : std::polar(left[k], lambda.imag() * tau);
-        const Complex to_end = (std::exp(lambda * at_end) - now) / lambda;
-        for (Index i = mode.row; i < mode.row + mode.count; ++i) {
-          const double* const slope = &group.slopes(i, column);
-          double* const y = &scratch.y(i, p);
-          if (mode.is_real()) {
-            y[0] = now.real() * *slope;
-            y[own] = to_end.real() * *slope;
-            continue;
-          }
-          const Complex amplitude(*slope, group.slopes(i + mode.count, column));
-          const Complex rate = now * amplitude, rest = to_end * amplitude;
-          y[0] = rate.real();
-          y[own] = rest.real();
-          double* const below = &scratch.y(i + mode.count, p);
-          below[0] = rate.imag();
-          below[own] = rest.imag();
-        }
-      }
+    scratch.y.setZero(group.rows, (to_go ? 2 : 1) * own);
+    Index first = 0;
+    for (const Approach& approach : approaches) {
+      if (group_of_[at(approach.decay->trial)] != g) continue;
+      evaluate_approach(group, approach, first, to_go ? own : 0, scratch);
+      first += approach.count;
     }
-    deliver(group, dxdt, &to_go, scratch);
+    deliver(group, dxdt, to_go, scratch);
+  }
+}
+
+// From column `first` of scratch.y on, and `to_go` columns behind them where that is not 0.
+void LinearFlow::evaluate_approach(const Group& group, const Approach& approach, Index first,
+                                   Index to_go, Scratch& scratch) const {
+  const Decay& decay = *approach.decay;
+  const Index column = column_in_group_[at(decay.trial)];
+  const double tau = approach.t - begin_, at_end = approach.end - begin_;
+  const double longest = static_cast<double>(approach.count - 1) * approach.step;
+  const Eigen::ArrayXd largest = (-decay.rates * (tau - longest)).exp();
+  for (Index k = 0; k < largest.size(); ++k) {
+    const double least = 1e-18 * approach.limit / decay.sizes[k];
+    if (largest[k] < least) continue;
+    const Mode& mode = group.basis->modes()[at(decay.modes[at(k)])];
+    const double rate = decay.rates[k], omega = mode.value.imag();
+    const auto factor = [&](double t) -> Complex {
+      const double size = std::exp(-rate * t);
+      return mode.is_real() ? size
+                            : Complex(size * std::cos(omega * t), size * std::sin(omega * t));
+    };
+    // By powers of the factor of one step, where that is no large one.
+    const bool by_powers = approach.count > 2 && rate * longest < 30;
+    const Complex back = by_powers ? factor(-approach.step) : 0;
+    const Complex end = to_go > 0 && std::exp(-rate * at_end) >= least ? factor(at_end) : 0;
+    Complex now = factor(tau);
+    for (Index p = 0; p < approach.count; ++p) {
+      if (p > 0) {
+        if (by_powers)
+          now = {now.real() * back.real() - now.imag() * back.imag(),
+                 now.real() * back.imag() + now.imag() * back.real()};
+        else
+          now = factor(tau - static_cast<double>(p) * approach.step);
+      }
+      put(group, mode, now, column, first + p, scratch.y);
+      if (to_go > 0)
+        put(group, mode, (end - now) / mode.value, column, first + p + to_go, scratch.y);
+    }
+  }
+}
+
+// A mode's coordinates in a column of y: a factor times its slopes.
+void LinearFlow::put(const Group& group, const Mode& mode, Complex factor, Index column, Index to,
+                     Rows& y) {
+  for (Index i = mode.row; i < mode.row + mode.count; ++i) {
+    const double slope = group.slopes(i, column);
+    y(i, to) = factor.real() * slope;
+    if (mode.is_real()) continue;
+    const double imaginary = group.slopes(i + mode.count, column);
+    y(i, to) -= factor.imag() * imaginary;
+    y(i + mode.count, to) = factor.real() * imaginary + factor.imag() * slope;
   }
 }
 

@@ -70,15 +70,17 @@ class LinearFlow {
   /// where there are no modes (matrix exponentials).
   std::optional<Decay> decay(Index trial) const;
 
-  /// A time of a trial that decays, up to `end`.
+  /// Times t, t − step, … of a trial that decays, up to `end`.
   struct Approach {
     const Decay* decay;
-    double t, end;
+    double t, step;
+    Index count;
+    double end;
     double limit;  ///< a speed, of which a 1e-18th is nothing
   };
-  /// ẋ(t) and x(end) − x(t) (n × approaches, a column each), by the modes that are still alive. Threads may
-  /// share the flow, each with its own scratch. A column's bits don't depend on the others.
-  void evaluate(std::span<const Approach> approaches, system::Block dxdt, system::Block to_go,
+  /// ẋ at those times, a column each, and where they are wanted x(end) − x, by the modes that are still
+  /// alive. Threads may share the flow, each with its own scratch. A trial's bits don't depend on others.
+  void evaluate(std::span<const Approach> approaches, system::Block dxdt, system::Block* to_go,
                 Scratch& scratch) const;
 
   /// In words, how: "modes of a 10 × 10 matrix, shared by every leak and gain".
@@ -117,6 +119,10 @@ class LinearFlow {
                 Scratch& scratch) const;
   void evaluate_modes(const Group& group, bool with_rate, Scratch& scratch) const;
   void evaluate_knots(const Group& group, bool with_rate, Scratch& scratch) const;
+  void evaluate_approach(const Group& group, const Approach& approach, Index first, Index to_go,
+                         Scratch& scratch) const;
+  static void put(const Group& group, const Mode& mode, std::complex<double> factor, Index column,
+                  Index to, Rows& y);
   void deliver(const Group& group, system::Block x, system::Block* second, Scratch& scratch) const;
   void set_paces();
 

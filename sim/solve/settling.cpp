@@ -178,15 +178,19 @@ void SettlingMonitor::begin_phase(int phase, double t) {
   }
 }
 
-SettlingMonitor::Residual SettlingMonitor::residual(const system::ConstBlock& x,
-                                                    const system::ConstBlock& dxdt) const {
-  Residual out{0, floor_};
+double SettlingMonitor::speed(const system::ConstBlock& dxdt) const {
+  double out = 0;
   for (const auto& [begin, count] : ranges_) {
     const auto taus = system_.tau().segment(begin, count);
-    out.value = std::max(
-        out.value, taus.cwiseProduct(dxdt.col(0).segment(begin, count)).cwiseAbs().maxCoeff());
-    out.scale = std::max(out.scale, x.col(0).segment(begin, count).cwiseAbs().maxCoeff());
+    out = std::max(out, taus.cwiseProduct(dxdt.col(0).segment(begin, count)).cwiseAbs().maxCoeff());
   }
+  return out;
+}
+
+double SettlingMonitor::scale(const system::ConstBlock& x) const {
+  double out = floor_;
+  for (const auto& [begin, count] : ranges_)
+    out = std::max(out, x.col(0).segment(begin, count).cwiseAbs().maxCoeff());
   return out;
 }
 
@@ -241,10 +245,10 @@ bool SettlingMonitor::decays_at_last(Index k, const system::Segment& last) const
 
 std::pair<Outcome, std::string> SettlingMonitor::classify(Index k,
                                                           const system::Segment& last) const {
+  if (is_settled(k)) return {Outcome::settled, ""};
   const Trial& trial = trials_[at(k)];
   const std::string residual =
       "relative residual " + core::brief(trial.relative) + ", tolerance " + core::brief(tolerance_);
-  if (is_settled(k)) return {Outcome::settled, ""};
   if (!std::isnan(trial.below_since))
     return {Outcome::not_settled,
             residual + ": below it only since t = " + core::brief(trial.below_since) +

@@ -21,7 +21,11 @@ class SettlingMonitor {
     double value = 0, scale = 0;
     double relative() const { return value / scale; }
   };
-  Residual residual(const system::ConstBlock& x, const system::ConstBlock& dxdt) const;
+  Residual residual(const system::ConstBlock& x, const system::ConstBlock& dxdt) const {
+    return {speed(dxdt), scale(x)};
+  }
+  double speed(const system::ConstBlock& dxdt) const;
+  double scale(const system::ConstBlock& x) const;
   /// At a time at which nothing but that is known of a trial.
   void observe(Index trial, double t, const Residual& residual);
   /// At every accepted step of a trial, and at the beginning of a segment, with ẋ evaluated afresh
