@@ -38,6 +38,9 @@ struct ClosedForm::Part {
   std::vector<LinearFlow::Instant> instants{};
   MatrixXd x{}, rate{};
   VectorXd one{};
+  SettlingMonitor::Weights weights{};  // of the phase, once they are needed
+  std::vector<LinearFlow::Norms> norms{};
+  std::vector<SettlingMonitor::Residual> found{};
 
   void evaluate() {
     const Index count = static_cast<Index>(instants.size());
@@ -66,6 +69,7 @@ struct ClosedForm::Part {
   void plan() {
     leaps.assign(columns.size(), {});
     ends.places.assign(columns.size(), -1);
+    weights = {};
     if (!all.run_.may_leap()) return;
     std::vector<Leaper> leapers;
     instants.clear();
@@ -118,62 +122,50 @@ struct ClosedForm::Part {
 
   double slowest() const { return all.system_.tau().maxCoeff(); }
 
-  // Residuals at times of leapers, by what is still alive then; the scale is that of the end unless it is
+  // Residuals at times of leapers, by what is still alive then; the scale is that at the end unless it is
   // wanted. They are heard one leaper after another.
+  using Asked = std::vector<std::pair<Leaper*, LinearFlow::Approach>>;
   template <class Hear>
-  void approach(const std::vector<std::pair<Leaper*, LinearFlow::Approach>>& asked, bool with_scale,
-                const Hear& hear) {
+  void measure(const Asked& asked, const Hear& hear) {
     if (asked.empty()) return;
-    std::vector<LinearFlow::Approach> approaches;
-    Index count = 0;
-    for (const auto& [leaper, approach] : asked) {
-      approaches.push_back(approach);
-      count += approach.count;
-    }
-    if (rate.cols() < count) rate.resize(all.system_.dimension(), count);
-    if (with_scale && x.cols() < count) x.resize(all.system_.dimension(), count);
     const SettlingMonitor& monitor = all.run_.monitor();
-    std::optional<system::Block> to_go;
-    if (with_scale) to_go.emplace(x.leftCols(count));
-    all.flow_.evaluate(approaches, rate.leftCols(count), to_go ? &*to_go : nullptr, scratch);
-    Index k = 0;
-    std::vector<SettlingMonitor::Residual> found;
+    if (weights.of_rate.size() == 0) weights = monitor.weights();
+    std::vector<LinearFlow::Approach> approaches;
+    for (const auto& [leaper, approach] : asked) approaches.push_back(approach);
+    all.flow_.measure(approaches, weights.of_rate, weights.of_state, norms, scratch);
+    auto norm = norms.begin();
     for (const auto& [leaper, approach] : asked) {
       found.clear();
-      for (Index own = 0; own < approach.count; ++own, ++k) {
-        found.push_back({monitor.speed(rate.col(k)), leaper->end.residual.scale});
-        if (!with_scale) continue;
-        one = ends.x.col(ends.places[leaper->place]) - x.col(k);
-        found.back().scale = monitor.scale(one);
+      for (Index k = 0; k < approach.count; ++k, ++norm) {
+        found.push_back(monitor.residual(norm->state, norm->rate));
+        if (!approach.end) found.back().scale = leaper->end.residual.scale;
       }
       hear(*leaper, found);
     }
   }
 
   void search(std::vector<Leaper>& leapers) {
-    std::vector<std::pair<Leaper*, LinearFlow::Approach>> blocks, probes;
-    const auto hear = [](Leaper& leaper, const auto& found) { leaper.search->hear(found); };
+    Asked asked;
     do {
-      blocks.clear();
-      probes.clear();
+      asked.clear();
       for (Leaper& leaper : leapers) {
         if (!leaper.search) continue;
         const RestSearch::Request& request = leaper.search->ask();
         if (request.count == 0) continue;
-        (request.with_scale ? probes : blocks)
-            .emplace_back(
-                &leaper, LinearFlow::Approach{&leaper.decay, request.t, request.step, request.count,
-                                              leaper.end.t, leaper.search->limit()});
+        const auto end = ends.x.col(ends.places[leaper.place]);
+        asked.emplace_back(
+            &leaper, LinearFlow::Approach{&leaper.decay, request.t, request.step, request.count,
+                                          leaper.search->limit(),
+                                          request.with_scale ? end.data() : nullptr, leaper.end.t});
       }
-      approach(blocks, false, hear);
-      approach(probes, true, hear);
-    } while (!blocks.empty() || !probes.empty());
+      measure(asked, [](Leaper& leaper, const auto& residuals) { leaper.search->hear(residuals); });
+    } while (!asked.empty());
   }
 
   // Of those that still move at the end: they leap where all that is alive in the last half decays without
   // swinging, and the residual falls from each sixteenth of the segment to the next.
   void see_slow(const std::vector<Leaper*>& slow) {
-    std::vector<std::pair<Leaper*, LinearFlow::Approach>> asked;
+    Asked asked;
     for (Leaper* leaper : slow) {
       const Column& column = *columns[leaper->place];
       const double length = leaper->end.t - column.t, sixteenth = length / 16;
@@ -182,13 +174,12 @@ struct ClosedForm::Part {
       double taus[9];
       for (int k = 0; k <= 8; ++k) taus[k] = length / 2 + k * sixteenth;
       if (leaper->decay.falls(taus, leaper->end.residual.value / slowest())) continue;
-      asked.emplace_back(
-          leaper, LinearFlow::Approach{&leaper->decay, leaper->end.t - sixteenth, sixteenth, 8,
-                                       leaper->end.t, leaper->decay.speed(length)});
+      asked.emplace_back(leaper, LinearFlow::Approach{&leaper->decay, leaper->end.t - sixteenth,
+                                                      sixteenth, 8, leaper->decay.speed(length)});
     }
-    approach(asked, false, [](Leaper& leaper, const auto& found) {
+    measure(asked, [](Leaper& leaper, const auto& residuals) {
       double after = leaper.end.residual.value;
-      for (const SettlingMonitor::Residual& now : found) {
+      for (const SettlingMonitor::Residual& now : residuals) {
         leaper.may = leaper.may && after < 0.99 * now.value;
         after = now.value;
       }

@@ -131,7 +131,7 @@ void LinearFlow::begin(const system::Segment& segment, const MatrixXd& x0,
                        system::Workspace& workspace, const MatrixXd* rate) {
   plan_ = &plan_of(segment, x0, workspace);
   begin_ = segment.begin;
-  start_ = x0;
+  if (!plan_->all_move) start_ = x0;
   // b(t₀): ẋ where all that moves is zero.
   MatrixXd b;
   if (!rate || !is_zero(x0, plan_->rows)) {
@@ -389,40 +389,61 @@ void LinearFlow::evaluate(std::span<const Instant> instants, system::Block x, sy
   }
 }
 
-void LinearFlow::evaluate(std::span<const Approach> approaches, system::Block dxdt,
-                          system::Block* to_go, Scratch& scratch) const {
-  if (!plan_->all_move) {
-    dxdt.setZero();
-    if (to_go) to_go->setZero();
-  }
+void LinearFlow::measure(std::span<const Approach> approaches, const VectorXd& of_rate,
+                         const VectorXd& of_state, std::vector<Norms>& norms,
+                         Scratch& scratch) const {
+  // Of what moves alone.
+  scratch.moving.clear();
+  scratch.moving.reserve(2 + approaches.size());
+  const auto moving = [&](const double* all) {
+    if (plan_->all_move) return all;
+    const Eigen::Map<const VectorXd> whole(all, of_rate.size());
+    return static_cast<const double*>(scratch.moving.emplace_back(whole(plan_->rows)).data());
+  };
+  const double *const rate_weights = moving(of_rate.data()), *const state_weights =
+                                                                 moving(of_state.data());
+  norms.clear();
+  for (const Approach& approach : approaches) norms.resize(norms.size() + at(approach.count));
   for (std::size_t g = 0; g < plan_->groups.size(); ++g) {
     const Group& group = plan_->groups[g];
-    scratch.places.clear();
-    std::size_t place = 0;
-    for (const Approach& approach : approaches) {
-      if (group_of_[at(approach.decay->trial)] == g)
-        for (Index k = 0; k < approach.count; ++k) scratch.places.push_back(place + at(k));
-      place += at(approach.count);
-    }
-    if (scratch.places.empty()) continue;
-    const Index own = static_cast<Index>(scratch.places.size());
-    scratch.y.setZero(group.rows, (to_go ? 2 : 1) * own);
-    Index first = 0;
+    // Per approach the rates' columns, and behind them those of the way to the end.
+    std::vector<ModeBasis::Measure>& measures = scratch.measures;
+    measures.clear();
     for (const Approach& approach : approaches) {
       if (group_of_[at(approach.decay->trial)] != g) continue;
-      evaluate_approach(group, approach, first, to_go ? own : 0, scratch);
-      first += approach.count;
+      measures.resize(measures.size() + at(approach.count), {.weights = rate_weights});
+      if (approach.end)
+        measures.resize(measures.size() + at(approach.count),
+                        {.weights = state_weights, .base = moving(approach.end)});
     }
-    deliver(group, dxdt, to_go, scratch);
+    if (measures.empty()) continue;
+    scratch.y.setZero(group.rows, static_cast<Index>(measures.size()));
+    Index column = 0;
+    for (const Approach& approach : approaches) {
+      if (group_of_[at(approach.decay->trial)] != g) continue;
+      evaluate_approach(group, approach, column, scratch);
+      column += (approach.end ? 2 : 1) * approach.count;
+    }
+    group.basis->measure(scratch.y, measures, scratch.basis);
+    auto found = measures.begin();
+    std::size_t place = 0;
+    for (const Approach& approach : approaches) {
+      if (group_of_[at(approach.decay->trial)] == g) {
+        for (Index k = 0; k < approach.count; ++k) norms[place + at(k)].rate = (found++)->largest;
+        for (Index k = 0; approach.end && k < approach.count; ++k)
+          norms[place + at(k)].state = (found++)->largest;
+      }
+      place += at(approach.count);
+    }
   }
 }
 
-// From column `first` of scratch.y on, and `to_go` columns behind them where that is not 0.
+// ẏ from column `first` of scratch.y on, and where it is wanted y(end) − y behind it.
 void LinearFlow::evaluate_approach(const Group& group, const Approach& approach, Index first,
-                                   Index to_go, Scratch& scratch) const {
+                                   Scratch& scratch) const {
   const Decay& decay = *approach.decay;
   const Index column = column_in_group_[at(decay.trial)];
-  const double tau = approach.t - begin_, at_end = approach.end - begin_;
+  const double tau = approach.t - begin_, at_end = approach.t_end - begin_;
   const double longest = static_cast<double>(approach.count - 1) * approach.step;
   const Eigen::ArrayXd largest = (-decay.rates * (tau - longest)).exp();
   for (Index k = 0; k < largest.size(); ++k) {
@@ -438,7 +459,7 @@ void LinearFlow::evaluate_approach(const Group& group, const Approach& approach,
     // By powers of the factor of one step, where that is no large one.
     const bool by_powers = approach.count > 2 && rate * longest < 30;
     const Complex back = by_powers ? factor(-approach.step) : 0;
-    const Complex end = to_go > 0 && std::exp(-rate * at_end) >= least ? factor(at_end) : 0;
+    const Complex end = approach.end && std::exp(-rate * at_end) >= least ? factor(at_end) : 0;
     Complex now = factor(tau);
     for (Index p = 0; p < approach.count; ++p) {
       if (p > 0) {
@@ -449,8 +470,8 @@ void LinearFlow::evaluate_approach(const Group& group, const Approach& approach,
           now = factor(tau - static_cast<double>(p) * approach.step);
       }
       put(group, mode, now, column, first + p, scratch.y);
-      if (to_go > 0)
-        put(group, mode, (end - now) / mode.value, column, first + p + to_go, scratch.y);
+      if (approach.end)
+        put(group, mode, (end - now) / mode.value, column, first + approach.count + p, scratch.y);
     }
   }
 }

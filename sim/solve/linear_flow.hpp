@@ -47,6 +47,8 @@ class LinearFlow {
     Rows y;
     MatrixXd x;
     std::vector<double*> to;
+    std::vector<ModeBasis::Measure> measures;
+    std::vector<VectorXd> moving;
     ModeBasis::Scratch basis;
   };
   /// x and ẋ (n × instants, a column each), quickest where neighbours have one time. Threads may share
@@ -70,18 +72,27 @@ class LinearFlow {
   /// where there are no modes (matrix exponentials).
   std::optional<Decay> decay(Index trial) const;
 
-  /// Times t, t − step, … of a trial that decays, up to `end`.
+  /// Times t, t − step, … of a trial that decays.
   struct Approach {
     const Decay* decay;
     double t, step;
     Index count;
-    double end;
     double limit;  ///< a speed, of which a 1e-18th is nothing
+    /// x at a later time, where the size of x is wanted too.
+    const double* end = nullptr;
+    double t_end = 0;
   };
-  /// ẋ at those times, a column each, and where they are wanted x(end) − x, by the modes that are still
-  /// alive. Threads may share the flow, each with its own scratch. A trial's bits don't depend on others.
-  void evaluate(std::span<const Approach> approaches, system::Block dxdt, system::Block* to_go,
-                Scratch& scratch) const;
+  /// The norms of ẋ and x at those times, max_i weight_i |ẋ_i| and max_i weight_i |x_i|, the latter where it
+  /// is wanted.
+  struct Norms {
+    double rate = 0, state = 0;
+  };
+  /// By the modes that are still alive, without the vectors themselves. One for each time, an approach's one
+  /// after another. Threads may share the flow, each with its own scratch. A trial's bits don't depend on
+  /// the others.
+  /// @param of_rate, of_state  weights per unit (n); those of units that are held are not looked at
+  void measure(std::span<const Approach> approaches, const VectorXd& of_rate,
+               const VectorXd& of_state, std::vector<Norms>& norms, Scratch& scratch) const;
 
   /// In words, how: "modes of a 10 × 10 matrix, shared by every leak and gain".
   std::string how() const;
@@ -119,7 +130,7 @@ class LinearFlow {
                 Scratch& scratch) const;
   void evaluate_modes(const Group& group, bool with_rate, Scratch& scratch) const;
   void evaluate_knots(const Group& group, bool with_rate, Scratch& scratch) const;
-  void evaluate_approach(const Group& group, const Approach& approach, Index first, Index to_go,
+  void evaluate_approach(const Group& group, const Approach& approach, Index first,
                          Scratch& scratch) const;
   static void put(const Group& group, const Mode& mode, std::complex<double> factor, Index column,
                   Index to, Rows& y);
@@ -133,7 +144,7 @@ class LinearFlow {
   double begin_ = 0;
   bool with_slope_ = false;             // whether the drive has a b₁ in this segment
   std::vector<double> omegas_;          // ω of the drive in this segment
-  MatrixXd start_;                      // x(t₀)
+  MatrixXd start_;                      // x(t₀), where some of it is held
   std::vector<Pace> paces_;             // those that no other one outdoes in both
   double slowest_ = 0;                  // rate
   std::vector<std::size_t> group_of_;   // per trial

@@ -50,6 +50,19 @@ void columns_of(system::Block x, std::vector<double*>& to) {
   for (Index c = 0; c < x.cols(); ++c) to.push_back(x.col(c).data());
 }
 
+// Some neighbouring numbers of x, from row `first` on.
+void include(const Eigen::Ref<const VectorXd>& x, Index first, ModeBasis::Measure& measure) {
+  const Eigen::Map<const Eigen::ArrayXd> weights(measure.weights + first, x.size());
+  double largest = 0;
+  if (measure.base) {
+    const Eigen::Map<const Eigen::ArrayXd> base(measure.base + first, x.size());
+    largest = (weights * (base - x.array()).abs()).maxCoeff();
+  } else {
+    largest = (weights * x.array().abs()).maxCoeff();
+  }
+  measure.largest = std::max(measure.largest, largest);
+}
+
 // --- Without structure -----------------------------------------------------------------------------
 
 class PlainBasis final : public ModeBasis {
@@ -105,6 +118,17 @@ class PlainBasis final : public ModeBasis {
     else
       for (Index c = 0; c < y.cols(); ++c)
         std::copy_n(scratch.by_columns.col(c).data(), size_, x[at(c)]);
+  }
+  void measure(const Rows& y, std::span<Measure> measures, Scratch& scratch) const override {
+    scratch.by_columns = y;
+    for (Measure& measure : measures) measure.largest = 0;
+    const auto take = [&](Index row, Index column, const ConstBlock& block) {
+      for (Index c = 0; c < block.cols(); ++c) include(block.col(c), row, measures[at(column + c)]);
+    };
+    if (eigen_)
+      multiply_by_blocks(eigen_->out.q, scratch.by_columns, take);
+    else if (size_ > 0)
+      take(0, 0, scratch.by_columns);
   }
 
  private:
@@ -169,9 +193,7 @@ class StructuredBasis final : public ModeBasis {
   void from_modes(const Rows& y, std::span<double* const> x, Scratch& scratch) const override {
     const Index columns = y.cols(), p = parts();
     if (s_.core > 0) {
-      scratch.by_rows.resize(s_.core, p * columns);
-      for (const Pencil& pencil : pencils_) mix_out(pencil, y, scratch.by_rows, columns);
-      scratch.by_columns = scratch.by_rows;
+      to_core(y, scratch);
       scratch.to.resize(at(p * columns));
       for (Index a = 0; a < p; ++a)
         for (Index c = 0; c < columns; ++c)
@@ -183,17 +205,44 @@ class StructuredBasis final : public ModeBasis {
         multiply(core_->lifted.q, scratch.by_columns.rightCols(p * columns - plain),
                  to.subspan(at(plain)));
     }
-    const bool has_rest = has_rest_ && y.rows() == size_;
-    for (Index a = 0, lifted = 0; a < p; ++a) {
+    for (Index a = 0; a < p; ++a) {
       if (!is_lifted(a)) continue;
       for (Index c = 0; c < columns; ++c) {
         Eigen::Map<VectorXd> own(x[at(c)] + s_.parts[at(a)].first, s_.larger);
         if (s_.core == 0) own.setZero();
-        if (!has_rest) continue;
-        for (Index j = 0; j < rest_.right.rows(); ++j)
-          own += rest_.right(lifted, j) * y.col(c).segment(rest_row_ + j * s_.larger, s_.larger);
+        add_rest(y, a, c, 0, own);
       }
-      ++lifted;
+    }
+  }
+
+  void measure(const Rows& y, std::span<Measure> measures, Scratch& scratch) const override {
+    const Index columns = y.cols(), p = parts();
+    for (Measure& measure : measures) measure.largest = 0;
+    VectorXd own;
+    const auto take = [&](Index first_slot) {
+      return [&, first_slot](Index row, Index column, const ConstBlock& block) {
+        for (Index k = 0; k < block.cols(); ++k) {
+          const Index a = part_of_slot_[at(first_slot + (column + k) / columns)];
+          const Index c = (column + k) % columns, first = s_.parts[at(a)].first + row;
+          if (!is_lifted(a) || !has_rest(y)) {
+            include(block.col(k), first, measures[at(c)]);
+            continue;
+          }
+          own = block.col(k);
+          add_rest(y, a, c, row, own);
+          include(own, first, measures[at(c)]);
+        }
+      };
+    };
+    if (s_.core > 0) {
+      to_core(y, scratch);
+      const Index plain = plain_parts_ * columns;
+      multiply_by_blocks(core_->out.q, scratch.by_columns.leftCols(plain), take(0));
+      if (plain_parts_ < p)
+        multiply_by_blocks(core_->lifted.q, scratch.by_columns.rightCols(p * columns - plain),
+                           take(plain_parts_));
+    } else {
+      take(0)(0, 0, MatrixXd::Zero(s_.larger, p * columns));
     }
   }
 
@@ -209,6 +258,21 @@ class StructuredBasis final : public ModeBasis {
     Index row = 0, size = 0;
     std::size_t place = 0;
   };
+
+  // From modes to the eigenvectors of K, a part's columns beside another's in the order of their slots.
+  void to_core(const Rows& y, Scratch& scratch) const {
+    scratch.by_rows.resize(s_.core, parts() * y.cols());
+    for (const Pencil& pencil : pencils_) mix_out(pencil, y, scratch.by_rows, y.cols());
+    scratch.by_columns = scratch.by_rows;
+  }
+  bool has_rest(const Rows& y) const { return has_rest_ && y.rows() == size_; }
+  // Of a lifted part's numbers from row `first` on, in column c.
+  void add_rest(const Rows& y, Index a, Index c, Index first, Eigen::Ref<VectorXd> x) const {
+    if (!has_rest(y)) return;
+    for (Index j = 0; j < rest_.right.rows(); ++j)
+      x += rest_.right(slots_[at(a)] - plain_parts_, j) *
+           y.col(c).segment(rest_row_ + j * s_.larger + first, x.size());
+  }
 
   Index parts() const { return static_cast<Index>(s_.parts.size()); }
   bool is_lifted(Index a) const { return s_.parts[at(a)].lifted; }
@@ -252,6 +316,8 @@ class StructuredBasis final : public ModeBasis {
       if (!is_lifted(a)) ++plain_parts_;
     for (Index a = 0, plain = 0, lifted = plain_parts_; a < p; ++a)
       slots_.push_back(is_lifted(a) ? lifted++ : plain++);
+    part_of_slot_.resize(at(p));
+    for (Index a = 0; a < p; ++a) part_of_slot_[at(slots_[at(a)])] = a;
     if (s_.core > 0) {
       if (s_.core > limits.most_core) return false;
       core_ = core_modes(s_.into, s_.lift);
@@ -387,7 +453,8 @@ class StructuredBasis final : public ModeBasis {
 
   system::Structure s_;
   std::vector<Index> slots_;  // per part: its place in z, those of the core first
-  Index plain_parts_ = 0;     // of the core
+  std::vector<Index> part_of_slot_;
+  Index plain_parts_ = 0;  // of the core
   std::shared_ptr<const CoreModes> core_;
   std::vector<Pencil> pencils_;
   std::vector<double> numbers_;

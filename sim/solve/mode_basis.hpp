@@ -79,6 +79,15 @@ class ModeBasis {
   /// x = V y, each column to where `x` says; likewise. Rows that are left out count as zero.
   virtual void from_modes(const Rows& y, std::span<double* const> x, Scratch& scratch) const = 0;
 
+  /// max_i weight_i |base_i − x_i| of a column x = V y, without x itself.
+  struct Measure {
+    const double* weights;         ///< not negative
+    const double* base = nullptr;  ///< null: 0
+    double largest = 0;
+  };
+  /// One a column of y; their `largest` are set.
+  virtual void measure(const Rows& y, std::span<Measure> measures, Scratch& scratch) const = 0;
+
   /// Coordinates from here on are of what the core of a structured matrix does not hear; size() where
   /// there is nothing of it.
   virtual Index first_of_rest() const { return size_; }

@@ -178,19 +178,24 @@ void SettlingMonitor::begin_phase(int phase, double t) {
   }
 }
 
-double SettlingMonitor::speed(const system::ConstBlock& dxdt) const {
-  double out = 0;
+SettlingMonitor::Residual SettlingMonitor::residual(const system::ConstBlock& x,
+                                                    const system::ConstBlock& dxdt) const {
+  Residual out{0, floor_};
   for (const auto& [begin, count] : ranges_) {
     const auto taus = system_.tau().segment(begin, count);
-    out = std::max(out, taus.cwiseProduct(dxdt.col(0).segment(begin, count)).cwiseAbs().maxCoeff());
+    out.value = std::max(
+        out.value, taus.cwiseProduct(dxdt.col(0).segment(begin, count)).cwiseAbs().maxCoeff());
+    out.scale = std::max(out.scale, x.col(0).segment(begin, count).cwiseAbs().maxCoeff());
   }
   return out;
 }
 
-double SettlingMonitor::scale(const system::ConstBlock& x) const {
-  double out = floor_;
-  for (const auto& [begin, count] : ranges_)
-    out = std::max(out, x.col(0).segment(begin, count).cwiseAbs().maxCoeff());
+SettlingMonitor::Weights SettlingMonitor::weights() const {
+  Weights out{VectorXd::Zero(system_.dimension()), VectorXd::Zero(system_.dimension())};
+  for (const auto& [begin, count] : ranges_) {
+    out.of_rate.segment(begin, count) = system_.tau().segment(begin, count);
+    out.of_state.segment(begin, count).setOnes();
+  }
   return out;
 }
 

@@ -21,11 +21,15 @@ class SettlingMonitor {
     double value = 0, scale = 0;
     double relative() const { return value / scale; }
   };
-  Residual residual(const system::ConstBlock& x, const system::ConstBlock& dxdt) const {
-    return {speed(dxdt), scale(x)};
+  Residual residual(const system::ConstBlock& x, const system::ConstBlock& dxdt) const;
+  /// The same by two norms, max_i weight_i |ẋ_i| and max_i weight_i |x_i| with these weights.
+  struct Weights {
+    VectorXd of_rate, of_state;  ///< n each
+  };
+  Weights weights() const;
+  Residual residual(double norm_of_state, double norm_of_rate) const {
+    return {norm_of_rate, std::max(floor_, norm_of_state)};
   }
-  double speed(const system::ConstBlock& dxdt) const;
-  double scale(const system::ConstBlock& x) const;
   /// At a time at which nothing but that is known of a trial.
   void observe(Index trial, double t, const Residual& residual);
   /// At every accepted step of a trial, and at the beginning of a segment, with ẋ evaluated afresh

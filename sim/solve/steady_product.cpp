@@ -22,8 +22,7 @@ Lanes load(const double* from) {
 }
 void store(const Lanes& value, double* to) { std::memcpy(to, &value, sizeof value); }
 
-constexpr Index few = 4;              // columns that A is read for at once
-constexpr Index rows_at_once = 1024;  // whose sums stay in the first cache
+constexpr Index few = 4;  // columns that A is read for at once
 
 template <Index Columns, Index Terms>
 void add_terms(Index rows, const double* const* a, const double (*factors)[few], double* const* y) {
@@ -45,39 +44,46 @@ void add_terms(Index rows, const double* const* a, const double (*factors)[few],
     }
 }
 
+// Rows first … first + rows of the product.
 template <Index Columns>
 void multiply_few(const ConstBlock& a, const ConstBlock& x, const std::vector<Index>& terms,
-                  double* const* y) {
+                  Index first, Index rows, double* const* y) {
   const Index count = static_cast<Index>(terms.size());
-  for (Index first = 0; first < a.rows(); first += rows_at_once) {
-    const Index rows = std::min(rows_at_once, a.rows() - first);
-    double* own[few];
-    for (Index c = 0; c < Columns; ++c) {
-      own[c] = y[c] + first;
-      std::fill_n(own[c], rows, 0.0);
-    }
-    const double* from[4];
-    double factors[4][few];
-    const auto take = [&](Index place, Index t) {
-      const Index k = terms[static_cast<std::size_t>(t)];
-      from[place] = a.data() + k * a.outerStride() + first;
-      for (Index c = 0; c < Columns; ++c) factors[place][c] = x(k, c);
-    };
-    Index t = 0;
-    for (; t + 4 <= count; t += 4) {
-      for (Index place = 0; place < 4; ++place) take(place, t + place);
-      add_terms<Columns, 4>(rows, from, factors, own);
-    }
-    for (; t < count; ++t) {
-      take(0, t);
-      add_terms<Columns, 1>(rows, from, factors, own);
-    }
+  for (Index c = 0; c < Columns; ++c) std::fill_n(y[c], rows, 0.0);
+  const double* from[4];
+  double factors[4][few];
+  const auto take = [&](Index place, Index t) {
+    const Index k = terms[static_cast<std::size_t>(t)];
+    from[place] = a.data() + k * a.outerStride() + first;
+    for (Index c = 0; c < Columns; ++c) factors[place][c] = x(k, c);
+  };
+  Index t = 0;
+  for (; t + 4 <= count; t += 4) {
+    for (Index place = 0; place < 4; ++place) take(place, t + place);
+    add_terms<Columns, 4>(rows, from, factors, y);
+  }
+  for (; t < count; ++t) {
+    take(0, t);
+    add_terms<Columns, 1>(rows, from, factors, y);
   }
 }
 
-}  // namespace
+void multiply_few(const ConstBlock& a, const ConstBlock& x, const std::vector<Index>& terms,
+                  Index first, Index rows, double* const* y) {
+  switch (x.cols()) {
+    case 1:
+      return multiply_few<1>(a, x, terms, first, rows, y);
+    case 2:
+      return multiply_few<2>(a, x, terms, first, rows, y);
+    case 3:
+      return multiply_few<3>(a, x, terms, first, rows, y);
+    default:
+      return multiply_few<few>(a, x, terms, first, rows, y);
+  }
+}
 
-void multiply(const ConstBlock& a, const ConstBlock& x, std::span<double* const> y) {
+// The rows of x that are not zero throughout.
+std::vector<Index> terms_of(const ConstBlock& x) {
   std::vector<Index> terms;
   terms.reserve(static_cast<std::size_t>(x.rows()));
   for (Index k = 0; k < x.rows(); ++k) {
@@ -85,22 +91,39 @@ void multiply(const ConstBlock& a, const ConstBlock& x, std::span<double* const>
     while (c < x.cols() && x(k, c) == 0) ++c;
     if (c < x.cols()) terms.push_back(k);
   }
-  for (Index first = 0; first < x.cols(); first += few) {
-    const Index columns = std::min(few, x.cols() - first);
-    const auto own = x.middleCols(first, columns);
-    double* const* const to = y.data() + first;
-    switch (columns) {
-      case 1:
-        multiply_few<1>(a, own, terms, to);
-        break;
-      case 2:
-        multiply_few<2>(a, own, terms, to);
-        break;
-      case 3:
-        multiply_few<3>(a, own, terms, to);
-        break;
-      default:
-        multiply_few<few>(a, own, terms, to);
+  return terms;
+}
+
+}  // namespace
+
+void multiply(const ConstBlock& a, const ConstBlock& x, std::span<double* const> y) {
+  constexpr Index rows_at_once = 1024;  // whose sums stay in the first cache
+  const std::vector<Index> terms = terms_of(x);
+  for (Index column = 0; column < x.cols(); column += few) {
+    const Index columns = std::min(few, x.cols() - column);
+    for (Index first = 0; first < a.rows(); first += rows_at_once) {
+      double* own[few];
+      for (Index c = 0; c < columns; ++c) own[c] = y[static_cast<std::size_t>(column + c)] + first;
+      multiply_few(a, x.middleCols(column, columns), terms, first,
+                   std::min(rows_at_once, a.rows() - first), own);
+    }
+  }
+}
+
+void multiply_by_blocks(const ConstBlock& a, const ConstBlock& x, const TakeBlock& take) {
+  constexpr Index rows_at_once = 128;
+  const std::vector<Index> terms = terms_of(x);
+  alignas(64) double numbers[few * rows_at_once];
+  double* own[few];
+  for (Index c = 0; c < few; ++c) own[c] = numbers + c * rows_at_once;
+  for (Index column = 0; column < x.cols(); column += few) {
+    const Index columns = std::min(few, x.cols() - column);
+    for (Index first = 0; first < a.rows(); first += rows_at_once) {
+      const Index rows = std::min(rows_at_once, a.rows() - first);
+      multiply_few(a, x.middleCols(column, columns), terms, first, rows, own);
+      take(first, column,
+           Eigen::Map<const Eigen::MatrixXd, 0, Eigen::OuterStride<>>(
+               numbers, rows, columns, Eigen::OuterStride<>(rows_at_once)));
     }
   }
 }

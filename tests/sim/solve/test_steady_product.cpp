@@ -38,6 +38,12 @@ TEST_CASE("a column of a steady product has the same bits alone and beside other
       CHECK((all - a * x).cwiseAbs().maxCoeff() < 1e-12);
       for (const Index count : {1, 2, 3, 4, 5, 8, 18})
         CHECK(product(a, x.middleCols(11, count)) == all.middleCols(11, count));
+      MatrixXd by_blocks = MatrixXd::Zero(rows, 37);
+      solve::multiply_by_blocks(a, x,
+                                [&](Index row, Index column, const system::ConstBlock& block) {
+                                  by_blocks.block(row, column, block.rows(), block.cols()) += block;
+                                });
+      CHECK(by_blocks == all);
     }
 }
 
