@@ -30,7 +30,9 @@ Image image_of(MatrixXd q) {
   Image out;
   if (q.cols() > 0) {
     out.reach = q.cwiseAbs().colwise().maxCoeff();
-    out.row = q.rowwise().norm().maxCoeff();
+    VectorXd squares = q.col(0).cwiseAbs2();
+    for (Index k = 1; k < q.cols(); ++k) squares += q.col(k).cwiseAbs2();
+    out.row = std::sqrt(squares.maxCoeff());
   }
   out.q = std::move(q);
   return out;
@@ -84,8 +86,7 @@ std::shared_ptr<const CoreModes> decompose(const Weights& weights, const Weights
   times_values(out->values, true, out->project);
   out->lifted_condition = norm(out->lifted.q) * norm(out->project);
   const VectorXd lifted = *l * v;
-  out->error =
-      std::max(out->error, largest(out->project * lifted - z) / std::max(1.0, largest(z)));
+  out->error = std::max(out->error, largest(out->project * lifted - z) / std::max(1.0, largest(z)));
   return out;
 }
 

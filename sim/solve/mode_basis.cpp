@@ -484,7 +484,10 @@ std::shared_ptr<const ModeBasis> make_mode_basis(const system::OdeSystem& system
 
 std::string why_too_large(const system::OdeSystem& system, int phase, const ModeLimits& limits) {
   const system::Segment segment{.phase = phase};
-  const auto states = static_cast<double>(system.moving_rows(segment).size());
+  Index moving = 0;
+  for (const int i : system.dynamic_nodes())
+    if (!system.is_held(segment, i)) moving += system.circuit().nodes[at(i)].size;
+  const auto states = static_cast<double>(moving);
   const auto most = static_cast<double>(limits.most_states);
   const auto groups = static_cast<double>(system::trials_of_one_matrix(system, phase).size());
   if (groups * std::pow(states, 3) <= std::pow(most, 3)) return "";

@@ -24,23 +24,35 @@ void store(const Lanes& value, double* to) { std::memcpy(to, &value, sizeof valu
 
 constexpr Index few = 4;  // columns that A is read for at once
 
-template <Index Columns, Index Terms>
+constexpr Index terms_at_once = 4;
+
+// y_c += Σ_t a_t factor_tc, from zero on where these are the first.
+template <Index Columns, Index Terms, bool AreFirst>
 void add_terms(Index rows, const double* const* a, const double (*factors)[few], double* const* y) {
+  // Copies that nothing else points to: they stay in registers.
+  const double* from[Terms];
+  double* to[Columns];
+  double factor[Terms][Columns];
+  for (Index c = 0; c < Columns; ++c) to[c] = y[c];
+  for (Index t = 0; t < Terms; ++t) {
+    from[t] = a[t];
+    for (Index c = 0; c < Columns; ++c) factor[t][c] = factors[t][c];
+  }
   Index i = 0;
   for (; i + lanes <= rows; i += lanes) {
     Lanes weight[Terms];
-    for (Index t = 0; t < Terms; ++t) weight[t] = load(a[t] + i);
+    for (Index t = 0; t < Terms; ++t) weight[t] = load(from[t] + i);
     for (Index c = 0; c < Columns; ++c) {
-      Lanes sum = load(y[c] + i);
-      for (Index t = 0; t < Terms; ++t) sum += weight[t] * factors[t][c];
-      store(sum, y[c] + i);
+      Lanes sum = AreFirst ? Lanes{} : load(to[c] + i);
+      for (Index t = 0; t < Terms; ++t) sum += weight[t] * factor[t][c];
+      store(sum, to[c] + i);
     }
   }
   for (; i < rows; ++i)
     for (Index c = 0; c < Columns; ++c) {
-      double sum = y[c][i];
-      for (Index t = 0; t < Terms; ++t) sum += a[t][i] * factors[t][c];
-      y[c][i] = sum;
+      double sum = AreFirst ? 0 : to[c][i];
+      for (Index t = 0; t < Terms; ++t) sum += from[t][i] * factor[t][c];
+      to[c][i] = sum;
     }
 }
 
@@ -49,22 +61,36 @@ template <Index Columns>
 void multiply_few(const ConstBlock& a, const ConstBlock& x, const std::vector<Index>& terms,
                   Index first, Index rows, double* const* y) {
   const Index count = static_cast<Index>(terms.size());
-  for (Index c = 0; c < Columns; ++c) std::fill_n(y[c], rows, 0.0);
-  const double* from[4];
-  double factors[4][few];
-  const auto take = [&](Index place, Index t) {
-    const Index k = terms[static_cast<std::size_t>(t)];
-    from[place] = a.data() + k * a.outerStride() + first;
-    for (Index c = 0; c < Columns; ++c) factors[place][c] = x(k, c);
-  };
-  Index t = 0;
-  for (; t + 4 <= count; t += 4) {
-    for (Index place = 0; place < 4; ++place) take(place, t + place);
-    add_terms<Columns, 4>(rows, from, factors, y);
-  }
-  for (; t < count; ++t) {
-    take(0, t);
-    add_terms<Columns, 1>(rows, from, factors, y);
+  if (count == 0)
+    for (Index c = 0; c < Columns; ++c) std::fill_n(y[c], rows, 0.0);
+  for (Index t = 0; t < count; t += terms_at_once) {
+    const Index own = std::min(terms_at_once, count - t);
+    const double* from[terms_at_once];
+    double factors[terms_at_once][few];
+    for (Index place = 0; place < own; ++place) {
+      const Index k = terms[static_cast<std::size_t>(t + place)];
+      from[place] = a.data() + k * a.outerStride() + first;
+      for (Index c = 0; c < Columns; ++c) factors[place][c] = x(k, c);
+    }
+    const auto add = [&]<Index Terms>() {
+      if (t == 0)
+        add_terms<Columns, Terms, true>(rows, from, factors, y);
+      else
+        add_terms<Columns, Terms, false>(rows, from, factors, y);
+    };
+    switch (own) {
+      case 1:
+        add.template operator()<1>();
+        break;
+      case 2:
+        add.template operator()<2>();
+        break;
+      case 3:
+        add.template operator()<3>();
+        break;
+      default:
+        add.template operator()<terms_at_once>();
+    }
   }
 }
 
