@@ -38,7 +38,7 @@ struct ClosedForm::Part {
   std::vector<LinearFlow::Instant> instants{};
   MatrixXd x{}, rate{};
   VectorXd one{};
-  SettlingMonitor::Weights weights{};  // of the phase, once they are needed
+  SettlingMonitor::Weights weights{};  // of the phase
   std::vector<LinearFlow::Norms> norms{};
   std::vector<SettlingMonitor::Residual> found{};
 
@@ -59,9 +59,9 @@ struct ClosedForm::Part {
     std::optional<RestSearch> search{};  // while it is at rest there
     bool may = true;
   };
-  // x and ẋ at the end of the segment, a column a trial.
+  // x at the end of the segment.
   struct Ends {
-    MatrixXd x, rate;
+    MatrixXd x;
     std::vector<Index> places;  // per column; −1: not known
   } ends{};
 
@@ -69,7 +69,6 @@ struct ClosedForm::Part {
   void plan() {
     leaps.assign(columns.size(), {});
     ends.places.assign(columns.size(), -1);
-    weights = {};
     if (!all.run_.may_leap()) return;
     std::vector<Leaper> leapers;
     instants.clear();
@@ -83,10 +82,10 @@ struct ClosedForm::Part {
       leapers.push_back({.place = c, .decay = std::move(*decay)});
     }
     if (leapers.empty()) return;
-    const Index count = static_cast<Index>(instants.size());
-    ends.x.resize(all.system_.dimension(), count);
-    ends.rate.resize(all.system_.dimension(), count);
-    all.flow_.evaluate(instants, ends.x, ends.rate, scratch);
+    ends.x.resize(all.system_.dimension(), static_cast<Index>(instants.size()));
+    all.flow_.evaluate(instants, ends.x, scratch);
+    weights = all.run_.monitor().weights();
+    see_ends(leapers);
     std::vector<Leaper*> slow;
     for (Leaper& leaper : leapers) begin(leaper, slow);
     see_slow(slow);
@@ -104,13 +103,27 @@ struct ClosedForm::Part {
     }
   }
 
+  void see_ends(std::vector<Leaper>& leapers) {
+    Asked asked;
+    for (Leaper& leaper : leapers) {
+      const Column& column = *columns[leaper.place];
+      const double t = column.segment.end;
+      const auto x_end = ends.x.col(ends.places[leaper.place]);
+      leaper.end = {t, all.run_.monitor().residual(
+                           (weights.of_state.array() * x_end.array().abs()).maxCoeff(), 0)};
+      asked.emplace_back(
+          &leaper, LinearFlow::Approach{&leaper.decay, t, 0, 1, leaper.decay.speed(t - column.t)});
+    }
+    measure(asked,
+            [](Leaper& leaper, const auto& residuals) { leaper.end.residual = residuals.front(); });
+  }
+
   void begin(Leaper& leaper, std::vector<Leaper*>& slow) {
     const SettlingMonitor& monitor = all.run_.monitor();
-    const Index place = ends.places[leaper.place];
     const Column& column = *columns[leaper.place];
-    leaper.end = {column.segment.end, monitor.residual(ends.x.col(place), ends.rate.col(place))};
     // |x(t)| ≤ |x(end)| + |x(t) − x(∞)| + |x(end) − x(∞)|
-    const double most = ends.x.col(place).cwiseAbs().maxCoeff() + 2 * leaper.decay.distance(0);
+    const double most =
+        ends.x.col(ends.places[leaper.place]).cwiseAbs().maxCoeff() + 2 * leaper.decay.distance(0);
     leaper.may = most <= all.run_.options().divergence_limit;
     if (!leaper.may) return;
     if (leaper.end.residual.relative() <= monitor.tolerance())
@@ -129,7 +142,6 @@ struct ClosedForm::Part {
   void measure(const Asked& asked, const Hear& hear) {
     if (asked.empty()) return;
     const SettlingMonitor& monitor = all.run_.monitor();
-    if (weights.of_rate.size() == 0) weights = monitor.weights();
     std::vector<LinearFlow::Approach> approaches;
     for (const auto& [leaper, approach] : asked) approaches.push_back(approach);
     all.flow_.measure(approaches, weights.of_rate, weights.of_state, norms, scratch);
@@ -212,8 +224,8 @@ struct ClosedForm::Part {
     }
     if (column.gone) return true;
     if (own.size() != 1 || column.goal < own.back().t) return false;
+    arrive(column, own.back().t, ends.x.col(ends.places[c]), nullptr, &own.back().residual);
     own.clear();
-    arrive(column, column.segment.end, ends.x.col(ends.places[c]), ends.rate.col(ends.places[c]));
     return true;
   }
 
@@ -232,26 +244,28 @@ struct ClosedForm::Part {
         instants.push_back({column->trial, next(c)});
       }
       if (!moving.empty()) evaluate();
-      for (std::size_t k = 0; k < moving.size(); ++k)
-        arrive(*moving[k], instants[k].t, x.col(static_cast<Index>(k)),
-               rate.col(static_cast<Index>(k)));
+      for (std::size_t k = 0; k < moving.size(); ++k) {
+        const system::ConstBlock new_rate = rate.col(static_cast<Index>(k));
+        arrive(*moving[k], instants[k].t, x.col(static_cast<Index>(k)), &new_rate, nullptr);
+      }
       all.run_.watch(columns);
     }
   }
 
+  // With ẋ, or what is known of it.
   void arrive(Column& column, double t_new, const system::ConstBlock& x_new,
-              const system::ConstBlock& rate_new) {
+              const system::ConstBlock* rate_new, const SettlingMonitor::Residual* known) {
     one = x_new;
     if (!all.run_.admits(column, one)) return;
     const double t_old = column.t;
     column.x.swap(one);
-    column.dxdt = rate_new;
+    if (rate_new) column.dxdt = *rate_new;
     column.t = t_new;
     // Samples are evaluated some at once.
     std::vector<LinearFlow::Instant> due;
     MatrixXd samples;
     std::size_t taken = 0;
-    all.run_.stepped(column, t_old, [&](double t, VectorXd& state) {
+    const Between between = [&](double t, VectorXd& state) {
       if (taken == due.size()) {
         due.assign(1, {column.trial, t});
         for (std::int64_t s = column.next_sample;
@@ -262,7 +276,8 @@ struct ClosedForm::Part {
         taken = 0;
       }
       state = samples.col(static_cast<Index>(taken++));
-    });
+    };
+    all.run_.stepped(column, t_old, between, known);
   }
 };
 

@@ -5,6 +5,9 @@
 #include <cmath>
 #include <list>
 #include <mutex>
+#include <vector>
+
+#include "sim/solve/steady_product.hpp"
 
 namespace settle::solve {
 namespace {
@@ -42,27 +45,58 @@ double norm(const MatrixXd& m) { return m.cwiseAbs().colwise().sum().maxCoeff();
 
 // D rows, or D⁻¹ rows, of modes with these eigenvalues.
 void times_values(const Eigen::VectorXcd& values, bool inverse, MatrixXd& rows) {
-  for (Index k = 0; k < rows.rows(); ++k) {
-    const Complex factor = inverse ? 1.0 / values[k] : values[k];
-    if (values[k].imag() == 0) {
-      rows.row(k) *= factor.real();
-      continue;
+  const Eigen::VectorXcd factors = inverse ? values.cwiseInverse().eval() : values;
+  for (Index c = 0; c < rows.cols(); ++c)
+    for (Index k = 0; k < rows.rows(); ++k) {
+      double* const own = &rows(k, c);
+      const double re = own[0], factor = factors[k].real(), across = factors[k].imag();
+      own[0] = factor * re;
+      if (values[k].imag() == 0) continue;
+      own[0] -= across * own[1];
+      own[1] = across * re + factor * own[1];
+      ++k;
     }
-    const Eigen::RowVectorXd re = rows.row(k);
-    rows.row(k) = factor.real() * re - factor.imag() * rows.row(k + 1);
-    rows.row(k + 1) = factor.imag() * re + factor.real() * rows.row(k + 1);
-    ++k;
-  }
+}
+
+// ±1 where L is ±Wᵀ, the usual feedback; else 0.
+double sign_of_transpose(const MatrixXd& w, const MatrixXd& l) {
+  if (w.size() == 0 || std::abs(w(0, 0)) != std::abs(l(0, 0))) return 0;
+  const double sign = w(0, 0) == l(0, 0) ? 1 : -1;
+  constexpr Index tile = 32;
+  for (Index j = 0; j < w.cols(); j += tile)
+    for (Index i = 0; i < w.rows(); i += tile) {
+      const Index rows = std::min(tile, w.rows() - i), cols = std::min(tile, w.cols() - j);
+      if (sign * w.block(i, j, rows, cols) != l.block(j, i, cols, rows).transpose()) return 0;
+    }
+  return sign;
+}
+
+// W L
+MatrixXd product_of(const MatrixXd& w, const MatrixXd& l, double sign) {
+  if (sign == 0) return w * l;
+  MatrixXd out = MatrixXd::Zero(w.rows(), w.rows());
+  out.selfadjointView<Eigen::Lower>().rankUpdate(w, sign);
+  out.triangularView<Eigen::StrictlyUpper>() = out.transpose();
+  return out;
+}
+
+// A X
+MatrixXd product(const MatrixXd& a, const MatrixXd& x) {
+  MatrixXd out(a.rows(), x.cols());
+  std::vector<double*> columns;
+  for (Index c = 0; c < x.cols(); ++c) columns.push_back(out.col(c).data());
+  multiply(a, x, columns);
+  return out;
 }
 
 double largest(const MatrixXd& m) { return m.size() > 0 ? m.cwiseAbs().maxCoeff() : 0; }
 
 std::shared_ptr<const CoreModes> decompose(const Weights& weights, const Weights* lift) {
-  const Dense w(weights);
+  const Dense w(weights), l(lift ? *lift : weights);
+  const double sign = lift ? sign_of_transpose(*w, *l) : 0;
+  const MatrixXd own = lift ? product_of(*w, *l, sign) : MatrixXd();
+  const MatrixXd& k = lift ? own : *w;
   auto out = std::make_shared<CoreModes>();
-  MatrixXd product;
-  if (lift) product.noalias() = *w * *Dense(*lift);
-  const MatrixXd& k = lift ? product : *w;
   core::RealModes modes = core::real_modes(k);
   out->values = std::move(modes.values);
   out->condition = modes.condition;
@@ -80,9 +114,11 @@ std::shared_ptr<const CoreModes> decompose(const Weights& weights, const Weights
   const double off = largest(out->out.q * moved - expected);
   out->error = std::max(scale > 0 ? off / scale : off, largest(out->out.q * z - v));
   if (!lift) return out;
-  const Dense l(*lift);
-  out->lifted = image_of(*l * out->out.q);
-  out->project.noalias() = out->in * *w;
+  out->lifted = image_of(product(*l, out->out.q));
+  if (sign != 0)  // V⁻¹ W = Vᵀ W = ±(L V)ᵀ
+    out->project = sign * out->lifted.q.transpose();
+  else
+    out->project = product(out->in, *w);
   times_values(out->values, true, out->project);
   out->lifted_condition = norm(out->lifted.q) * norm(out->project);
   const VectorXd lifted = *l * v;

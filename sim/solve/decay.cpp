@@ -111,22 +111,25 @@ bool Decay::swings(double tau) const {
   return (poles > rates * (1 + 1e-12) && now > 1e-3 * now.sum()).any();
 }
 
-// The slowest modes together are d e^{−rate τ}, and the others o(τ), ‖o‖ ≤ Σ size e^{−rate τ}: so ‖d‖ is
-// between last ∓ ‖o‖ at the last τ, and ‖ẋ‖ between ‖d‖ e^{…} ∓ ‖o‖ at the others.
+// The slowest modes together are d e^{−rate τ}, and the others o(τ), ‖o‖ ≤ Σ size e^{−rate τ}, which falls at
+// least as fast as those: so ‖d‖ is between last ∓ ‖o‖ at the last τ, and ‖ẋ‖ between ‖d‖ e^{…} ∓ ‖o‖ at
+// the others.
 bool Decay::falls(std::span<const double> taus, double last) const {
   if (rates.size() == 0) return false;
   const double slowest = rates.minCoeff();
-  if ((rates <= slowest * (1 + 1e-12) && poles > rates * (1 + 1e-12)).any()) return false;
-  const ArrayXd others = (rates <= slowest * (1 + 1e-12)).select(0, sizes);
-  const double end = taus.back();
+  const auto is_slowest = rates <= slowest * (1 + 1e-12);
+  if ((is_slowest && poles > rates * (1 + 1e-12)).any()) return false;
+  const ArrayXd others = is_slowest.select(0, sizes);
+  const double begin = taus.front(), end = taus.back();
+  const double at_begin = (others * (-rates * begin).exp()).sum();
   const double at_end = (others * (-rates * end).exp()).sum();
   double before = infinity;  // at least
   for (const double tau : taus) {
     const double grown = std::exp(slowest * (end - tau));
-    const double off = tau < end ? (others * (-rates * tau).exp()).sum() : 0;
-    const double uncertain = tau < end ? grown * at_end + off : 0;
-    if (!(grown * last + uncertain < 0.99 * before)) return false;
-    before = grown * last - uncertain;
+    const double off =
+        tau < end ? grown * at_end + at_begin * std::exp(slowest * (begin - tau)) : 0;
+    if (!(grown * last + off < 0.99 * before)) return false;
+    before = grown * last - off;
   }
   return true;
 }

@@ -286,8 +286,38 @@ void LinearFlow::evaluate_modes(const Group& group, bool with_rate, Scratch& scr
       put(omegas_[j] * swings[j].first);
     }
   };
+  // Neighbours at one time are taken by whole rows.
+  bool together = instants > 1;
+  for (std::size_t p = 1; together && p < taus.size(); ++p)
+    together = taus[p] == taus[0] && columns[p] == columns[0] + static_cast<Index>(p);
+  const auto stretch = [&](const double* row, Index first) {
+    return Eigen::Map<const Eigen::ArrayXd>(row + first, instants);
+  };
   for (const Mode& mode : group.basis->modes()) {
     if (mode.row >= group.rows) continue;
+    if (together) {
+      fill(0, mode.value);
+      if (weights.row(0).allFinite()) {
+        for (std::size_t k = 0; k < parts.size(); ++k) {
+          const double re = weights(0, 2 * static_cast<Index>(k)),
+                       im = weights(0, 2 * static_cast<Index>(k) + 1);
+          const Index first = parts[k].of_rate ? instants : 0;
+          for (Index i = mode.row; i < mode.row + mode.count; ++i) {
+            const auto a = stretch(parts[k].amplitudes->row(i).data(), columns[0]);
+            Eigen::Map<Eigen::ArrayXd> out(scratch.y.row(i).data() + first, instants);
+            out += re * a;
+            if (mode.is_real()) continue;
+            const auto b = stretch(parts[k].amplitudes->row(i + mode.count).data(), columns[0]);
+            Eigen::Map<Eigen::ArrayXd> below(scratch.y.row(i + mode.count).data() + first,
+                                             instants);
+            out += -im * b;
+            below += im * a;
+            below += re * b;
+          }
+        }
+        continue;
+      }
+    }
     for (Index p = 0; p < instants; ++p) {
       if (p > 0 && taus[at(p)] == taus[at(p - 1)])
         weights.row(p) = weights.row(p - 1);

@@ -336,7 +336,8 @@ void Run::passed(Column& column, double t, const SettlingMonitor::Residual& resi
   keep_budget(column);
 }
 
-void Run::stepped(Column& column, double t_old, const Between& between) {
+void Run::stepped(Column& column, double t_old, const Between& between,
+                  const SettlingMonitor::Residual* known) {
   count_step(column, t_old);
   const double t = column.t;
   if (!sampling_.steps && std::isfinite(sampling_.interval)) {
@@ -358,11 +359,16 @@ void Run::stepped(Column& column, double t_old, const Between& between) {
     }
   }
   if (observer_.wants_states()) observer_.arrive(phase_, column.trial, t, seen(column));
-  whole(column, column.dxdt, column.seen_dxdt);
-  if (leave(column, seen_dxdt(column), "the rate of change of ", infinity)) return;
+  if (!known) {
+    whole(column, column.dxdt, column.seen_dxdt);
+    if (leave(column, seen_dxdt(column), "the rate of change of ", infinity)) return;
+  }
   // What has settled keeps its outcome while it waits for the others.
   if (!column.settled) {
-    monitor_.observe(column.trial, t, seen(column), seen_dxdt(column));
+    if (known)
+      monitor_.observe(column.trial, t, *known);
+    else
+      monitor_.observe(column.trial, t, seen(column), seen_dxdt(column));
     column.settled = may_settle_ && monitor_.is_settled(column.trial);
     column.waits = column.settled;
   }

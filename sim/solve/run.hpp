@@ -95,9 +95,11 @@ class Run {
   /// Whether a candidate for the column's next state is finite and within limits; else the column
   /// leaves.
   bool admits(Column& column, const VectorXd& candidate);
-  /// A column has made a step and stands at its new t, x and ẋ.
-  void stepped(Column& column, double t_old, const Between& between);
-  /// A column that leaps (may_leap) has passed a time at which nobody wants to know more of it than that.
+  /// A column has made a step and stands at its new t, x and ẋ; or at t and x, with what is to be known of
+  /// ẋ, for one that leaps (may_leap).
+  void stepped(Column& column, double t_old, const Between& between,
+               const SettlingMonitor::Residual* known = nullptr);
+  /// A column that leaps has passed a time at which nobody wants to know more of it than that.
   void passed(Column& column, double t, const SettlingMonitor::Residual& residual);
   void reject(Column& column, int times);
   void fail(Column& column, const std::string& why);
