@@ -46,6 +46,10 @@ double norm(const MatrixXd& m) { return m.cwiseAbs().colwise().sum().maxCoeff();
 // D rows, or D⁻¹ rows, of modes with these eigenvalues.
 void times_values(const Eigen::VectorXcd& values, bool inverse, MatrixXd& rows) {
   const Eigen::VectorXcd factors = inverse ? values.cwiseInverse().eval() : values;
+  if ((values.imag().array() == 0).all()) {
+    rows.array().colwise() *= factors.real().array();
+    return;
+  }
   for (Index c = 0; c < rows.cols(); ++c)
     for (Index k = 0; k < rows.rows(); ++k) {
       double* const own = &rows(k, c);

@@ -46,7 +46,7 @@ class RestSearch {
 
  private:
   static constexpr int block = 8, most_blocks = 100, most_probes = 8;
-  static constexpr double close = 3e-5;  // of the residual to the tolerance
+  static constexpr double close = 1e-4;  // of the residual to the tolerance
 
   bool is_bracketed() const { return probes_ >= 0; }
   double ratio(const Point& point) const { return point.residual.relative() / tolerance_; }
