@@ -219,6 +219,9 @@ void LinearFlow::begin_group(Group& group, const MatrixXd& x0, const MatrixXd& b
       add_times(mode.value, mode.is_real(), group.amplitudes[0].row(mode.row).data(),
                 group.slopes.row(mode.row).data(), mode.count * trials);
 
+  group.slopes_by_trial = group.slopes;
+  group.begins_at_zero = (group.amplitudes[0].array() == 0).all();
+
   const auto& knots = group.basis->knots();
   if (new_kinds || group.propagators.size() != knots.size()) {
     group.propagators.clear();
@@ -245,10 +248,11 @@ void LinearFlow::evaluate_modes(const Group& group, bool with_rate, Scratch& scr
   const Index instants = static_cast<Index>(taus.size());
   const std::size_t slope = 2 + 2 * omegas_.size();
   struct Part {
-    const Rows* amplitudes;
+    const Rows* amplitudes;  // null: zero
     bool of_rate;
   };
-  std::vector<Part> parts{{&group.amplitudes[0], false}, {&group.amplitudes[1], false}};
+  std::vector<Part> parts{{group.begins_at_zero ? nullptr : &group.amplitudes[0], false},
+                          {&group.amplitudes[1], false}};
   if (with_slope_) parts.push_back({&group.amplitudes[slope], false});
   for (std::size_t j = 2; j < slope; ++j) parts.push_back({&group.amplitudes[j], false});
   if (with_rate) {
@@ -299,6 +303,7 @@ void LinearFlow::evaluate_modes(const Group& group, bool with_rate, Scratch& scr
       fill(0, mode.value);
       if (weights.row(0).allFinite()) {
         for (std::size_t k = 0; k < parts.size(); ++k) {
+          if (!parts[k].amplitudes) continue;
           const double re = weights(0, 2 * static_cast<Index>(k)),
                        im = weights(0, 2 * static_cast<Index>(k) + 1);
           const Index first = parts[k].of_rate ? instants : 0;
@@ -325,6 +330,7 @@ void LinearFlow::evaluate_modes(const Group& group, bool with_rate, Scratch& scr
         fill(p, mode.value);
     }
     for (std::size_t k = 0; k < parts.size(); ++k) {
+      if (!parts[k].amplitudes) continue;
       const double* const re = weights.col(2 * static_cast<Index>(k)).data();
       const double* const im = weights.col(2 * static_cast<Index>(k) + 1).data();
       const Index first = parts[k].of_rate ? instants : 0;
@@ -472,7 +478,7 @@ void LinearFlow::measure(std::span<const Approach> approaches, const VectorXd& o
 void LinearFlow::evaluate_approach(const Group& group, const Approach& approach, Index first,
                                    Scratch& scratch) const {
   const Decay& decay = *approach.decay;
-  const Index column = column_in_group_[at(decay.trial)];
+  const double* const slopes = group.slopes_by_trial.col(column_in_group_[at(decay.trial)]).data();
   const double tau = approach.t - begin_, at_end = approach.t_end - begin_;
   const double longest = static_cast<double>(approach.count - 1) * approach.step;
   const Eigen::ArrayXd largest = (-decay.rates * (tau - longest)).exp();
@@ -499,23 +505,20 @@ void LinearFlow::evaluate_approach(const Group& group, const Approach& approach,
         else
           now = factor(tau - static_cast<double>(p) * approach.step);
       }
-      put(group, mode, now, column, first + p, scratch.y);
+      put(mode, now, slopes, first + p, scratch.y);
       if (approach.end)
-        put(group, mode, (end - now) / mode.value, column, first + approach.count + p, scratch.y);
+        put(mode, (end - now) / mode.value, slopes, first + approach.count + p, scratch.y);
     }
   }
 }
 
 // A mode's coordinates in a column of y: a factor times its slopes.
-void LinearFlow::put(const Group& group, const Mode& mode, Complex factor, Index column, Index to,
-                     Rows& y) {
+void LinearFlow::put(const Mode& mode, Complex factor, const double* slopes, Index to, Rows& y) {
   for (Index i = mode.row; i < mode.row + mode.count; ++i) {
-    const double slope = group.slopes(i, column);
-    y(i, to) = factor.real() * slope;
+    y(i, to) = factor.real() * slopes[i];
     if (mode.is_real()) continue;
-    const double imaginary = group.slopes(i + mode.count, column);
-    y(i, to) -= factor.imag() * imaginary;
-    y(i + mode.count, to) = factor.real() * imaginary + factor.imag() * slope;
+    y(i, to) -= factor.imag() * slopes[i + mode.count];
+    y(i + mode.count, to) = factor.real() * slopes[i + mode.count] + factor.imag() * slopes[i];
   }
 }
 
@@ -523,7 +526,7 @@ std::optional<Decay> LinearFlow::decay(Index trial) const {
   const Group& group = plan_->groups[group_of_[at(trial)]];
   if (with_slope_ || !omegas_.empty() || !group.basis->knots().empty()) return std::nullopt;
   const auto& modes = group.basis->modes();
-  const Index column = column_in_group_[at(trial)];
+  const auto slopes = group.slopes_by_trial.col(column_in_group_[at(trial)]);
   Decay out;
   out.trial = trial;
   out.rates.resize(static_cast<Index>(modes.size()));
@@ -535,9 +538,8 @@ std::optional<Decay> LinearFlow::decay(Index trial) const {
     // Copies of one unit's mode reach each a unit of their own; few may reach the same.
     double size = 0;
     for (Index i = mode.row; i < mode.row + mode.count; ++i) {
-      const double own = mode.is_real() ? std::abs(group.slopes(i, column))
-                                        : std::hypot(group.slopes(i, column),
-                                                     group.slopes(i + mode.count, column));
+      const double other = mode.is_real() ? 0 : slopes[i + mode.count];
+      const double own = std::sqrt(slopes[i] * slopes[i] + other * other);
       size = mode.count > 2 ? std::max(size, own) : size + own;
     }
     if (size == 0) continue;

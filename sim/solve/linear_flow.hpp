@@ -104,7 +104,9 @@ class LinearFlow {
     std::shared_ptr<const ModeBasis> basis;
     std::vector<MatrixXd> drives;  // per varying source: rows × 1 or rows × trials
     std::vector<Rows> amplitudes;  // y(t₀), β₀, p and q for each ω, β₁ if with_slope
+    bool begins_at_zero = false;   // y(t₀)
     Rows slopes;                   // λ y(t₀) + β₀, the amplitude of ẏ
+    MatrixXd slopes_by_trial;      // the same, a trial a column
     Index rows = 0;                // of y that are not zero throughout
     mutable std::vector<Propagator> propagators;  // per knot
     std::vector<MatrixXd> knot_states;            // per knot: y(t₀)
@@ -132,8 +134,8 @@ class LinearFlow {
   void evaluate_knots(const Group& group, bool with_rate, Scratch& scratch) const;
   void evaluate_approach(const Group& group, const Approach& approach, Index first,
                          Scratch& scratch) const;
-  static void put(const Group& group, const Mode& mode, std::complex<double> factor, Index column,
-                  Index to, Rows& y);
+  static void put(const Mode& mode, std::complex<double> factor, const double* slopes, Index to,
+                  Rows& y);
   void deliver(const Group& group, system::Block x, system::Block* second, Scratch& scratch) const;
   void set_paces();
 
