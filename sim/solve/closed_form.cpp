@@ -59,6 +59,7 @@ struct ClosedForm::Part {
     std::optional<RestSearch> search{};  // while it is at rest there
     bool may = true;
   };
+  using Asked = std::vector<std::pair<Leaper*, LinearFlow::Approach>>;
   // x at the end of the segment.
   struct Ends {
     MatrixXd x;
@@ -137,7 +138,6 @@ struct ClosedForm::Part {
 
   // Residuals at times of leapers, by what is still alive then; the scale is that at the end unless it is
   // wanted. They are heard one leaper after another.
-  using Asked = std::vector<std::pair<Leaper*, LinearFlow::Approach>>;
   template <class Hear>
   void measure(const Asked& asked, const Hear& hear) {
     if (asked.empty()) return;

@@ -41,7 +41,15 @@ Image image_of(MatrixXd q) {
   return out;
 }
 
-double norm(const MatrixXd& m) { return m.cwiseAbs().colwise().sum().maxCoeff(); }
+// ‖·‖₁
+double norm(const MatrixXd& m) {
+  double out = 0;
+  for (Index c = 0; c < m.cols(); ++c) {
+    const double own = m.col(c).cwiseAbs().sum();
+    if (!(own <= out)) out = own;  // NaN stays
+  }
+  return out;
+}
 
 // D rows, or D⁻¹ rows, of modes with these eigenvalues.
 void times_values(const Eigen::VectorXcd& values, bool inverse, MatrixXd& rows) {
@@ -69,8 +77,10 @@ double sign_of_transpose(const MatrixXd& w, const MatrixXd& l) {
   constexpr Index tile = 32;
   for (Index j = 0; j < w.cols(); j += tile)
     for (Index i = 0; i < w.rows(); i += tile) {
-      const Index rows = std::min(tile, w.rows() - i), cols = std::min(tile, w.cols() - j);
-      if (sign * w.block(i, j, rows, cols) != l.block(j, i, cols, rows).transpose()) return 0;
+      const Index last_row = std::min(i + tile, w.rows()), last = std::min(j + tile, w.cols());
+      for (Index column = j; column < last; ++column)
+        for (Index row = i; row < last_row; ++row)
+          if (sign * w(row, column) != l(column, row)) return 0;
     }
   return sign;
 }

@@ -59,13 +59,6 @@ std::pair<Complex, Complex> decay_and_held(Complex lambda, double tau) {
            (gone.imag() * lambda.real() - gone.real() * lambda.imag()) / norm}};
 }
 
-bool is_zero(const MatrixXd& x, const std::vector<Index>& rows) {
-  for (Index c = 0; c < x.cols(); ++c)
-    for (const Index row : rows)
-      if (x(row, c) != 0) return false;
-  return true;
-}
-
 // out += w a, where w may have overflown: what isn't there stays away.
 void add(double w, double a, double& out) {
   if (a != 0 || std::isfinite(w)) out += w * a;
@@ -132,9 +125,9 @@ void LinearFlow::begin(const system::Segment& segment, const MatrixXd& x0,
   plan_ = &plan_of(segment, x0, workspace);
   begin_ = segment.begin;
   if (!plan_->all_move) start_ = x0;
-  // b(t₀): ẋ where all that moves is zero.
+  // b(t₀): ẋ where all that moves is zero, which x0 may be.
   MatrixXd b;
-  if (!rate || !is_zero(x0, plan_->rows)) {
+  if (!rate || !system::is_zero(x0)) {
     MatrixXd rest = x0;
     rest(plan_->rows, Eigen::all).setZero();
     b.resize(x0.rows(), x0.cols());

@@ -37,13 +37,6 @@ std::string condition_text(double condition) {
                               : "the eigenvectors don't span the space (a defective matrix)";
 }
 
-bool is_zero(const ConstBlock& x) {
-  for (Index c = 0; c < x.cols(); ++c)
-    for (Index i = 0; i < x.rows(); ++i)
-      if (x(i, c) != 0) return false;
-  return true;
-}
-
 // Where the columns of a block begin.
 void columns_of(system::Block x, std::vector<double*>& to) {
   to.clear();
@@ -156,7 +149,7 @@ class StructuredBasis final : public ModeBasis {
     for (Index a = 0; a < p; ++a) {
       const auto from = rows_of(a, x);
       auto own = by_columns.middleCols(slots_[at(a)] * columns, columns);
-      if (is_zero(from)) {
+      if (system::is_zero(from)) {
         own.setZero();
         continue;
       }

@@ -16,13 +16,6 @@ struct Overloaded : Ts... {
 template <class... Ts>
 Overloaded(Ts...) -> Overloaded<Ts...>;
 
-bool is_zero(const ConstPanelRef<Eigen::ColMajor>& x) {
-  for (Index c = 0; c < x.cols(); ++c)
-    for (Index i = 0; i < x.rows(); ++i)
-      if (x(i, c) != 0) return false;
-  return true;
-}
-
 // y += g A x, with Eigen's matrix-vector kernel where there is one column. Its product of one row
 // allocates, so that is a dot product a column. A start at zero, which is a common one, costs nothing.
 void product_add(double g, const MatrixXd& a, const ConstPanelRef<Eigen::ColMajor>& x,
