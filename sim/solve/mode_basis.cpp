@@ -159,7 +159,7 @@ class StructuredBasis final : public ModeBasis {
       multiply(is_lifted(a) ? core_->project : core_->in, from, to);
     }
     const bool has_rest = has_rest_ && has_lifted;
-    y.resize(has_rest ? size_ : first_of_rest(), columns);
+    y.resize(has_rest || !has_rest_ ? size_ : rest_row_, columns);
     if (s_.core > 0) {
       const Rows z = by_columns;
       for (const Pencil& pencil : pencils_) mix_in(pencil, z, y, columns);
@@ -238,8 +238,6 @@ class StructuredBasis final : public ModeBasis {
       take(0)(0, 0, MatrixXd::Zero(s_.larger, p * columns));
     }
   }
-
-  Index first_of_rest() const override { return has_rest_ ? rest_row_ : size_; }
 
  private:
   // The p scalars that one eigenvalue μ of K leaves coupled, from row k of z (and k + 1 for a pair, as

@@ -73,8 +73,8 @@ class ModeBasis {
   /// In words, which way it went and why.
   const std::string& how() const { return how_; }
 
-  /// y = V⁻¹ x. A column's bits don't depend on the others. The rows from first_of_rest() on are left out
-  /// where all are zero.
+  /// y = V⁻¹ x. A column's bits don't depend on the others. The last rows, of what the core of a structured
+  /// matrix does not hear, are left out where all of them are zero.
   virtual void to_modes(const system::ConstBlock& x, Rows& y) const = 0;
   /// x = V y, each column to where `x` says; likewise. Rows that are left out count as zero.
   virtual void from_modes(const Rows& y, std::span<double* const> x, Scratch& scratch) const = 0;
@@ -87,10 +87,6 @@ class ModeBasis {
   };
   /// One a column of y; their `largest` are set.
   virtual void measure(const Rows& y, std::span<Measure> measures, Scratch& scratch) const = 0;
-
-  /// Coordinates from here on are of what the core of a structured matrix does not hear; size() where
-  /// there is nothing of it.
-  virtual Index first_of_rest() const { return size_; }
 
  protected:
   Index size_ = 0;
