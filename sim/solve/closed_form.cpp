@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "sim/solve/rest_search.hpp"
+
 namespace settle::solve {
 namespace {
 
@@ -23,74 +25,6 @@ ModeLimits limits_for(const SolverOptions& options) {
           .most_core = std::numeric_limits<Index>::max()};
 }
 
-// The way to the last time at which a trial's residual passes the tolerance: backwards from a time since
-// which it is below (a block of times at once), then within a bracket.
-struct Search {
-  static constexpr int block = 8, probes = 4, most_blocks = 100;
-
-  std::size_t place;  // of the column
-  Index trial;
-  LinearFlow::Decay decay;
-  double begin, end;
-  double at_begin;                    // relative residual over tolerance, as those below
-  double limit = 0;                   // of the speed, below which the residual is below tolerance
-  double lower = 0, upper = 0;        // above tolerance at lower, below from upper on
-  double at_lower = 0, at_upper = 0;  // relative residuals over tolerance
-  double at_end = 0;                  // the residual itself
-  int blocks = 0, probed = -1;        // −1: no bracket yet
-  bool over = false, given_up = false;
-  std::vector<double> times;  // that are asked for
-
-  void ask() {
-    times.clear();
-    if (probed < 0) {
-      const double step = decay.resolution(upper - begin, limit);
-      // At first the proven time itself, whose residual is not known.
-      for (int k = blocks == 0 ? 0 : 1; k <= block && upper - k * step > begin; ++k)
-        times.push_back(upper - k * step);
-      if (++blocks > most_blocks) {
-        over = given_up = true;
-        times.clear();
-      }
-      if (over || !times.empty()) return;
-      // Nothing is left between the beginning and what is below.
-      if (!(at_begin > 1)) {
-        over = true;
-        return;
-      }
-      bracket(begin, at_begin);
-    }
-    // Where the logarithm of the residual, if it were straight, would pass; first a bit behind it,
-    // then a bit before.
-    const double width = upper - lower;
-    const double straight = std::log(at_lower) / (std::log(at_lower) - std::log(at_upper));
-    const double share = straight + (probed % 2 == 0 ? 0.02 : -0.02);
-    times.push_back(lower + width * std::clamp(share, 0.01, 0.99));
-  }
-
-  // The relative residuals over tolerance at the times that were asked for.
-  void hear(const std::vector<double>& found) {
-    for (std::size_t k = 0; k < found.size(); ++k) {
-      if (found[k] > 1) {
-        bracket(times[k], found[k]);
-        break;
-      }
-      upper = times[k];
-      at_upper = std::max(found[k], 1e-300);
-    }
-    times.clear();
-    if (probed < 0) return;
-    given_up = !(lower < upper);  // the bound and the residual differ by rounding
-    over = given_up || probed++ == probes;
-  }
-
-  void bracket(double t, double ratio) {
-    lower = t;
-    at_lower = ratio;
-    probed = std::max(probed, 0);
-  }
-};
-
 }  // namespace
 
 // --- Trials that one thread moves ------------------------------------------------------------------
@@ -98,11 +32,15 @@ struct Search {
 struct ClosedForm::Part {
   ClosedForm& all;
   std::vector<Column*> columns{};
-  std::vector<std::vector<double>> visits{};  // per column, times still to come; empty: it steps
+  // Per column, the times still to come that it leaps to, with what is known of them; none: it steps.
+  std::vector<std::vector<RestSearch::Point>> leaps{};
   LinearFlow::Scratch scratch{}, scratch_of_samples{};
   std::vector<LinearFlow::Instant> instants{};
   MatrixXd x{}, rate{};
-  VectorXd one{}, one_rate{};
+  VectorXd one{};
+  SettlingMonitor::Weights weights{};  // of the phase
+  std::vector<LinearFlow::Norms> norms{};
+  std::vector<SettlingMonitor::Residual> found{};
 
   void evaluate() {
     const Index count = static_cast<Index>(instants.size());
@@ -112,124 +50,183 @@ struct ClosedForm::Part {
     }
     all.flow_.evaluate(instants, x.leftCols(count), rate.leftCols(count), scratch);
   }
-  SettlingMonitor::Residual residual(Index k) {
-    one = x.col(k);
-    one_rate = rate.col(k);
-    return all.run_.monitor().residual(one, one_rate);
-  }
+
+  // A column that may leap to the end of a segment which it has just entered, as far as is known.
+  struct Leaper {
+    std::size_t place;  // of the column, and of its end
+    Decay decay;
+    RestSearch::Point end;
+    std::optional<RestSearch> search{};  // while it is at rest there
+    bool may = true;
+  };
+  using Asked = std::vector<std::pair<Leaper*, LinearFlow::Approach>>;
+  // x at the end of the segment.
+  struct Ends {
+    MatrixXd x;
+    std::vector<Index> places;  // per column; −1: not known
+  } ends{};
 
   // Chooses the times that are visited in a segment that the columns have just entered.
   void plan() {
-    visits.assign(columns.size(), {});
+    leaps.assign(columns.size(), {});
+    ends.places.assign(columns.size(), -1);
     if (!all.run_.may_leap()) return;
-    const double tolerance = all.run_.monitor().tolerance();
-    std::vector<Search> searches;
+    std::vector<Leaper> leapers;
     instants.clear();
     for (std::size_t c = 0; c < columns.size(); ++c) {
       const Column& column = *columns[c];
       if (column.gone) continue;
       auto decay = all.flow_.decay(column.trial);
       if (!decay) continue;
-      searches.push_back({c, column.trial, std::move(*decay), column.t, column.segment.end,
-                          all.run_.monitor().relative_residual(column.trial) / tolerance});
+      ends.places[c] = static_cast<Index>(instants.size());
       instants.push_back({column.trial, column.segment.end});
+      leapers.push_back({.place = c, .decay = std::move(*decay)});
     }
-    if (searches.empty()) return;
-    evaluate();
-    std::vector<Search*> slow;
-    const double slowest = all.system_.tau().maxCoeff();
-    for (std::size_t k = 0; k < searches.size(); ++k) {
-      Search& search = searches[k];
-      const Index own = static_cast<Index>(k);
-      const SettlingMonitor::Residual found = residual(own);
-      // |x(t)| ≤ |x(end)| + |x(t) − x(∞)| + |x(end) − x(∞)|
-      const double most = x.col(own).cwiseAbs().maxCoeff() + 2 * search.decay.distance(0);
-      if (!(most <= all.run_.options().divergence_limit)) search.over = search.given_up = true;
-      if (!(found.relative() <= tolerance)) {
-        // It is not at rest at the end. How it moved decides the outcome where the phase ends there.
-        search.over = true;
-        search.at_end = found.value;
-        if (all.run_.ends_phase()) slow.push_back(&search);
-      }
-      if (search.over) continue;
-      const double scale = 0.9 * found.scale;
-      search.limit = tolerance * scale / slowest;
-      double rest = search.decay.time_to_slow_to(search.limit);
-      if (search.decay.rates.size() > 0)
-        while (2 * search.decay.distance(rest) > 0.1 * found.scale)
-          rest += 0.5 / search.decay.rates.minCoeff();
-      search.upper = std::min(search.begin + rest, search.end);
-      search.at_upper = std::max(found.relative() / tolerance, 1e-300);
-    }
+    if (leapers.empty()) return;
+    ends.x.resize(all.system_.dimension(), static_cast<Index>(instants.size()));
+    all.flow_.evaluate(instants, ends.x, scratch);
+    weights = all.run_.monitor().weights();
+    see_ends(leapers);
+    std::vector<Leaper*> slow;
+    for (Leaper& leaper : leapers) begin(leaper, slow);
     see_slow(slow);
-    for (;;) {
-      instants.clear();
-      for (Search& search : searches) {
-        if (search.over) continue;
-        search.ask();
-        for (const double t : search.times) instants.push_back({search.trial, t});
-      }
-      if (instants.empty()) break;
-      evaluate();
-      Index k = 0;
-      for (Search& search : searches) {
-        if (search.over) continue;
-        std::vector<double> found;
-        for (std::size_t i = 0; i < search.times.size(); ++i)
-          found.push_back(residual(k++).relative() / tolerance);
-        search.hear(found);
-      }
-    }
-    for (Search& search : searches) {
-      if (search.given_up) continue;
-      std::vector<double>& own = visits[search.place];
-      own = {search.end};
-      own.insert(own.end(), search.times.rbegin(), search.times.rend());
-      if (search.probed < 0) continue;
-      own.push_back(search.upper);
+    search(leapers);
+    for (const Leaper& leaper : leapers) {
+      if (!leaper.may || (leaper.search && leaper.search->has_failed())) continue;
+      std::vector<RestSearch::Point>& own = leaps[leaper.place];
+      own = {leaper.end};
+      if (!leaper.search || leaper.search->passage().empty()) continue;
+      own.push_back(leaper.search->passage()[1]);
       // What was below at the beginning is seen above before it is seen below for good.
-      if (search.at_begin <= 1) own.push_back(search.lower);
+      const SettlingMonitor& monitor = all.run_.monitor();
+      if (monitor.relative_residual(leaper.decay.trial) <= monitor.tolerance())
+        own.push_back(leaper.search->passage()[0]);
     }
   }
 
-  // Of those that still move at the end: where all that is alive in the last half decays without
-  // swinging, and the residual falls from each sixteenth of the segment to the next, these times show it.
-  void see_slow(const std::vector<Search*>& slow) {
-    instants.clear();
-    for (Search* search : slow) {
-      const double length = search->end - search->begin;
-      search->given_up = search->given_up || search->decay.swings(length / 2);
-      search->times.clear();
-      for (int k = 8; k < 16; ++k) search->times.push_back(search->begin + length * k / 16);
-      for (const double t : search->times) instants.push_back({search->trial, t});
+  void see_ends(std::vector<Leaper>& leapers) {
+    Asked asked;
+    for (Leaper& leaper : leapers) {
+      const Column& column = *columns[leaper.place];
+      const double t = column.segment.end;
+      const auto x_end = ends.x.col(ends.places[leaper.place]);
+      leaper.end = {t, all.run_.monitor().residual(
+                           (weights.of_state.array() * x_end.array().abs()).maxCoeff(), 0)};
+      asked.emplace_back(
+          &leaper, LinearFlow::Approach{&leaper.decay, t, 0, 1, leaper.decay.speed(t - column.t)});
     }
-    if (instants.empty()) return;
-    evaluate();
-    Index k = 0;
-    for (Search* search : slow) {
-      double before = infinity;
-      for (std::size_t i = 0; i < search->times.size(); ++i) {
-        const double now = residual(k++).value;
-        search->given_up = search->given_up || !(now < 0.99 * before);
-        before = now;
+    measure(asked,
+            [](Leaper& leaper, const auto& residuals) { leaper.end.residual = residuals.front(); });
+  }
+
+  void begin(Leaper& leaper, std::vector<Leaper*>& slow) {
+    const SettlingMonitor& monitor = all.run_.monitor();
+    const Column& column = *columns[leaper.place];
+    // |x(t)| ≤ |x(end)| + |x(t) − x(∞)| + |x(end) − x(∞)|
+    const double most =
+        ends.x.col(ends.places[leaper.place]).cwiseAbs().maxCoeff() + 2 * leaper.decay.distance(0);
+    leaper.may = most <= all.run_.options().divergence_limit;
+    if (!leaper.may) return;
+    if (leaper.end.residual.relative() <= monitor.tolerance())
+      leaper.search.emplace(leaper.decay, column.t, monitor.relative_residual(column.trial),
+                            leaper.end, monitor.tolerance(), slowest());
+    else if (all.run_.ends_phase())
+      slow.push_back(&leaper);  // how it moved decides the outcome
+  }
+
+  double slowest() const { return all.system_.tau().maxCoeff(); }
+
+  // Residuals at times of leapers, by what is still alive then; the scale is that at the end unless it is
+  // wanted. They are heard one leaper after another.
+  template <class Hear>
+  void measure(const Asked& asked, const Hear& hear) {
+    if (asked.empty()) return;
+    const SettlingMonitor& monitor = all.run_.monitor();
+    std::vector<LinearFlow::Approach> approaches;
+    for (const auto& [leaper, approach] : asked) approaches.push_back(approach);
+    all.flow_.measure(approaches, weights.of_rate, weights.of_state, norms, scratch);
+    auto norm = norms.begin();
+    for (const auto& [leaper, approach] : asked) {
+      found.clear();
+      for (Index k = 0; k < approach.count; ++k, ++norm) {
+        found.push_back(monitor.residual(norm->state, norm->rate));
+        if (!approach.end) found.back().scale = leaper->end.residual.scale;
       }
-      search->given_up = search->given_up || !(search->at_end < 0.99 * before);
+      hear(*leaper, found);
     }
+  }
+
+  void search(std::vector<Leaper>& leapers) {
+    Asked asked;
+    do {
+      asked.clear();
+      for (Leaper& leaper : leapers) {
+        if (!leaper.search) continue;
+        const RestSearch::Request& request = leaper.search->ask();
+        if (request.count == 0) continue;
+        const auto end = ends.x.col(ends.places[leaper.place]);
+        asked.emplace_back(
+            &leaper, LinearFlow::Approach{&leaper.decay, request.t, request.step, request.count,
+                                          leaper.search->limit(),
+                                          request.with_scale ? end.data() : nullptr, leaper.end.t});
+      }
+      measure(asked, [](Leaper& leaper, const auto& residuals) { leaper.search->hear(residuals); });
+    } while (!asked.empty());
+  }
+
+  // Of those that still move at the end: they leap where all that is alive in the last half decays without
+  // swinging, and the residual falls from each sixteenth of the segment to the next.
+  void see_slow(const std::vector<Leaper*>& slow) {
+    Asked asked;
+    for (Leaper* leaper : slow) {
+      const Column& column = *columns[leaper->place];
+      const double length = leaper->end.t - column.t, sixteenth = length / 16;
+      leaper->may = !leaper->decay.swings(length / 2);
+      if (!leaper->may) continue;
+      double taus[9];
+      for (int k = 0; k <= 8; ++k) taus[k] = length / 2 + k * sixteenth;
+      if (leaper->decay.falls(taus, leaper->end.residual.value / slowest())) continue;
+      asked.emplace_back(leaper, LinearFlow::Approach{&leaper->decay, leaper->end.t - sixteenth,
+                                                      sixteenth, 8, leaper->decay.speed(length)});
+    }
+    measure(asked, [](Leaper& leaper, const auto& residuals) {
+      double after = leaper.end.residual.value;
+      for (const SettlingMonitor::Residual& now : residuals) {
+        leaper.may = leaper.may && after < 0.99 * now.value;
+        after = now.value;
+      }
+    });
   }
 
   // The end of a column's next step.
   double next(std::size_t c) {
     Column& column = *columns[c];
-    std::vector<double>& own = visits[c];
     const double stop = all.run_.stop(column);
-    while (!own.empty() && own.back() <= column.t) own.pop_back();
-    if (!own.empty()) return std::min({own.back(), stop, column.lands ? stop : column.goal});
+    if (!leaps[c].empty())
+      return std::min({leaps[c].back().t, stop, column.lands ? stop : column.goal});
     const double elapsed = column.t - column.segment.begin, h = stop - column.t;
     double step = std::min({all.flow_.step_after(elapsed), all.longest_,
                             std::max(all.longest_to_rest_, elapsed / 32),
                             all.run_.options().max_step.value_or(infinity)});
     if (2 * step > h) step = step >= h ? h : h / 2;
     return step >= h * (1 - 1e-12) ? stop : column.t + step;
+  }
+
+  // Over the times before the column's goal at which only its residual counts, and to the end where the
+  // goal is there. Whether it arrived.
+  bool leap(std::size_t c) {
+    Column& column = *columns[c];
+    std::vector<RestSearch::Point>& own = leaps[c];
+    while (!own.empty() && own.back().t <= column.t) own.pop_back();
+    while (own.size() > 1 && own.back().t < column.goal && !column.gone) {
+      all.run_.passed(column, own.back().t, own.back().residual);
+      own.pop_back();
+    }
+    if (column.gone) return true;
+    if (own.size() != 1 || column.goal < own.back().t) return false;
+    arrive(column, own.back().t, ends.x.col(ends.places[c]), nullptr, &own.back().residual);
+    own.clear();
+    return true;
   }
 
   // Until all columns wait.
@@ -242,28 +239,33 @@ struct ClosedForm::Part {
       for (std::size_t c = 0; c < columns.size(); ++c) {
         Column* const column = columns[c];
         if (together ? column->gone : !column->moves()) continue;
+        if (leap(c)) continue;
         moving.push_back(column);
         instants.push_back({column->trial, next(c)});
       }
-      evaluate();
-      for (std::size_t k = 0; k < moving.size(); ++k)
-        arrive(*moving[k], instants[k].t, static_cast<Index>(k));
+      if (!moving.empty()) evaluate();
+      for (std::size_t k = 0; k < moving.size(); ++k) {
+        const system::ConstBlock new_rate = rate.col(static_cast<Index>(k));
+        arrive(*moving[k], instants[k].t, x.col(static_cast<Index>(k)), &new_rate, nullptr);
+      }
       all.run_.watch(columns);
     }
   }
 
-  void arrive(Column& column, double t_new, Index k) {
-    one = x.col(k);
+  // With ẋ, or what is known of it.
+  void arrive(Column& column, double t_new, const system::ConstBlock& x_new,
+              const system::ConstBlock* rate_new, const SettlingMonitor::Residual* known) {
+    one = x_new;
     if (!all.run_.admits(column, one)) return;
     const double t_old = column.t;
-    column.x = one;
-    column.dxdt = rate.col(k);
+    column.x.swap(one);
+    if (rate_new) column.dxdt = *rate_new;
     column.t = t_new;
     // Samples are evaluated some at once.
     std::vector<LinearFlow::Instant> due;
     MatrixXd samples;
     std::size_t taken = 0;
-    all.run_.stepped(column, t_old, [&](double t, VectorXd& state) {
+    const Between between = [&](double t, VectorXd& state) {
       if (taken == due.size()) {
         due.assign(1, {column.trial, t});
         for (std::int64_t s = column.next_sample;
@@ -274,7 +276,11 @@ struct ClosedForm::Part {
         taken = 0;
       }
       state = samples.col(static_cast<Index>(taken++));
-    });
+    };
+    if (known)
+      all.run_.stepped(column, t_old, *known, between);
+    else
+      all.run_.stepped(column, t_old, between);
   }
 };
 
@@ -329,6 +335,7 @@ void ClosedForm::enter() {
     column.dxdt = rate.col(column.trial);
     if (!run_.enter(column)) {
       x.col(column.trial).setZero();
+      rate.col(column.trial).setZero();
       continue;
     }
     if (!why_not.empty())
@@ -343,8 +350,11 @@ void ClosedForm::enter() {
   longest_ = longest_duration(phase, options) / 64;
   longest_to_rest_ =
       ends_when_settled(phase, options) ? settled_dwell(system_, options) / 4 : infinity;
-  flow_.begin(segment, x, workspace_);
-  tbb::parallel_for(std::size_t{0}, parts_.size(), [&](std::size_t k) { parts_[k]->plan(); });
+  flow_.begin(segment, x, workspace_, &rate);
+  if (parts_.size() == 1)
+    parts_.front()->plan();
+  else
+    tbb::parallel_for(std::size_t{0}, parts_.size(), [&](std::size_t k) { parts_[k]->plan(); });
 }
 
 }  // namespace settle::solve

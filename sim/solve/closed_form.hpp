@@ -10,10 +10,10 @@ namespace settle::solve {
 /// its own times, and no error adds up from one to the next.
 ///
 /// The steps are chosen for those who watch. Where somebody does, they show every mode that is still
-/// alive, and the time at which a trial comes to rest. Where nobody does and bounds from the modes'
-/// amplitudes (LinearFlow::Decay) show that a trial decays throughout, stays within the divergence
-/// limit and is at rest from some time on, the last time at which its residual passes the tolerance is
-/// looked for backwards from there; that time and the segment's end are then all its steps.
+/// alive, and the time at which a trial comes to rest. Where nobody does and bounds (Decay) show that a
+/// trial decays throughout, stays within the divergence limit and is at rest from some time on, the last
+/// time at which its residual passes the tolerance is looked for backwards from there (RestSearch); that
+/// time and the segment's end are then all its steps, and of the first only the residual is known.
 class ClosedForm {
  public:
   explicit ClosedForm(Run& run);

@@ -75,9 +75,12 @@ void add_times(Complex lambda, bool real, const double* a, double* out, Index co
   }
 }
 
-// The columns, and some more of zeros, for products with a matrix of that order.
+// The columns, and some more of zeros, so many that Eigen's product with a matrix of that order gives each
+// the same bits whatever their number: a multiple of 8, and at least 24 where with fewer all three sizes
+// could come to less than 20, for which it has another algorithm.
 MatrixXd pad(const MatrixXd& m, Index order) {
-  MatrixXd out = MatrixXd::Zero(m.rows(), steady_width(m.cols(), order));
+  const Index columns = system::padded(order < 10 ? std::max<Index>(m.cols(), 24) : m.cols());
+  MatrixXd out = MatrixXd::Zero(m.rows(), columns);
   out.leftCols(m.cols()) = m;
   return out;
 }
@@ -87,13 +90,14 @@ MatrixXd pad(const MatrixXd& m, Index order) {
 LinearFlow::LinearFlow(const system::OdeSystem& system, const ModeLimits& limits)
     : system_(system), limits_(limits) {}
 
-LinearFlow::Plan& LinearFlow::plan_of(const system::Segment& segment, const system::ConstBlock& x,
+LinearFlow::Plan& LinearFlow::plan_of(const system::Segment& segment, const MatrixXd& x,
                                       system::Workspace& workspace) {
   const auto [place, is_new] = plans_.try_emplace({segment.phase, segment.released});
   Plan& plan = place->second;
   if (!is_new) return plan;
   const system::Circuit& circuit = system_.circuit();
   plan.rows = system_.moving_rows(segment);
+  plan.all_move = static_cast<Index>(plan.rows.size()) == system_.dimension();
   for (std::size_t k = 0; k < circuit.sources.size(); ++k)
     if (circuit.sources[k].varies()) plan.sources.push_back(static_cast<int>(k));
   for (auto& trials : trials_of_one_matrix(system_, segment.phase)) {
@@ -110,23 +114,26 @@ LinearFlow::Plan& LinearFlow::plan_of(const system::Segment& segment, const syst
                        (source.gain * pad(values, std::min(path.rows(), path.cols())));
       group.drives.emplace_back(drive.leftCols(values.cols()));
     }
-    group.reach = group.basis->reach();
     group.trials = std::move(trials);
     plan.groups.push_back(std::move(group));
   }
   return plan;
 }
 
-void LinearFlow::begin(const system::Segment& segment, const system::ConstBlock& x0,
-                       system::Workspace& workspace) {
-  // b(t₀): ẋ where all that moves is zero.
-  MatrixXd rest = x0, b(x0.rows(), x0.cols());
-  const std::vector<Index> rows = system_.moving_rows(segment);
-  rest(rows, Eigen::all).setZero();
-  system_.derivative(segment.begin, rest, b, workspace);
-  plan_ = &plan_of(segment, rest, workspace);
+void LinearFlow::begin(const system::Segment& segment, const MatrixXd& x0,
+                       system::Workspace& workspace, const MatrixXd* rate) {
+  plan_ = &plan_of(segment, x0, workspace);
   begin_ = segment.begin;
-  start_ = x0;
+  if (!plan_->all_move) start_ = x0;
+  // b(t₀): ẋ where all that moves is zero, which x0 may be.
+  MatrixXd b;
+  if (!rate || !system::is_zero(x0)) {
+    MatrixXd rest = x0;
+    rest(plan_->rows, Eigen::all).setZero();
+    b.resize(x0.rows(), x0.cols());
+    system_.derivative(segment.begin, rest, b, workspace);
+    rate = &b;
+  }
 
   std::vector<system::ProfileForm> forms;
   with_slope_ = false;
@@ -150,49 +157,63 @@ void LinearFlow::begin(const system::Segment& segment, const system::ConstBlock&
       group_of_[at(group.trials[c])] = g;
       column_in_group_[at(group.trials[c])] = static_cast<Index>(c);
     }
-    begin_group(group, x0, b, forms, new_kinds);
+    begin_group(group, x0, *rate, forms, new_kinds);
   }
   set_paces();
 }
 
-void LinearFlow::begin_group(Group& group, const system::ConstBlock& x0, const MatrixXd& b,
+void LinearFlow::begin_group(Group& group, const MatrixXd& x0, const MatrixXd& b,
                              const std::vector<system::ProfileForm>& forms, bool new_kinds) {
-  const Index n = static_cast<Index>(plan_->rows.size());
   const Index trials = static_cast<Index>(group.trials.size());
   const Index slope = 2 + 2 * static_cast<Index>(omegas_.size());
   const Index kinds = slope + (with_slope_ ? 1 : 0);
-  MatrixXd columns = MatrixXd::Zero(n, steady_width(kinds * trials, group.basis->narrowest()));
-  const auto part = [&](Index kind) { return columns.middleCols(kind * trials, trials); };
-  part(0) = x0(plan_->rows, group.trials);
-  part(1) = b(plan_->rows, group.trials);
-  for (std::size_t k = 0; k < forms.size(); ++k) {
-    const auto add_to = [&](Index kind, double factor) {
-      const MatrixXd& drive = group.drives[k];
-      for (Index c = 0; c < trials; ++c)
-        part(kind).col(c) += factor * drive.col(drive.cols() == 1 ? 0 : c);
-    };
-    if (forms[k].slope != 0) add_to(slope, forms[k].slope);
-    if (!(forms[k].omega > 0)) continue;
-    const auto place = std::find(omegas_.begin(), omegas_.end(), forms[k].omega);
-    const Index kind = 2 + 2 * (place - omegas_.begin());
-    add_to(1, -forms[k].cosine);  // which b(t₀) contains
-    add_to(kind, forms[k].cosine);
-    add_to(kind + 1, forms[k].sine);
+  // What moves of the group's trials.
+  const bool whole = plan_->all_move && trials == x0.cols();
+  const auto own = [&](const MatrixXd& all) -> MatrixXd { return all(plan_->rows, group.trials); };
+  group.amplitudes.assign(at(kinds), Rows());
+  if (whole)
+    group.basis->to_modes(x0, group.amplitudes[0]);
+  else
+    group.basis->to_modes(own(x0), group.amplitudes[0]);
+  if (whole && forms.empty()) {
+    group.basis->to_modes(b, group.amplitudes[1]);
+  } else {
+    std::vector<MatrixXd> drive(at(kinds - 1));  // from b on
+    drive[0] = own(b);
+    for (std::size_t k = 1; k < drive.size(); ++k) drive[k].setZero(drive[0].rows(), trials);
+    for (std::size_t k = 0; k < forms.size(); ++k) {
+      const auto add_to = [&](Index kind, double factor) {
+        const MatrixXd& values = group.drives[k];
+        for (Index c = 0; c < trials; ++c)
+          drive[at(kind - 1)].col(c) += factor * values.col(values.cols() == 1 ? 0 : c);
+      };
+      if (forms[k].slope != 0) add_to(slope, forms[k].slope);
+      if (!(forms[k].omega > 0)) continue;
+      const auto place = std::find(omegas_.begin(), omegas_.end(), forms[k].omega);
+      const Index kind = 2 + 2 * (place - omegas_.begin());
+      add_to(1, -forms[k].cosine);  // which b(t₀) contains
+      add_to(kind, forms[k].cosine);
+      add_to(kind + 1, forms[k].sine);
+    }
+    for (std::size_t k = 0; k < drive.size(); ++k)
+      group.basis->to_modes(drive[k], group.amplitudes[k + 1]);
   }
-  Rows all;
-  group.basis->to_modes(columns, all);
-  group.amplitudes.clear();
-  for (Index kind = 0; kind < kinds; ++kind)
-    group.amplitudes.emplace_back(all.middleCols(kind * trials, trials));
+  group.rows = 0;
+  for (const Rows& rows : group.amplitudes) group.rows = std::max(group.rows, rows.rows());
+  for (Rows& rows : group.amplitudes) {
+    const Index known = rows.rows();
+    rows.conservativeResize(group.rows, trials);
+    rows.bottomRows(group.rows - known).setZero();
+  }
 
   group.slopes = group.amplitudes[1];
   for (const Mode& mode : group.basis->modes())
-    add_times(mode.value, mode.is_real(), group.amplitudes[0].row(mode.row).data(),
-              group.slopes.row(mode.row).data(), mode.count * trials);
+    if (mode.row < group.rows)
+      add_times(mode.value, mode.is_real(), group.amplitudes[0].row(mode.row).data(),
+                group.slopes.row(mode.row).data(), mode.count * trials);
 
-  group.rows = group.basis->size();
-  const Index rest = group.basis->first_of_rest();
-  if (all.bottomRows(group.rows - rest).isZero(0)) group.rows = rest;
+  group.slopes_by_trial = group.slopes;
+  group.begins_at_zero = (group.amplitudes[0].array() == 0).all();
 
   const auto& knots = group.basis->knots();
   if (new_kinds || group.propagators.size() != knots.size()) {
@@ -203,12 +224,12 @@ void LinearFlow::begin_group(Group& group, const system::ConstBlock& x0, const M
   group.knot_states.clear();
   group.knot_drives.clear();
   for (const Knot& knot : knots) {
-    const auto own = [&](Index kind) -> MatrixXd {
+    const auto of_kind = [&](Index kind) -> MatrixXd {
       return group.amplitudes[at(kind)].middleRows(knot.row, knot.matrix.rows());
     };
-    group.knot_states.push_back(own(0));
-    Propagator::Drive drive{own(1), with_slope_ ? own(slope) : MatrixXd()};
-    for (Index kind = 2; kind < slope; ++kind) drive.push_back(own(kind));
+    group.knot_states.push_back(of_kind(0));
+    Propagator::Drive drive{of_kind(1), with_slope_ ? of_kind(slope) : MatrixXd()};
+    for (Index kind = 2; kind < slope; ++kind) drive.push_back(of_kind(kind));
     group.knot_drives.push_back(std::move(drive));
   }
 }
@@ -220,10 +241,11 @@ void LinearFlow::evaluate_modes(const Group& group, bool with_rate, Scratch& scr
   const Index instants = static_cast<Index>(taus.size());
   const std::size_t slope = 2 + 2 * omegas_.size();
   struct Part {
-    const Rows* amplitudes;
+    const Rows* amplitudes;  // null: zero
     bool of_rate;
   };
-  std::vector<Part> parts{{&group.amplitudes[0], false}, {&group.amplitudes[1], false}};
+  std::vector<Part> parts{{group.begins_at_zero ? nullptr : &group.amplitudes[0], false},
+                          {&group.amplitudes[1], false}};
   if (with_slope_) parts.push_back({&group.amplitudes[slope], false});
   for (std::size_t j = 2; j < slope; ++j) parts.push_back({&group.amplitudes[j], false});
   if (with_rate) {
@@ -261,8 +283,39 @@ void LinearFlow::evaluate_modes(const Group& group, bool with_rate, Scratch& scr
       put(omegas_[j] * swings[j].first);
     }
   };
+  // Neighbours at one time are taken by whole rows.
+  bool together = instants > 1;
+  for (std::size_t p = 1; together && p < taus.size(); ++p)
+    together = taus[p] == taus[0] && columns[p] == columns[0] + static_cast<Index>(p);
+  const auto stretch = [&](const double* row, Index first) {
+    return Eigen::Map<const Eigen::ArrayXd>(row + first, instants);
+  };
   for (const Mode& mode : group.basis->modes()) {
     if (mode.row >= group.rows) continue;
+    if (together) {
+      fill(0, mode.value);
+      if (weights.row(0).allFinite()) {
+        for (std::size_t k = 0; k < parts.size(); ++k) {
+          if (!parts[k].amplitudes) continue;
+          const double re = weights(0, 2 * static_cast<Index>(k)),
+                       im = weights(0, 2 * static_cast<Index>(k) + 1);
+          const Index first = parts[k].of_rate ? instants : 0;
+          for (Index i = mode.row; i < mode.row + mode.count; ++i) {
+            const auto a = stretch(parts[k].amplitudes->row(i).data(), columns[0]);
+            Eigen::Map<Eigen::ArrayXd> out(scratch.y.row(i).data() + first, instants);
+            out += re * a;
+            if (mode.is_real()) continue;
+            const auto b = stretch(parts[k].amplitudes->row(i + mode.count).data(), columns[0]);
+            Eigen::Map<Eigen::ArrayXd> below(scratch.y.row(i + mode.count).data() + first,
+                                             instants);
+            out += -im * b;
+            below += im * a;
+            below += re * b;
+          }
+        }
+        continue;
+      }
+    }
     for (Index p = 0; p < instants; ++p) {
       if (p > 0 && taus[at(p)] == taus[at(p - 1)])
         weights.row(p) = weights.row(p - 1);
@@ -270,6 +323,7 @@ void LinearFlow::evaluate_modes(const Group& group, bool with_rate, Scratch& scr
         fill(p, mode.value);
     }
     for (std::size_t k = 0; k < parts.size(); ++k) {
+      if (!parts[k].amplitudes) continue;
       const double* const re = weights.col(2 * static_cast<Index>(k)).data();
       const double* const im = weights.col(2 * static_cast<Index>(k) + 1).data();
       const Index first = parts[k].of_rate ? instants : 0;
@@ -319,11 +373,27 @@ void LinearFlow::evaluate_knots(const Group& group, bool with_rate, Scratch& scr
   }
 }
 
+// The first columns of scratch.y to those places of x, and the others to the same of `second`.
+void LinearFlow::deliver(const Group& group, system::Block x, system::Block* second,
+                         Scratch& scratch) const {
+  scratch.to.clear();
+  const Index columns = scratch.y.cols();
+  if (!plan_->all_move) scratch.x.resize(static_cast<Index>(plan_->rows.size()), columns);
+  const auto place = [&](Index c) {
+    const std::size_t own = at(c) % scratch.places.size();
+    system::Block& block = at(c) < scratch.places.size() ? x : *second;
+    return block.col(static_cast<Index>(scratch.places[own]));
+  };
+  for (Index c = 0; c < columns; ++c)
+    scratch.to.push_back(plan_->all_move ? place(c).data() : scratch.x.col(c).data());
+  group.basis->from_modes(scratch.y, scratch.to, scratch.basis);
+  if (!plan_->all_move)
+    for (Index c = 0; c < columns; ++c) place(c)(plan_->rows) = scratch.x.col(c);
+}
+
 void LinearFlow::evaluate(std::span<const Instant> instants, system::Block x, system::Block* dxdt,
                           Scratch& scratch) const {
-  const auto& rows = plan_->rows;
-  const bool all = static_cast<Index>(rows.size()) == x.rows();
-  if (!all) {
+  if (!plan_->all_move) {
     for (std::size_t p = 0; p < instants.size(); ++p)
       x.col(static_cast<Index>(p)) = start_.col(instants[p].trial);
     if (dxdt) dxdt->setZero();
@@ -341,38 +411,119 @@ void LinearFlow::evaluate(std::span<const Instant> instants, system::Block x, sy
       scratch.taus.push_back(std::max(0.0, instants[p].t - begin_));
     }
     if (scratch.places.empty()) continue;
-    const Index own = static_cast<Index>(scratch.places.size());
-    scratch.y.setZero(group.rows, steady_width((dxdt ? 2 : 1) * own, group.basis->narrowest()));
+    scratch.y.setZero(group.rows, (dxdt ? 2 : 1) * static_cast<Index>(scratch.places.size()));
     evaluate_modes(group, dxdt != nullptr, scratch);
     evaluate_knots(group, dxdt != nullptr, scratch);
-    group.basis->from_modes(scratch.y, scratch.x, scratch.basis);
-    const auto put = [&](system::Block to, Index from) {
-      for (Index p = 0; p < own; ++p) {
-        auto column = to.col(static_cast<Index>(scratch.places[at(p)]));
-        if (all)
-          column = scratch.x.col(from + p);
-        else
-          column(rows) = scratch.x.col(from + p);
-      }
-    };
-    put(x, 0);
-    if (dxdt) put(*dxdt, own);
+    deliver(group, x, dxdt, scratch);
   }
 }
 
-bool LinearFlow::Decay::swings(double tau) const {
-  const Eigen::ArrayXd now = sizes * (-rates * tau).exp();
-  return (poles > rates * (1 + 1e-12) && now > 1e-3 * now.sum()).any();
+void LinearFlow::measure(std::span<const Approach> approaches, const VectorXd& of_rate,
+                         const VectorXd& of_state, std::vector<Norms>& norms,
+                         Scratch& scratch) const {
+  // Of what moves alone.
+  scratch.moving.clear();
+  scratch.moving.reserve(2 + approaches.size());
+  const auto moving = [&](const double* all) {
+    if (plan_->all_move) return all;
+    const Eigen::Map<const VectorXd> whole(all, of_rate.size());
+    return static_cast<const double*>(scratch.moving.emplace_back(whole(plan_->rows)).data());
+  };
+  const double *const rate_weights = moving(of_rate.data()), *const state_weights =
+                                                                 moving(of_state.data());
+  norms.clear();
+  for (const Approach& approach : approaches) norms.resize(norms.size() + at(approach.count));
+  for (std::size_t g = 0; g < plan_->groups.size(); ++g) {
+    const Group& group = plan_->groups[g];
+    // Per approach the rates' columns, and behind them those of the way to the end.
+    std::vector<ModeBasis::Measure>& measures = scratch.measures;
+    measures.clear();
+    for (const Approach& approach : approaches) {
+      if (group_of_[at(approach.decay->trial)] != g) continue;
+      measures.resize(measures.size() + at(approach.count), {.weights = rate_weights});
+      if (approach.end)
+        measures.resize(measures.size() + at(approach.count),
+                        {.weights = state_weights, .base = moving(approach.end)});
+    }
+    if (measures.empty()) continue;
+    scratch.y.setZero(group.rows, static_cast<Index>(measures.size()));
+    Index column = 0;
+    for (const Approach& approach : approaches) {
+      if (group_of_[at(approach.decay->trial)] != g) continue;
+      evaluate_approach(group, approach, column, scratch);
+      column += (approach.end ? 2 : 1) * approach.count;
+    }
+    group.basis->measure(scratch.y, measures, scratch.basis);
+    auto found = measures.begin();
+    std::size_t place = 0;
+    for (const Approach& approach : approaches) {
+      if (group_of_[at(approach.decay->trial)] == g) {
+        for (Index k = 0; k < approach.count; ++k) norms[place + at(k)].rate = (found++)->largest;
+        for (Index k = 0; approach.end && k < approach.count; ++k)
+          norms[place + at(k)].state = (found++)->largest;
+      }
+      place += at(approach.count);
+    }
+  }
 }
 
-std::optional<LinearFlow::Decay> LinearFlow::decay(Index trial) const {
+// ẏ from column `first` of scratch.y on, and where it is wanted y(end) − y behind it.
+void LinearFlow::evaluate_approach(const Group& group, const Approach& approach, Index first,
+                                   Scratch& scratch) const {
+  const Decay& decay = *approach.decay;
+  const double* const slopes = group.slopes_by_trial.col(column_in_group_[at(decay.trial)]).data();
+  const double tau = approach.t - begin_, at_end = approach.t_end - begin_;
+  const double longest = static_cast<double>(approach.count - 1) * approach.step;
+  const Eigen::ArrayXd largest = (-decay.rates * (tau - longest)).exp();
+  for (Index k = 0; k < largest.size(); ++k) {
+    const double least = 1e-18 * approach.limit / decay.sizes[k];
+    if (largest[k] < least) continue;
+    const Mode& mode = group.basis->modes()[at(decay.modes[at(k)])];
+    const double rate = decay.rates[k], omega = mode.value.imag();
+    const auto factor = [&](double t) -> Complex {
+      const double size = std::exp(-rate * t);
+      return mode.is_real() ? size
+                            : Complex(size * std::cos(omega * t), size * std::sin(omega * t));
+    };
+    // By powers of the factor of one step, where that is no large one.
+    const bool by_powers = approach.count > 2 && rate * longest < 30;
+    const Complex back = by_powers ? factor(-approach.step) : 0;
+    const Complex end = approach.end && std::exp(-rate * at_end) >= least ? factor(at_end) : 0;
+    Complex now = factor(tau);
+    for (Index p = 0; p < approach.count; ++p) {
+      if (p > 0) {
+        if (by_powers)
+          now = {now.real() * back.real() - now.imag() * back.imag(),
+                 now.real() * back.imag() + now.imag() * back.real()};
+        else
+          now = factor(tau - static_cast<double>(p) * approach.step);
+      }
+      put(mode, now, slopes, first + p, scratch.y);
+      if (approach.end)
+        put(mode, (end - now) / mode.value, slopes, first + approach.count + p, scratch.y);
+    }
+  }
+}
+
+// A mode's coordinates in a column of y: a factor times its slopes.
+void LinearFlow::put(const Mode& mode, Complex factor, const double* slopes, Index to, Rows& y) {
+  for (Index i = mode.row; i < mode.row + mode.count; ++i) {
+    y(i, to) = factor.real() * slopes[i];
+    if (mode.is_real()) continue;
+    y(i, to) -= factor.imag() * slopes[i + mode.count];
+    y(i + mode.count, to) = factor.real() * slopes[i + mode.count] + factor.imag() * slopes[i];
+  }
+}
+
+std::optional<Decay> LinearFlow::decay(Index trial) const {
   const Group& group = plan_->groups[group_of_[at(trial)]];
   if (with_slope_ || !omegas_.empty() || !group.basis->knots().empty()) return std::nullopt;
   const auto& modes = group.basis->modes();
-  const Index column = column_in_group_[at(trial)];
+  const auto slopes = group.slopes_by_trial.col(column_in_group_[at(trial)]);
   Decay out;
+  out.trial = trial;
   out.rates.resize(static_cast<Index>(modes.size()));
-  out.sizes = out.poles = out.rates;
+  out.sizes = out.poles = out.spreads = out.rates;
   Index count = 0;
   for (std::size_t k = 0; k < modes.size(); ++k) {
     const Mode& mode = modes[k];
@@ -380,51 +531,21 @@ std::optional<LinearFlow::Decay> LinearFlow::decay(Index trial) const {
     // Copies of one unit's mode reach each a unit of their own; few may reach the same.
     double size = 0;
     for (Index i = mode.row; i < mode.row + mode.count; ++i) {
-      const double own = mode.is_real() ? std::abs(group.slopes(i, column))
-                                        : std::hypot(group.slopes(i, column),
-                                                     group.slopes(i + mode.count, column));
+      const double other = mode.is_real() ? 0 : slopes[i + mode.count];
+      const double own = std::sqrt(slopes[i] * slopes[i] + other * other);
       size = mode.count > 2 ? std::max(size, own) : size + own;
     }
     if (size == 0) continue;
     if (!(mode.value.real() < 0)) return std::nullopt;
+    out.modes.push_back(static_cast<Index>(k));
+    out.families.push_back(mode.family);
     out.rates[count] = -mode.value.real();
     out.poles[count] = std::abs(mode.value);
-    out.sizes[count++] = group.reach[static_cast<Index>(k)] * size;
+    out.spreads[count] = mode.spread * size;
+    out.sizes[count++] = mode.reach * size;
   }
-  for (Eigen::ArrayXd* all : {&out.rates, &out.sizes, &out.poles}) all->conservativeResize(count);
-  return out;
-}
-
-double LinearFlow::Decay::speed(double tau) const { return (sizes * (-rates * tau).exp()).sum(); }
-
-double LinearFlow::Decay::distance(double tau) const {
-  return (sizes / poles * (-rates * tau).exp()).sum();
-}
-
-// Newton's iteration on the logarithm, which falls and is convex: from the left it stays there.
-double LinearFlow::Decay::time_to_slow_to(double limit) const {
-  if (rates.size() == 0) return 0;
-  double tau = 0;
-  for (int k = 0; k < 100; ++k) {
-    const Eigen::ArrayXd now = sizes * (-rates * tau).exp();
-    const double speed = now.sum();
-    if (!(speed > limit)) return tau;
-    const double step = std::log(speed / limit) * speed / (now * rates).sum();
-    // The last step ends beyond, by what is left and a bit.
-    tau += step < 1e-3 * tau ? 2 * step + 1e-6 * tau : step;
-  }
-  return std::log(sizes.sum() / limit) / rates.minCoeff();  // as if all were as slow as the slowest
-}
-
-double LinearFlow::Decay::resolution(double tau, double limit) const {
-  if (rates.size() == 0) return infinity;
-  const Eigen::ArrayXd now = sizes * (-rates * tau).exp();
-  double out = 0.25 / rates.minCoeff();
-  for (Index k = 0; k < rates.size(); ++k) {
-    if (now[k] < 0.01 * limit) continue;
-    const double omega = std::sqrt(std::max(0.0, poles[k] * poles[k] - rates[k] * rates[k]));
-    out = std::min({out, 0.25 / rates[k], 2 * std::numbers::pi / omega / 12});
-  }
+  for (Eigen::ArrayXd* all : {&out.rates, &out.sizes, &out.poles, &out.spreads})
+    all->conservativeResize(count);
   return out;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "sim/solve/decay.hpp"
 #include "sim/solve/mode_basis.hpp"
 #include "sim/solve/propagator.hpp"
 
@@ -28,8 +29,9 @@ class LinearFlow {
 
   /// Stands at x0 (n × trials) at the segment's beginning. `workspace` has begun a segment in which
   /// this one lies. The phase must be linear (why_not_linear).
-  void begin(const system::Segment& segment, const system::ConstBlock& x0,
-             system::Workspace& workspace);
+  /// @param rate  ẋ there, where it is known
+  void begin(const system::Segment& segment, const MatrixXd& x0, system::Workspace& workspace,
+             const MatrixXd* rate = nullptr);
 
   /// A time of one trial, from the segment's beginning on.
   struct Instant {
@@ -44,6 +46,9 @@ class LinearFlow {
     MatrixXd weights;
     Rows y;
     MatrixXd x;
+    std::vector<double*> to;
+    std::vector<ModeBasis::Measure> measures;
+    std::vector<VectorXd> moving;
     ModeBasis::Scratch basis;
   };
   /// x and ẋ (n × instants, a column each), quickest where neighbours have one time. Threads may share
@@ -63,26 +68,31 @@ class LinearFlow {
   /// for an interpolation of order 4). +∞ where nothing moves. Independent of the state.
   double step_after(double elapsed) const;
 
-  /// What holds of a trial all of whose motion decays, for every τ = t − t₀ ≥ 0:
-  ///
-  ///     ‖ẋ(t)‖∞ ≤ speed(τ) = Σ size e^{−rate τ},   ‖x(∞) − x(t)‖∞ ≤ distance(τ),
-  ///
-  /// with a term for each of its modes, rate = −Re λ > 0 and size = ‖V e‖∞ |λ y(t₀) + β₀|.
-  struct Decay {
-    Eigen::ArrayXd rates, sizes, poles;  ///< poles: |λ|
-    double speed(double tau) const;
-    double distance(double tau) const;
-    /// A τ from which on speed(τ) ≤ limit (> 0).
-    double time_to_slow_to(double limit) const;
-    /// A quarter of the time constants, and a twelfth of the periods, of all that at τ adds more to the
-    /// speed than a hundredth of `limit`; at most 1/(4 min rate).
-    double resolution(double tau, double limit) const;
-    /// Whether a mode that isn't real adds more to the speed at τ than a thousandth of it.
-    bool swings(double tau) const;
-  };
-  /// nullopt where something in the trial does not decay, where a drive varies within the segment, and
+  /// How a trial decays; nullopt where something in it does not, where a drive varies within the segment, and
   /// where there are no modes (matrix exponentials).
   std::optional<Decay> decay(Index trial) const;
+
+  /// Times t, t − step, … of a trial that decays.
+  struct Approach {
+    const Decay* decay;
+    double t, step;
+    Index count;
+    double limit;  ///< a speed, of which a 1e-18th is nothing
+    /// x at a later time, where the size of x is wanted too.
+    const double* end = nullptr;
+    double t_end = 0;
+  };
+  /// The norms of ẋ and x at those times, max_i weight_i |ẋ_i| and max_i weight_i |x_i|, the latter where it
+  /// is wanted.
+  struct Norms {
+    double rate = 0, state = 0;
+  };
+  /// By the modes that are still alive, without the vectors themselves. One for each time, an approach's one
+  /// after another. Threads may share the flow, each with its own scratch. A trial's bits don't depend on
+  /// the others.
+  /// @param of_rate, of_state  weights per unit (n); those of units that are held are not looked at
+  void measure(std::span<const Approach> approaches, const VectorXd& of_rate,
+               const VectorXd& of_state, std::vector<Norms>& norms, Scratch& scratch) const;
 
   /// In words, how: "modes of a 10 × 10 matrix, shared by every leak and gain".
   std::string how() const;
@@ -94,15 +104,17 @@ class LinearFlow {
     std::shared_ptr<const ModeBasis> basis;
     std::vector<MatrixXd> drives;  // per varying source: rows × 1 or rows × trials
     std::vector<Rows> amplitudes;  // y(t₀), β₀, p and q for each ω, β₁ if with_slope
+    bool begins_at_zero = false;   // y(t₀)
     Rows slopes;                   // λ y(t₀) + β₀, the amplitude of ẏ
+    MatrixXd slopes_by_trial;      // the same, a trial a column
     Index rows = 0;                // of y that are not zero throughout
-    VectorXd reach;                // per mode: a bound of ‖V e‖∞
     mutable std::vector<Propagator> propagators;  // per knot
     std::vector<MatrixXd> knot_states;            // per knot: y(t₀)
     std::vector<Propagator::Drive> knot_drives;
   };
   struct Plan {
-    std::vector<Index> rows;   // that move
+    std::vector<Index> rows;  // that move
+    bool all_move = false;
     std::vector<int> sources;  // that vary
     std::vector<Group> groups;
     bool with_slope = false;  // of the drive that the propagators were made for
@@ -113,14 +125,18 @@ class LinearFlow {
     double step, rate;
   };
 
-  Plan& plan_of(const system::Segment& segment, const system::ConstBlock& x,
-                system::Workspace& workspace);
-  void begin_group(Group& group, const system::ConstBlock& x0, const MatrixXd& b,
+  Plan& plan_of(const system::Segment& segment, const MatrixXd& x, system::Workspace& workspace);
+  void begin_group(Group& group, const MatrixXd& x0, const MatrixXd& b,
                    const std::vector<system::ProfileForm>& forms, bool new_kinds);
   void evaluate(std::span<const Instant> instants, system::Block x, system::Block* dxdt,
                 Scratch& scratch) const;
   void evaluate_modes(const Group& group, bool with_rate, Scratch& scratch) const;
   void evaluate_knots(const Group& group, bool with_rate, Scratch& scratch) const;
+  void evaluate_approach(const Group& group, const Approach& approach, Index first,
+                         Scratch& scratch) const;
+  static void put(const Mode& mode, std::complex<double> factor, const double* slopes, Index to,
+                  Rows& y);
+  void deliver(const Group& group, system::Block x, system::Block* second, Scratch& scratch) const;
   void set_paces();
 
   const system::OdeSystem& system_;
@@ -130,7 +146,7 @@ class LinearFlow {
   double begin_ = 0;
   bool with_slope_ = false;             // whether the drive has a b₁ in this segment
   std::vector<double> omegas_;          // ω of the drive in this segment
-  MatrixXd start_;                      // x(t₀)
+  MatrixXd start_;                      // x(t₀), where some of it is held
   std::vector<Pace> paces_;             // those that no other one outdoes in both
   double slowest_ = 0;                  // rate
   std::vector<std::size_t> group_of_;   // per trial

@@ -1,170 +1,24 @@
 #include "sim/solve/mode_basis.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <limits>
-#include <list>
-#include <mutex>
 #include <stdexcept>
-#include <string_view>
+
+#include "sim/solve/small_modes.hpp"
+#include "sim/solve/steady_product.hpp"
 
 namespace settle::solve {
 namespace {
 
 using Complex = std::complex<double>;
-using core::ComplexModes;
-using core::RealModes;
+using Eigen::MatrixXcd;
+using system::ConstBlock;
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double most_error = 1e-9;  // of M v by its modes, relative
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
-
-// --- Decompositions that are kept ------------------------------------------------------------------
-
-std::atomic<std::int64_t> decomposed{0};
-
-// The latest decompositions of matrices, found by their content. Threads share it; two that need the
-// same one make it once. What it answers doesn't depend on what it holds.
-class Kept {
- public:
-  std::shared_ptr<const RealModes> modes_of(const MatrixXd& matrix) {
-    const std::shared_ptr<Entry> entry = find(matrix);
-    std::call_once(entry->once, [&] {
-      entry->modes = std::make_shared<const RealModes>(core::real_modes(entry->matrix));
-      ++decomposed;
-    });
-    return entry->modes;
-  }
-  void forget() {
-    const std::lock_guard lock(mutex_);
-    entries_.clear();
-  }
-
- private:
-  struct Entry {
-    std::size_t hash = 0;
-    MatrixXd matrix;
-    std::once_flag once;
-    std::shared_ptr<const RealModes> modes;
-  };
-  static constexpr std::size_t most_entries = 64, most_numbers = std::size_t{1} << 24;
-
-  std::shared_ptr<Entry> find(const MatrixXd& matrix) {
-    const std::size_t hash = std::hash<std::string_view>()(
-        {reinterpret_cast<const char*>(matrix.data()), at(matrix.size()) * sizeof(double)});
-    const std::lock_guard lock(mutex_);
-    for (auto entry = entries_.begin(); entry != entries_.end(); ++entry) {
-      const MatrixXd& own = (*entry)->matrix;
-      if ((*entry)->hash != hash || own.rows() != matrix.rows() || own != matrix) continue;
-      entries_.splice(entries_.begin(), entries_, entry);
-      return entries_.front();
-    }
-    const auto fresh = std::make_shared<Entry>();
-    fresh->hash = hash;
-    fresh->matrix = matrix;
-    entries_.push_front(fresh);
-    std::size_t numbers = 0, count = 0;
-    for (auto entry = entries_.begin(); entry != entries_.end();) {
-      numbers += 3 * at((*entry)->matrix.size());
-      const bool stays = ++count == 1 || (count <= most_entries && numbers <= most_numbers);
-      entry = stays ? std::next(entry) : entries_.erase(entry);
-    }
-    return fresh;
-  }
-
-  std::mutex mutex_;
-  std::list<std::shared_ptr<Entry>> entries_;  // the latest first
-};
-
-Kept& kept() {
-  static Kept all;
-  return all;
-}
-
-std::shared_ptr<const RealModes> modes_of(const MatrixXd& matrix) {
-  return kept().modes_of(matrix);
-}
-
-// --- Matrices of two rows, in closed form ----------------------------------------------------------
-
-// V⁻¹ of a 2 × 2 V, left empty where V is singular; det V.
-template <class Modes>
-auto invert_two(Modes& modes) {
-  const auto& v = modes.right;
-  const auto determinant = v(0, 0) * v(1, 1) - v(0, 1) * v(1, 0);
-  if (determinant != 0.0) {
-    modes.inverse.resize(2, 2);
-    modes.inverse << v(1, 1), -v(0, 1), -v(1, 0), v(0, 0);
-    modes.inverse /= determinant;
-  }
-  return determinant;
-}
-
-// The eigenvalue of smaller size follows from the determinant, so that a slow pole beside a fast one
-// keeps its digits.
-ComplexModes modes_of_two(const Eigen::Matrix2cd& m) {
-  ComplexModes out;
-  const Complex a = m(0, 0), b = m(0, 1), c = m(1, 0), d = m(1, 1);
-  out.values.resize(2);
-  out.right.setIdentity(2, 2);
-  if (b == 0.0 && c == 0.0) {
-    out.values << a, d;
-    out.inverse = out.right;
-    return out;
-  }
-  const Complex half = (a - d) / 2.0, mean = (a + d) / 2.0;
-  Complex root = std::sqrt(half * half + b * c);
-  if ((std::conj(mean) * root).real() < 0) root = -root;
-  const Complex first = mean + root;
-  out.values << first, first == 0.0 ? mean - root : (a * d - b * c) / first;
-  for (Index k = 0; k < 2; ++k) {
-    const Complex t = k == 0 ? root : -root;
-    if (std::abs(half + t) >= std::abs(t - half))
-      out.right.col(k) << half + t, c;
-    else
-      out.right.col(k) << b, t - half;
-    out.right.col(k).normalize();
-  }
-  const Complex determinant = invert_two(out);
-  out.condition = 4 / std::abs(determinant);  // bounds ‖V‖₁ ‖V⁻¹‖₁ for columns of norm 1
-  return out;
-}
-
-RealModes small_modes(const MatrixXd& m) {
-  if (m.rows() > 2) return core::real_modes(m);
-  RealModes out;
-  if (m.rows() == 1) {
-    out.values = m.col(0);
-    out.right = out.inverse = MatrixXd::Ones(1, 1);
-    return out;
-  }
-  const ComplexModes modes = modes_of_two(m.cast<Complex>());
-  out.values = modes.values;
-  out.condition = modes.condition;
-  if (!(modes.condition < infinity)) return out;
-  if (modes.values[0].imag() == 0) {
-    out.right = modes.right.real();
-    out.inverse = modes.inverse.real();
-    return out;
-  }
-  const Index upper = modes.values[0].imag() > 0 ? 0 : 1;
-  out.values << modes.values[upper], std::conj(modes.values[upper]);
-  out.right.resize(2, 2);
-  out.right << modes.right.col(upper).real(), -modes.right.col(upper).imag();
-  if (invert_two(out) == 0) out.condition = infinity;
-  return out;
-}
-
-ComplexModes small_modes(const MatrixXcd& m) {
-  if (m.rows() > 2) return core::complex_modes(m);
-  if (m.rows() == 2) return modes_of_two(m);
-  ComplexModes out;
-  out.values = m.col(0);
-  out.right = out.inverse = MatrixXcd::Ones(1, 1);
-  return out;
-}
 
 // [Re −Im; Im Re]: what a complex matrix does to (Re y, Im y).
 MatrixXd as_real(const MatrixXcd& m) {
@@ -183,80 +37,102 @@ std::string condition_text(double condition) {
                               : "the eigenvectors don't span the space (a defective matrix)";
 }
 
+// Where the columns of a block begin.
+void columns_of(system::Block x, std::vector<double*>& to) {
+  to.clear();
+  for (Index c = 0; c < x.cols(); ++c) to.push_back(x.col(c).data());
+}
+
+// Some neighbouring numbers of x, from row `first` on.
+void include(const Eigen::Ref<const VectorXd>& x, Index first, ModeBasis::Measure& measure) {
+  const Eigen::Map<const Eigen::ArrayXd> weights(measure.weights + first, x.size());
+  double largest = 0;
+  if (measure.base) {
+    const Eigen::Map<const Eigen::ArrayXd> base(measure.base + first, x.size());
+    largest = (weights * (base - x.array()).abs()).maxCoeff();
+  } else {
+    largest = (weights * x.array().abs()).maxCoeff();
+  }
+  measure.largest = std::max(measure.largest, largest);
+}
+
 // --- Without structure -----------------------------------------------------------------------------
 
 class PlainBasis final : public ModeBasis {
  public:
-  PlainBasis(MatrixXd matrix, const ModeLimits& limits) {
+  PlainBasis(const MatrixXd& matrix, const ModeLimits& limits) {
     size_ = matrix.rows();
     std::string why;
+    Eigen::VectorXcd values;
     try {
-      const auto modes = modes_of(matrix);
-      if (modes->condition <= limits.condition)
-        eigen_ = modes;
-      else
-        why = condition_text(modes->condition);
-      values_ = modes->values;
+      eigen_ = core_modes(std::make_shared<const system::Weights>(matrix));
+      values = eigen_->values;
+      if (!(eigen_->condition <= limits.condition))
+        why = condition_text(eigen_->condition);
+      else if (!(eigen_->error <= most_error))
+        why = "the eigenvectors don't reproduce the matrix";
     } catch (const std::runtime_error& error) {
       why = error.what();
     }
-    if (!eigen_) {
-      be_a_knot(std::move(matrix), why);
+    if (!why.empty()) {
+      eigen_ = nullptr;
+      how_ = "matrix exponential of " + std::to_string(size_) + " states: " + why;
+      knots_.push_back({0, matrix, values});
       return;
     }
     how_ = "eigenvectors of " + std::to_string(size_) + (size_ == 1 ? " state" : " states");
+    const VectorXd& reach = eigen_->out.reach;
     for (Index k = 0; k < size_; ++k) {
-      modes_.push_back({k, 1, values_[k]});
-      if (values_[k].imag() != 0) ++k;
+      const bool pair = values[k].imag() != 0;
+      modes_.push_back({.row = k,
+                        .value = values[k],
+                        .reach = reach[k] + (pair ? reach[k + 1] : 0),
+                        .spread = eigen_->out.row,
+                        .family = static_cast<Index>(modes_.size())});
+      k += pair;
     }
-  }
-  PlainBasis(MatrixXd matrix, const std::string& why) {
-    size_ = matrix.rows();
-    be_a_knot(std::move(matrix), why);
   }
 
-  void to_modes(const MatrixXd& x, Rows& y) const override {
-    if (eigen_)
-      y = MatrixXd(eigen_->inverse * x);  // a product by columns, then sorted by rows
-    else
+  void to_modes(const ConstBlock& x, Rows& y) const override {
+    if (!eigen_) {
       y = x;
-  }
-  void from_modes(const Rows& y, MatrixXd& x, Scratch& scratch) const override {
-    if (eigen_) {
-      scratch.by_columns = y;
-      x.noalias() = eigen_->right * scratch.by_columns;
-    } else {
-      x = y;
+      return;
     }
+    MatrixXd by_columns(size_, x.cols());
+    std::vector<double*> to;
+    columns_of(by_columns, to);
+    multiply(eigen_->in, x, to);
+    y = by_columns;
   }
-  VectorXd reach() const override {
-    VectorXd out(static_cast<Index>(modes_.size()));
-    for (std::size_t k = 0; k < modes_.size(); ++k)
-      out[static_cast<Index>(k)] =
-          eigen_->right.middleCols(modes_[k].row, modes_[k].is_real() ? 1 : 2)
-              .cwiseAbs()
-              .rowwise()
-              .sum()
-              .maxCoeff();
-    return out;
+  void from_modes(const Rows& y, std::span<double* const> x, Scratch& scratch) const override {
+    scratch.by_columns = y;
+    if (eigen_)
+      multiply(eigen_->out.q, scratch.by_columns, x);
+    else
+      for (Index c = 0; c < y.cols(); ++c)
+        std::copy_n(scratch.by_columns.col(c).data(), size_, x[at(c)]);
+  }
+  void measure(const Rows& y, std::span<Measure> measures, Scratch& scratch) const override {
+    scratch.by_columns = y;
+    for (Measure& measure : measures) measure.largest = 0;
+    const auto take = [&](Index row, Index column, const ConstBlock& block) {
+      for (Index c = 0; c < block.cols(); ++c) include(block.col(c), row, measures[at(column + c)]);
+    };
+    if (eigen_)
+      multiply_by_blocks(eigen_->out.q, scratch.by_columns, take);
+    else if (size_ > 0)
+      take(0, 0, scratch.by_columns);
   }
 
  private:
-  void be_a_knot(MatrixXd matrix, const std::string& why) {
-    how_ = "matrix exponential of " + std::to_string(size_) + " states: " + why;
-    modes_.clear();
-    knots_.push_back({0, std::move(matrix), values_});
-  }
-
-  std::shared_ptr<const RealModes> eigen_;
-  Eigen::VectorXcd values_;
+  std::shared_ptr<const CoreModes> eigen_;
 };
 
 // --- Copies of one or two spaces -------------------------------------------------------------------
 
 class StructuredBasis final : public ModeBasis {
  public:
-  /// nullopt where the core is too ill-conditioned for it.
+  /// nullptr where the core is too ill-conditioned for it.
   static std::shared_ptr<const StructuredBasis> make(system::Structure structure,
                                                      const ModeLimits& limits) {
     auto basis = std::make_shared<StructuredBasis>();
@@ -265,167 +141,183 @@ class StructuredBasis final : public ModeBasis {
     return basis;
   }
 
-  void to_modes(const MatrixXd& x, Rows& y) const override {
+  void to_modes(const ConstBlock& x, Rows& y) const override {
     const Index columns = x.cols(), p = parts();
-    y.resize(size_, columns);
-    MatrixXd core(s_.core, p * columns);
-    std::vector<MatrixXd> rest;
+    bool has_lifted = false;
+    MatrixXd by_columns(s_.core, p * columns);
+    std::vector<double*> to;
     for (Index a = 0; a < p; ++a) {
-      auto own = core.middleCols(a * columns, columns);
-      if (!s_.parts[at(a)].lifted) {
-        own = x.middleRows(s_.parts[at(a)].first, s_.core);
+      const auto from = rows_of(a, x);
+      auto own = by_columns.middleCols(slots_[at(a)] * columns, columns);
+      if (system::is_zero(from)) {
+        own.setZero();
         continue;
       }
-      rest.emplace_back(x.middleRows(s_.parts[at(a)].first, s_.larger));
+      has_lifted = has_lifted || is_lifted(a);
       if (s_.core == 0) continue;
-      own.noalias() = project_ * rest.back();
-      if (has_rest_) rest.back().noalias() -= s_.lift * own;
+      columns_of(own, to);
+      multiply(is_lifted(a) ? core_->project : core_->in, from, to);
     }
+    const bool has_rest = has_rest_ && has_lifted;
+    y.resize(has_rest || !has_rest_ ? size_ : rest_row_, columns);
     if (s_.core > 0) {
-      const Rows z = MatrixXd(eigen_->inverse * core);
+      const Rows z = by_columns;
       for (const Pencil& pencil : pencils_) mix_in(pencil, z, y, columns);
     }
-    if (has_rest_) {
-      y.bottomRows(size_ - rest_row_).setZero();
+    if (!has_rest) return;
+    // What is left where the modes of the core are taken away.
+    y.bottomRows(size_ - rest_row_).setZero();
+    MatrixXd rest(s_.larger, columns);
+    columns_of(rest, to);
+    for (Index a = 0, j = 0; a < p; ++a) {
+      if (!is_lifted(a)) continue;
+      if (s_.core > 0) {
+        multiply(core_->lifted.q, by_columns.middleCols(slots_[at(a)] * columns, columns), to);
+        rest = rows_of(a, x) - rest;
+      } else {
+        rest = rows_of(a, x);
+      }
       for (Index i = 0; i < rest_.right.rows(); ++i)
-        for (Index j = 0; j < rest_.right.rows(); ++j)
-          y.middleRows(rest_row_ + i * s_.larger, s_.larger) += rest_.inverse(i, j) * rest[at(j)];
+        y.middleRows(rest_row_ + i * s_.larger, s_.larger) += rest_.inverse(i, j) * rest;
+      ++j;
     }
   }
 
-  void from_modes(const Rows& y, MatrixXd& x, Scratch& scratch) const override {
+  void from_modes(const Rows& y, std::span<double* const> x, Scratch& scratch) const override {
     const Index columns = y.cols(), p = parts();
-    x.resize(states_, columns);
-    MatrixXd& core = scratch.core;
     if (s_.core > 0) {
-      Rows& z = scratch.by_rows;
-      z.resize(s_.core, p * columns);
-      for (const Pencil& pencil : pencils_) mix_out(pencil, y, z, columns);
-      scratch.by_columns = z;
-      core.noalias() = eigen_->right * scratch.by_columns;
+      to_core(y, scratch);
+      scratch.to.resize(at(p * columns));
+      for (Index a = 0; a < p; ++a)
+        for (Index c = 0; c < columns; ++c)
+          scratch.to[at(slots_[at(a)] * columns + c)] = x[at(c)] + s_.parts[at(a)].first;
+      const Index plain = plain_parts_ * columns;
+      const std::span<double* const> to(scratch.to);
+      multiply(core_->out.q, scratch.by_columns.leftCols(plain), to.first(at(plain)));
+      if (plain_parts_ < p)
+        multiply(core_->lifted.q, scratch.by_columns.rightCols(p * columns - plain),
+                 to.subspan(at(plain)));
     }
-    Index lifted = 0;
     for (Index a = 0; a < p; ++a) {
-      const system::Structure::Part& part = s_.parts[at(a)];
-      if (!part.lifted) {
-        x.middleRows(part.first, s_.core) = core.middleCols(a * columns, columns);
-        continue;
+      if (!is_lifted(a)) continue;
+      for (Index c = 0; c < columns; ++c) {
+        Eigen::Map<VectorXd> own(x[at(c)] + s_.parts[at(a)].first, s_.larger);
+        if (s_.core == 0) own.setZero();
+        add_rest(y, a, c, 0, own);
       }
-      auto own = x.middleRows(part.first, s_.larger);
-      if (s_.core > 0)
-        own.noalias() = s_.lift * core.middleCols(a * columns, columns);
-      else
-        own.setZero();
-      if (y.rows() == size_ && has_rest_)
-        for (Index j = 0; j < rest_.right.rows(); ++j)
-          own += rest_.right(lifted, j) * y.middleRows(rest_row_ + j * s_.larger, s_.larger);
-      ++lifted;
     }
   }
 
-  Index narrowest() const override { return s_.core > 0 ? s_.core : s_.larger; }
-  Index first_of_rest() const override { return has_rest_ ? rest_row_ : size_; }
-
-  // |L v| ≤ ‖row of L‖₂ ‖v‖₂, so that no product is needed.
-  VectorXd reach() const override {
-    const Index p = parts();
-    VectorXd out = VectorXd::Zero(static_cast<Index>(modes_.size()));
-    const double lift = s_.lift.size() > 0 ? s_.lift.rowwise().norm().maxCoeff() : 0;
-    Eigen::RowVectorXd lifted, plain;
-    if (s_.core > 0) {
-      lifted = lift * eigen_->right.colwise().norm();
-      plain = eigen_->right.cwiseAbs().colwise().maxCoeff();
-    }
-    std::vector<const Pencil*> pencil_of(at(size_), nullptr);
-    for (const Pencil& pencil : pencils_)
-      for (Index i = 0; i < pencil.right.cols(); ++i) pencil_of[at(pencil.row + i)] = &pencil;
-    for (std::size_t k = 0; k < modes_.size(); ++k) {
-      const Mode& mode = modes_[k];
-      double& most = out[static_cast<Index>(k)];
-      const Index last = mode.row + mode.count * (mode.is_real() ? 1 : 2);
-      const Pencil* const pencil = pencil_of[at(mode.row)];
-      if (!pencil) {  // of the rest
-        const Index first = (mode.row - rest_row_) / s_.larger;
-        most = rest_.right.middleCols(first, mode.is_real() ? 1 : 2)
-                   .cwiseAbs()
-                   .rowwise()
-                   .sum()
-                   .maxCoeff();
-        continue;
-      }
-      for (Index a = 0; a < p; ++a) {
-        double own = 0;
-        for (Index row = mode.row; row < last; ++row)
-          for (Index half = 0; half < (pencil->pair ? 2 : 1); ++half) {
-            const double size =
-                s_.parts[at(a)].lifted ? lifted[pencil->k + half] : plain[pencil->k + half];
-            own += std::abs(pencil->right(a + half * p, row - pencil->row)) * size;
+  void measure(const Rows& y, std::span<Measure> measures, Scratch& scratch) const override {
+    const Index columns = y.cols(), p = parts();
+    for (Measure& measure : measures) measure.largest = 0;
+    VectorXd own;
+    const auto take = [&](Index first_slot) {
+      return [&, first_slot](Index row, Index column, const ConstBlock& block) {
+        for (Index k = 0; k < block.cols(); ++k) {
+          const Index a = part_of_slot_[at(first_slot + (column + k) / columns)];
+          const Index c = (column + k) % columns, first = s_.parts[at(a)].first + row;
+          if (!is_lifted(a) || !has_rest(y)) {
+            include(block.col(k), first, measures[at(c)]);
+            continue;
           }
-        most = std::max(most, own);
-      }
+          own = block.col(k);
+          add_rest(y, a, c, row, own);
+          include(own, first, measures[at(c)]);
+        }
+      };
+    };
+    if (s_.core > 0) {
+      to_core(y, scratch);
+      const Index plain = plain_parts_ * columns;
+      multiply_by_blocks(core_->out.q, scratch.by_columns.leftCols(plain), take(0));
+      if (plain_parts_ < p)
+        multiply_by_blocks(core_->lifted.q, scratch.by_columns.rightCols(p * columns - plain),
+                           take(plain_parts_));
+    } else {
+      take(0)(0, 0, MatrixXd::Zero(s_.larger, p * columns));
     }
-    return out;
   }
 
  private:
   // The p scalars that one eigenvalue μ of K leaves coupled, from row k of z (and k + 1 for a pair, as
-  // real and imaginary part) to the rows of y.
+  // real and imaginary part) to `size` rows of y. Its eigenvectors and their inverse stand in numbers_
+  // from `place` on, by rows.
   struct Pencil {
     Index k = 0;
     bool pair = false;
-    Index row = 0;
-    MatrixXd right, inverse;
+    Index row = 0, size = 0;
+    std::size_t place = 0;
   };
 
-  Index parts() const { return static_cast<Index>(s_.parts.size()); }
+  // From modes to the eigenvectors of K, a part's columns beside another's in the order of their slots.
+  void to_core(const Rows& y, Scratch& scratch) const {
+    scratch.by_rows.resize(s_.core, parts() * y.cols());
+    for (const Pencil& pencil : pencils_) mix_out(pencil, y, scratch.by_rows, y.cols());
+    scratch.by_columns = scratch.by_rows;
+  }
+  bool has_rest(const Rows& y) const { return has_rest_ && y.rows() == size_; }
+  // Of a lifted part's numbers from row `first` on, in column c.
+  void add_rest(const Rows& y, Index a, Index c, Index first, Eigen::Ref<VectorXd> x) const {
+    if (!has_rest(y)) return;
+    for (Index j = 0; j < rest_.right.rows(); ++j)
+      x += rest_.right(slots_[at(a)] - plain_parts_, j) *
+           y.col(c).segment(rest_row_ + j * s_.larger + first, x.size());
+  }
 
-  const double* z_row(const Pencil& pencil, const Rows& z, Index j, Index columns) const {
+  Index parts() const { return static_cast<Index>(s_.parts.size()); }
+  bool is_lifted(Index a) const { return s_.parts[at(a)].lifted; }
+  ConstBlock rows_of(Index a, const ConstBlock& x) const {
+    return x.middleRows(s_.parts[at(a)].first, is_lifted(a) ? s_.larger : s_.core);
+  }
+  const double* right(const Pencil& pencil) const { return numbers_.data() + pencil.place; }
+  const double* inverse(const Pencil& pencil) const {
+    return right(pencil) + pencil.size * pencil.size;
+  }
+
+  // z: the parts' columns beside each other, in the order of their slots.
+  Index place_in_z(const Pencil& pencil, Index j, Index columns) const {
     const Index p = parts();
-    return z.data() + (pencil.k + (j < p ? 0 : 1)) * z.cols() + (j % p) * columns;
+    return (pencil.k + (j < p ? 0 : 1)) * p * columns + slots_[at(j % p)] * columns;
+  }
+  static void add_row(double factor, const double* in, Index columns, bool first, double* out) {
+    if (first)
+      for (Index c = 0; c < columns; ++c) out[c] = factor * in[c];
+    else
+      for (Index c = 0; c < columns; ++c) out[c] += factor * in[c];
   }
   void mix_in(const Pencil& pencil, const Rows& z, Rows& y, Index columns) const {
-    for (Index i = 0; i < pencil.right.rows(); ++i) {
-      double* out = y.data() + (pencil.row + i) * columns;
-      std::fill_n(out, columns, 0.0);
-      for (Index j = 0; j < pencil.right.rows(); ++j) {
-        const double* in = z_row(pencil, z, j, columns);
-        const double factor = pencil.inverse(i, j);
-        for (Index c = 0; c < columns; ++c) out[c] += factor * in[c];
-      }
-    }
+    const double* factor = inverse(pencil);
+    for (Index i = 0; i < pencil.size; ++i)
+      for (Index j = 0; j < pencil.size; ++j)
+        add_row(*factor++, z.data() + place_in_z(pencil, j, columns), columns, j == 0,
+                y.data() + (pencil.row + i) * columns);
   }
   void mix_out(const Pencil& pencil, const Rows& y, Rows& z, Index columns) const {
-    for (Index i = 0; i < pencil.right.rows(); ++i) {
-      double* out = const_cast<double*>(z_row(pencil, z, i, columns));
-      std::fill_n(out, columns, 0.0);
-      for (Index j = 0; j < pencil.right.rows(); ++j) {
-        const double* in = y.data() + (pencil.row + j) * columns;
-        const double factor = pencil.right(i, j);
-        for (Index c = 0; c < columns; ++c) out[c] += factor * in[c];
-      }
-    }
+    const double* factor = right(pencil);
+    for (Index i = 0; i < pencil.size; ++i)
+      for (Index j = 0; j < pencil.size; ++j)
+        add_row(*factor++, y.data() + (pencil.row + j) * columns, columns, j == 0,
+                z.data() + place_in_z(pencil, i, columns));
   }
 
   bool decompose(const ModeLimits& limits) {
-    for (const auto& part : s_.parts) states_ += part.lifted ? s_.larger : s_.core;
+    const Index p = parts();
+    for (Index a = 0; a < p; ++a)
+      if (!is_lifted(a)) ++plain_parts_;
+    for (Index a = 0, plain = 0, lifted = plain_parts_; a < p; ++a)
+      slots_.push_back(is_lifted(a) ? lifted++ : plain++);
+    part_of_slot_.resize(at(p));
+    for (Index a = 0; a < p; ++a) part_of_slot_[at(slots_[at(a)])] = a;
     if (s_.core > 0) {
       if (s_.core > limits.most_core) return false;
-      const MatrixXd core = s_.k();
-      eigen_ = modes_of(core);
-      if (!(eigen_->condition <= limits.condition)) return false;
-      if (s_.larger > 0 && !find_projection(core, limits)) return false;
-      for (Index k = 0; k < s_.core; ++k) {
-        const Complex mu = eigen_->values[k];
-        const MatrixXcd matrix = s_.of_eigenvalue(mu);
-        if (mu.imag() == 0)
-          add_real(k, matrix.real(), limits);
-        else
-          add_pair(k++, matrix, limits);
-      }
+      core_ = core_modes(s_.into, s_.lift);
+      if (!(core_->condition <= limits.condition && core_->lifted_condition <= limits.condition &&
+            core_->error <= most_error))
+        return false;
+      add_pencils(limits);
     }
-    has_rest_ = s_.larger > s_.core &&
-                std::any_of(s_.parts.begin(), s_.parts.end(),
-                            [](const system::Structure::Part& part) { return part.lifted; });
+    has_rest_ = s_.larger > s_.core && plain_parts_ < p;
     if (has_rest_ && !add_rest(limits)) return false;
     how_ = s_.core > 0 ? "modes of " + matrix_of(s_.core) + ", shared by every leak and gain"
                        : "modes of units that hear each other one by one";
@@ -435,53 +327,103 @@ class StructuredBasis final : public ModeBasis {
     return true;
   }
 
-  // R with R L = I and R x = 0 for what the core does not hear: R = K⁻¹ W.
-  bool find_projection(const MatrixXd& k, const ModeLimits& limits) {
-    const auto project = core::solve_linear(k, s_.into);
-    if (!project) return false;
-    project_ = *project;
-    const auto norm = [](const MatrixXd& m) { return m.cwiseAbs().colwise().sum().maxCoeff(); };
-    return norm(project_) * norm(s_.lift) <= limits.condition;
+  void add_pencils(const ModeLimits& limits) {
+    const Index p = parts();
+    pencils_.reserve(at(s_.core));
+    modes_.reserve(at(p * s_.core));
+    numbers_.reserve(at(2 * p * p * s_.core));
+    MatrixXd real, real_scratch;
+    MatrixXcd complex, complex_scratch;
+    for (Index k = 0; k < s_.core; ++k) {
+      const Complex mu = core_->values[k];
+      if (mu.imag() == 0) {
+        s_.of_eigenvalue(mu.real(), real, real_scratch);
+        if (p == 2) {
+          const TwoModes modes = modes_of_two(Eigen::Matrix2d(real));
+          add_real(k, real, modes, limits);
+        } else {
+          add_real(k, real, small_modes(real), limits);
+        }
+      } else {
+        s_.of_eigenvalue(mu, complex, complex_scratch);
+        add_pair(k++, complex, limits);
+      }
+    }
   }
 
-  void add_real(Index k, const MatrixXd& matrix, const ModeLimits& limits) {
-    const Index p = parts();
-    const RealModes modes = small_modes(matrix);
-    if (modes.condition <= limits.condition) {
-      pencils_.push_back({k, false, size_, modes.right, modes.inverse});
-      for (Index j = 0; j < p; ++j) {
-        modes_.push_back({size_ + j, 1, modes.values[j]});
-        if (modes.values[j].imag() != 0) ++j;
-      }
-    } else {
-      const MatrixXd identity = MatrixXd::Identity(p, p);
-      pencils_.push_back({k, false, size_, identity, identity});
-      knots_.push_back({size_, matrix, modes.values});
+  template <class Matrix>
+  void add_numbers(const Matrix& m) {
+    for (Index i = 0; i < m.rows(); ++i)
+      for (Index j = 0; j < m.cols(); ++j) numbers_.push_back(m(i, j));
+  }
+  template <class Matrix>
+  const Pencil& add_pencil(Index k, bool pair, const Matrix& right, const Matrix& inverse) {
+    pencils_.push_back({k, pair, size_, right.rows(), numbers_.size()});
+    add_numbers(right);
+    add_numbers(inverse);
+    size_ += right.rows();
+    return pencils_.back();
+  }
+  // Where poles meet, the coordinates stay as they are.
+  void add_knot(Index k, bool pair, const MatrixXd& matrix, const Eigen::VectorXcd& values) {
+    const MatrixXd identity = MatrixXd::Identity(matrix.rows(), matrix.rows());
+    knots_.push_back({size_, matrix, values});
+    add_pencil(k, pair, identity, identity);
+  }
+
+  template <class Modes>
+  void add_real(Index k, const MatrixXd& matrix, const Modes& modes, const ModeLimits& limits) {
+    if (!(modes.condition <= limits.condition)) {
+      add_knot(k, false, matrix, modes.values);
+      return;
     }
-    size_ += p;
+    const Pencil& pencil = add_pencil(k, false, modes.right, modes.inverse);
+    for (Index j = 0; j < pencil.size; ++j) {
+      add_mode(pencil, j, 1, modes.values[j]);
+      j += modes.values[j].imag() != 0;
+    }
   }
 
   void add_pair(Index k, const MatrixXcd& matrix, const ModeLimits& limits) {
     const Index p = parts();
-    const ComplexModes modes = small_modes(matrix);
-    if (modes.condition <= limits.condition) {
-      // y is sorted by mode, real beside imaginary part.
-      std::vector<Index> order;
-      for (Index j = 0; j < p; ++j) {
-        order.insert(order.end(), {j, p + j});
-        const Complex value = modes.values[j];
-        modes_.push_back({size_ + 2 * j, value.imag() == 0 ? 2 : 1, value});
-      }
-      pencils_.push_back({k, true, size_, as_real(modes.right)(Eigen::all, order),
-                          as_real(modes.inverse)(order, Eigen::all)});
-    } else {
-      const MatrixXd identity = MatrixXd::Identity(2 * p, 2 * p);
-      pencils_.push_back({k, true, size_, identity, identity});
+    const core::ComplexModes modes = small_modes(matrix);
+    if (!(modes.condition <= limits.condition)) {
       Eigen::VectorXcd values(2 * p);
       values << modes.values, modes.values.conjugate();
-      knots_.push_back({size_, as_real(matrix), values});
+      add_knot(k, true, as_real(matrix), values);
+      return;
     }
-    size_ += 2 * p;
+    // y is sorted by mode, real beside imaginary part.
+    std::vector<Index> order;
+    for (Index j = 0; j < p; ++j) order.insert(order.end(), {j, p + j});
+    const Pencil& pencil = add_pencil(k, true, MatrixXd(as_real(modes.right)(Eigen::all, order)),
+                                      MatrixXd(as_real(modes.inverse)(order, Eigen::all)));
+    for (Index j = 0; j < p; ++j)
+      add_mode(pencil, 2 * j, modes.values[j].imag() == 0 ? 2 : 1, modes.values[j]);
+  }
+
+  // Of the rows of a pencil from its j-th on, with how far they reach: in part a |x_i| is at most the sum of
+  // what its one or two eigenvectors of K reach, or ‖z‖₂ of that part times the largest ‖row‖₂.
+  void add_mode(const Pencil& pencil, Index j, Index count, Complex value) {
+    const Index p = parts(), rows = value.imag() == 0 ? count : 2 * count;
+    Mode mode{.row = pencil.row + j,
+              .count = count,
+              .value = value,
+              .family = static_cast<Index>(pencils_.size()) - 1};
+    const double* const numbers = right(pencil);
+    for (Index a = 0; a < p; ++a) {
+      const Image& image = is_lifted(a) ? core_->lifted : core_->out;
+      double reach = 0, square = 0;
+      for (Index half = 0; half < (pencil.pair ? 2 : 1); ++half)
+        for (Index i = j; i < j + rows; ++i) {
+          const double factor = numbers[(a + half * p) * pencil.size + i];
+          reach += std::abs(factor) * image.reach[pencil.k + half];
+          square += factor * factor;
+        }
+      mode.reach = std::max(mode.reach, reach);
+      mode.spread = std::max(mode.spread, std::sqrt(square) * image.row);
+    }
+    modes_.push_back(mode);
   }
 
   bool add_rest(const ModeLimits& limits) {
@@ -489,65 +431,28 @@ class StructuredBasis final : public ModeBasis {
     rest_ = small_modes(s_.of_rest());
     if (!(rest_.condition <= limits.condition)) return false;
     for (Index j = 0; j < rest_.values.size(); ++j) {
-      modes_.push_back({size_ + j * s_.larger, s_.larger, rest_.values[j]});
-      if (rest_.values[j].imag() != 0) ++j;
+      const Complex value = rest_.values[j];
+      const Index rows = value.imag() == 0 ? 1 : 2;
+      const double reach = rest_.right.middleCols(j, rows).cwiseAbs().rowwise().sum().maxCoeff();
+      modes_.push_back(
+          {.row = size_ + j * s_.larger, .count = s_.larger, .value = value, .reach = reach});
+      j += rows - 1;
     }
     size_ += rest_.values.size() * s_.larger;
     return true;
   }
 
   system::Structure s_;
-  Index states_ = 0;
-  std::shared_ptr<const RealModes> eigen_;
-  MatrixXd project_;  // R, m × n
+  std::vector<Index> slots_;  // per part: its place in z, those of the core first
+  std::vector<Index> part_of_slot_;
+  Index plain_parts_ = 0;  // of the core
+  std::shared_ptr<const CoreModes> core_;
   std::vector<Pencil> pencils_;
+  std::vector<double> numbers_;
   bool has_rest_ = false;
   Index rest_row_ = 0;
-  RealModes rest_;  // of the lifted nodes, for what the core doesn't hear
+  core::RealModes rest_;  // of the lifted nodes, for what the core doesn't hear
 };
-
-// The relative error of M v by the modes, for one v that has a share of everything.
-double error_of(const ModeBasis& basis, const system::OdeSystem& system,
-                const std::vector<Index>& rows, const system::ConstBlock& x, Index trial,
-                system::Workspace& workspace) {
-  const Index n = static_cast<Index>(rows.size());
-  MatrixXd v = MatrixXd::Zero(system.dimension(), 1), product(system.dimension(), 1);
-  MatrixXd own = MatrixXd::Zero(n, steady_width(1, basis.narrowest()));
-  for (Index i = 0; i < n; ++i) {
-    own(i, 0) = std::cos(1.0 + 1.7 * static_cast<double>(i));
-    v(rows[at(i)], 0) = own(i, 0);
-  }
-  system.jacobian_times(workspace.segment().begin, x, trial, v, product, workspace);
-  Rows y, rate;
-  basis.to_modes(own, y);
-  rate.setZero(y.rows(), y.cols());
-  double fastest = 0;
-  for (const Mode& mode : basis.modes()) {
-    const Complex value = mode.value;
-    fastest = std::max(fastest, std::abs(value));
-    for (Index i = 0; i < mode.count; ++i) {
-      const Index re = mode.row + i, im = re + mode.count;
-      rate.row(re) = value.real() * y.row(re);
-      if (mode.is_real()) continue;
-      rate.row(re) -= value.imag() * y.row(im);
-      rate.row(im) = value.imag() * y.row(re) + value.real() * y.row(im);
-    }
-  }
-  for (const Knot& knot : basis.knots()) {
-    const Index size = knot.matrix.rows();
-    rate.middleRows(knot.row, size) = knot.matrix * MatrixXd(y.middleRows(knot.row, size));
-    fastest = std::max(fastest, knot.matrix.cwiseAbs().maxCoeff());
-  }
-  MatrixXd found;
-  ModeBasis::Scratch scratch;
-  basis.from_modes(rate, found, scratch);
-  const MatrixXd expected = product(rows, Eigen::all);
-  const double scale = std::max(expected.cwiseAbs().maxCoeff(), fastest);
-  const double error = (found.col(0) - expected.col(0)).cwiseAbs().maxCoeff();
-  basis.from_modes(y, found, scratch);
-  const double back = (found - own).cwiseAbs().maxCoeff();
-  return std::max(scale > 0 ? error / scale : error, back);
-}
 
 }  // namespace
 
@@ -556,29 +461,24 @@ std::shared_ptr<const ModeBasis> make_mode_basis(const system::OdeSystem& system
                                                  system::Workspace& workspace,
                                                  const ModeLimits& limits) {
   const system::Segment& segment = workspace.segment();
-  const std::vector<Index> rows = system.moving_rows(segment);
-  if (rows.empty()) return std::make_shared<PlainBasis>(MatrixXd(0, 0), limits);
-  const auto is_exact = [&](const ModeBasis& basis) {
-    return error_of(basis, system, rows, x, trial, workspace) <= most_error;
-  };
   try {
-    if (auto structure = system::find_structure(system, segment)) {
-      const auto basis = StructuredBasis::make(std::move(*structure), limits);
-      if (basis && is_exact(*basis)) return basis;
-    }
+    if (auto structure = system::find_structure(system, segment))
+      if (auto basis = StructuredBasis::make(std::move(*structure), limits)) return basis;
   } catch (const std::runtime_error&) {
     // An iteration that doesn't converge; that on the whole matrix may.
   }
-  const MatrixXd matrix = system.jacobian(segment.begin, x, trial, workspace)(rows, rows);
-  auto basis = std::make_shared<PlainBasis>(matrix, limits);
-  if (!basis->knots().empty() || is_exact(*basis)) return basis;
-  return std::make_shared<PlainBasis>(matrix,
-                                      std::string("the eigenvectors don't reproduce the matrix"));
+  const std::vector<Index> rows = system.moving_rows(segment);
+  if (rows.empty()) return std::make_shared<PlainBasis>(MatrixXd(0, 0), limits);
+  return std::make_shared<PlainBasis>(
+      system.jacobian(segment.begin, x, trial, workspace)(rows, rows), limits);
 }
 
 std::string why_too_large(const system::OdeSystem& system, int phase, const ModeLimits& limits) {
   const system::Segment segment{.phase = phase};
-  const auto states = static_cast<double>(system.moving_rows(segment).size());
+  Index moving = 0;
+  for (const int i : system.dynamic_nodes())
+    if (!system.is_held(segment, i)) moving += system.circuit().nodes[at(i)].size;
+  const auto states = static_cast<double>(moving);
   const auto most = static_cast<double>(limits.most_states);
   const auto groups = static_cast<double>(system::trials_of_one_matrix(system, phase).size());
   if (groups * std::pow(states, 3) <= std::pow(most, 3)) return "";
@@ -589,13 +489,5 @@ std::string why_too_large(const system::OdeSystem& system, int phase, const Mode
                     : core::brief(states) + " states that move, more than the " +
                           core::brief(most) + " that are decomposed unasked";
 }
-
-Index steady_width(Index columns, Index order) {
-  return system::padded(order < 10 ? std::max<Index>(columns, 24) : columns);
-}
-
-void forget_decompositions() { kept().forget(); }
-
-std::int64_t decompositions() { return decomposed; }
 
 }  // namespace settle::solve

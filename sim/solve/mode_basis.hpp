@@ -2,35 +2,36 @@
 #pragma once
 
 #include <complex>
-#include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
-#include "sim/core/linalg.hpp"
+#include "sim/solve/core_modes.hpp"
 #include "sim/system/linear_structure.hpp"
 
 namespace settle::solve {
 
 using Eigen::Index;
-using Eigen::MatrixXcd;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
 /// Modes × columns; a mode's row lies in one piece.
 using Rows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
-/// So many columns, and some more that nobody looks at, that a product with a matrix of that order or
-/// larger gives each the same bits whatever their number: a multiple of 8, and at least 24 where with
-/// fewer all three sizes could come to less than 20, for which Eigen has another algorithm.
-Index steady_width(Index columns, Index order);
-
 /// `count` coordinates that obey ẏ = λ y: the rows row … row + count − 1 of the real parts, and behind
 /// them, where λ isn't real, as many of the imaginary parts.
+///
+/// What they add to x is bounded by their sizes |y|: ‖x‖∞ ≤ Σ reach |y|, and where only modes of families
+/// are there, ‖x‖∞² ≤ Σ_families (Σ spread |y|)². (Of `count` > 2 coordinates each reaches a unit of its
+/// own: the largest counts.)
 struct Mode {
   Index row = 0;
   Index count = 1;
   std::complex<double> value;
+  double reach = 0;
+  double spread = 0;
+  Index family = -1;  ///< a stretch of neighbouring modes; −1: of none
   bool is_real() const { return value.imag() == 0; }
 };
 
@@ -60,7 +61,8 @@ class ModeBasis {
  public:
   struct Scratch {
     Rows by_rows;
-    MatrixXd by_columns, core;
+    MatrixXd by_columns;
+    std::vector<double*> to;
   };
 
   virtual ~ModeBasis() = default;
@@ -71,19 +73,20 @@ class ModeBasis {
   /// In words, which way it went and why.
   const std::string& how() const { return how_; }
 
-  /// The order of the smallest matrix that columns are multiplied with.
-  virtual Index narrowest() const { return size_; }
-  /// y = V⁻¹ x and x = V y for columns in the number of steady_width(…, narrowest()); a column's bits
-  /// don't depend on the others.
-  /// The rows of y from first_of_rest() on may be left out, and count as zero then.
-  virtual void to_modes(const MatrixXd& x, Rows& y) const = 0;
-  virtual void from_modes(const Rows& y, MatrixXd& x, Scratch& scratch) const = 0;
+  /// y = V⁻¹ x. A column's bits don't depend on the others. The last rows, of what the core of a structured
+  /// matrix does not hear, are left out where all of them are zero.
+  virtual void to_modes(const system::ConstBlock& x, Rows& y) const = 0;
+  /// x = V y, each column to where `x` says; likewise. Rows that are left out count as zero.
+  virtual void from_modes(const Rows& y, std::span<double* const> x, Scratch& scratch) const = 0;
 
-  /// Coordinates from here on are of what the core of a structured matrix does not hear; size() where
-  /// there is nothing of it.
-  virtual Index first_of_rest() const { return size_; }
-  /// Per mode, a bound of ‖x‖∞ where one of its coordinates is 1 in size and nothing else is there.
-  virtual VectorXd reach() const = 0;
+  /// max_i weight_i |base_i − x_i| of a column x = V y, without x itself.
+  struct Measure {
+    const double* weights;         ///< not negative
+    const double* base = nullptr;  ///< null: 0
+    double largest = 0;
+  };
+  /// One a column of y; their `largest` are set.
+  virtual void measure(const Rows& y, std::span<Measure> measures, Scratch& scratch) const = 0;
 
  protected:
   Index size_ = 0;
@@ -101,10 +104,5 @@ std::shared_ptr<const ModeBasis> make_mode_basis(const system::OdeSystem& system
 
 /// Why decomposing a phase's matrix would take too long; "" where it would not.
 std::string why_too_large(const system::OdeSystem& system, int phase, const ModeLimits& limits);
-
-/// Lets go of the decompositions that are kept: what comes next is as in a new program.
-void forget_decompositions();
-/// How many matrices have been decomposed since the program began; those kept don't count again.
-std::int64_t decompositions();
 
 }  // namespace settle::solve

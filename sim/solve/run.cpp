@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 namespace settle::solve {
 namespace {
@@ -429,6 +430,48 @@ bool Run::is_seen(const Column& column) const {
   return next <= column.t || same_time(next, column.t);
 }
 
+void Run::count_step(Column& column, double t_old) {
+  ++column.steps;
+  const double t = column.t;
+  if (!(t - t_old > 16 * epsilon * std::abs(t))) return;  // a rest that rounding left
+  column.smallest_step = std::min(column.smallest_step, t - t_old);
+  column.largest_step = std::max(column.largest_step, t - t_old);
+}
+
+void Run::keep_budget(Column& column) {
+  if (column.steps >= options_.max_steps)
+    fail(column, "the budget of " + std::to_string(options_.max_steps) +
+                     " steps ran out at t = " + core::brief(column.t) + " (solver.max_steps)");
+  else if (column.evaluations > static_cast<double>(options_.max_evaluations))
+    fail(column, "the budget of " + std::to_string(options_.max_evaluations) +
+                     " evaluations ran out (solver.max_evaluations)");
+}
+
+void Run::passed(Column& column, double t, const SettlingMonitor::Residual& residual) {
+  const double t_old = std::exchange(column.t, t);
+  count_step(column, t_old);
+  monitor_.observe(column.trial, t, residual);
+  keep_budget(column);
+}
+
+// Whether the column goes on, after a step that has been observed.
+void Run::conclude(Column& column) {
+  if (!column.settled) {
+    column.settled = may_settle_ && monitor_.is_settled(column.trial);
+    column.waits = column.settled;
+  }
+  if (column.t >= column.goal) column.waits = true;
+  keep_budget(column);
+}
+
+void Run::stepped(Column& column, double t_old, const SettlingMonitor::Residual& known,
+                  const Between& between) {
+  count_step(column, t_old);
+  if (is_seen(column)) show(column, between);
+  if (!column.settled) monitor_.observe(column.trial, column.t, known);
+  conclude(column);
+}
+
 void Run::stepped(Column& column, double t_old, const Between& between) {
   whole(column, column.x, column.seen);
   whole(column, column.dxdt, column.seen_dxdt);
@@ -440,30 +483,14 @@ void Run::stepped(Column& column, double t_old, const Between& between) {
 }
 
 bool Run::stepped(Column& column, double t_old, const Motion& motion, const Between& between) {
-  ++column.steps;
-  const double t = column.t;
-  if (t - t_old > 16 * epsilon * std::abs(t)) {  // not a rest that rounding left
-    column.smallest_step = std::min(column.smallest_step, t - t_old);
-    column.largest_step = std::max(column.largest_step, t - t_old);
-  }
+  count_step(column, t_old);
   if (is_seen(column)) show(column, between);
   if (!motion.moves_finitely &&
       leave(column, seen_dxdt(column), "the rate of change of ", infinity))
     return true;
-  bool goes_straight_on = true;
   // What has settled keeps its outcome while it waits for the others.
-  if (!column.settled) {
-    goes_straight_on = monitor_.observe(column.trial, t, motion);
-    column.settled = may_settle_ && monitor_.is_settled(column.trial);
-    column.waits = column.settled;
-  }
-  if (t >= column.goal) column.waits = true;
-  if (column.steps >= options_.max_steps)
-    fail(column, "the budget of " + std::to_string(options_.max_steps) +
-                     " steps ran out at t = " + core::brief(t) + " (solver.max_steps)");
-  else if (column.evaluations > static_cast<double>(options_.max_evaluations))
-    fail(column, "the budget of " + std::to_string(options_.max_evaluations) +
-                     " evaluations ran out (solver.max_evaluations)");
+  const bool goes_straight_on = column.settled || monitor_.observe(column.trial, column.t, motion);
+  conclude(column);
   return goes_straight_on;
 }
 

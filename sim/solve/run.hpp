@@ -91,9 +91,7 @@ class Run {
   const Method& method() const { return *method_; }
   const std::string& method_name() const { return choice_.method; }
   /// Whether somebody looks at what lies between the ends of phases.
-  bool is_watched() const {
-    return sampling_.steps || std::isfinite(sampling_.interval) || observer_.wants_states();
-  }
+  bool is_watched() const { return sees_steps_ || std::isfinite(sampling_.interval); }
   /// Whether the trials must share their steps, because those are sampled.
   bool shares_steps() const { return sampling_.steps && columns_.size() > 1; }
   /// Whether steps that decide nothing may be left out in this segment: nobody looks at them, and its
@@ -130,6 +128,11 @@ class Run {
   bool stepped(Column& column, double t_old, const Motion& motion, const Between& between);
   /// ẋ of the circuit, where the direction has turned.
   void turn(const Column& column, const VectorXd& dxdt) { monitor_.turn(column.trial, dxdt); }
+  /// The same of one that leaps (may_leap), by what is to be known of its ẋ; it stands at t and x.
+  void stepped(Column& column, double t_old, const SettlingMonitor::Residual& known,
+               const Between& between);
+  /// A column that leaps has passed a time at which nobody wants to know more of it than that.
+  void passed(Column& column, double t, const SettlingMonitor::Residual& residual);
   void reject(Column& column, int times);
   void fail(Column& column, const std::string& why);
   /// In words, which way a method went.
@@ -179,6 +182,9 @@ class Run {
   MatrixXd states() const;
   void end_phase();
   void finish();
+  void count_step(Column& column, double t_old);
+  void conclude(Column& column);
+  void keep_budget(Column& column);
   bool leave(Column& column, const VectorXd& values, const std::string& what, double limit);
   void show(Column& column, const Between& between);
   double wall_time(Clock::time_point now = Clock::now()) const;

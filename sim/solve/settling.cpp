@@ -178,23 +178,31 @@ void SettlingMonitor::begin_phase(int phase, double t) {
   }
 }
 
-SettlingMonitor::Residual SettlingMonitor::residual(const VectorXd& x, const VectorXd& dxdt) const {
+SettlingMonitor::Residual SettlingMonitor::residual(const system::ConstBlock& x,
+                                                    const system::ConstBlock& dxdt) const {
   Motion motion;
-  measure_motion({x.size(), 1}, x.data(), dxdt.data(), taus_.data(), dxdt.data(), 0, &motion);
-  return {motion.residual, std::max(motion.scale, floor_)};
+  measure_motion({x.rows(), 1}, x.data(), dxdt.data(), taus_.data(), dxdt.data(), 0, &motion);
+  return residual(motion.scale, motion.residual);
 }
 
-bool SettlingMonitor::observe(Index k, double t, const Motion& motion) {
+SettlingMonitor::Weights SettlingMonitor::weights() const {
+  return {taus_, (taus_.array() > 0).cast<double>()};
+}
+
+void SettlingMonitor::note(Index k, double t, const Residual& now, bool turned) {
   Trial& trial = trials_[at(k)];
-  const Residual now{motion.residual, std::max(motion.scale, floor_)};
   trial.t = t;
   trial.relative = now.relative();
   if (!(trial.relative <= tolerance_))
     trial.below_since = nan;
   else if (std::isnan(trial.below_since))
     trial.below_since = t;
-  const bool first = trial.history.bins().empty(), turns = !first && motion.along < 0;
-  trial.history.add(t, now.value, now.scale, turns);
+  trial.history.add(t, now.value, now.scale, turned);
+}
+
+bool SettlingMonitor::observe(Index k, double t, const Motion& motion) {
+  const bool first = trials_[at(k)].history.bins().empty(), turns = !first && motion.along < 0;
+  note(k, t, residual(motion.scale, motion.residual), turns);
   return !first && !turns;
 }
 
@@ -208,6 +216,8 @@ void SettlingMonitor::observe(Index k, double t, const VectorXd& x, const Vector
                  std::numeric_limits<double>::infinity(), &motion);
   if (!observe(k, t, motion)) turn(k, dxdt);
 }
+
+void SettlingMonitor::observe(Index k, double t, const Residual& now) { note(k, t, now, false); }
 
 void SettlingMonitor::put_to_rest(Index k, double t, const VectorXd& x, const VectorXd& dxdt) {
   Trial& trial = trials_[at(k)];
@@ -236,10 +246,10 @@ bool SettlingMonitor::decays_at_last(Index k, const system::Segment& last) const
 
 std::pair<Outcome, std::string> SettlingMonitor::classify(Index k,
                                                           const system::Segment& last) const {
+  if (is_settled(k)) return {Outcome::settled, ""};
   const Trial& trial = trials_[at(k)];
   const std::string residual =
       "relative residual " + core::brief(trial.relative) + ", tolerance " + core::brief(tolerance_);
-  if (is_settled(k)) return {Outcome::settled, ""};
   if (!std::isnan(trial.below_since))
     return {Outcome::not_settled,
             residual + ": below it only since t = " + core::brief(trial.below_since) +

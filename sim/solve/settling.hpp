@@ -22,7 +22,15 @@ class SettlingMonitor {
     double value = 0, scale = 0;
     double relative() const { return value / scale; }
   };
-  Residual residual(const VectorXd& x, const VectorXd& dxdt) const;
+  Residual residual(const system::ConstBlock& x, const system::ConstBlock& dxdt) const;
+  /// The same by two norms, max_i weight_i |ẋ_i| and max_i weight_i |x_i| with these weights.
+  struct Weights {
+    VectorXd of_rate, of_state;  ///< n each
+  };
+  Weights weights() const;
+  Residual residual(double norm_of_state, double norm_of_rate) const {
+    return {norm_of_rate, std::max(floor_, norm_of_state)};
+  }
   /// Of the units of the state: T's diagonal where one counts in this phase, 0 else (n).
   const VectorXd& taus() const { return taus_; }
   /// ẋ of the units that count, when the trial's motion last turned by more than 90° (n); 0 before its
@@ -35,6 +43,8 @@ class SettlingMonitor {
   void turn(Index trial, const VectorXd& dxdt);
   /// Both, from x and ẋ evaluated afresh (n each).
   void observe(Index trial, double t, const VectorXd& x, const VectorXd& dxdt);
+  /// At a time at which nothing but that is known of a trial.
+  void observe(Index trial, double t, const Residual& residual);
 
   /// A trial stands in its state of rest from now on.
   void put_to_rest(Index trial, double t, const VectorXd& x, const VectorXd& dxdt);
@@ -58,6 +68,7 @@ class SettlingMonitor {
     VectorXd direction;
     bool is_at_rest = false;
   };
+  void note(Index trial, double t, const Residual& now, bool turned);
   // Whether every pole of a linear circuit is stable, so that what grows must decay.
   bool decays_at_last(Index trial, const system::Segment& last) const;
   static std::size_t at(Index i) { return static_cast<std::size_t>(i); }

@@ -10,12 +10,16 @@ constexpr std::size_t most_nodes = 16;  // p: beyond it, the small matrices aren
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
+bool is_uniform(const VectorXd& v) {
+  return (v.array() - v[0]).abs().maxCoeff() == 0;  // unlike any(), by vector instructions
+}
+
 // The factor of weights that are a multiple of the identity.
 std::optional<double> multiple_of_identity(const Weights& weights) {
   if (weights.is_identity()) return 1.0;
   if (const auto* diagonal = std::get_if<Weights::Diagonal>(&weights.as_variant())) {
     const auto& entries = diagonal->entries;
-    if (entries.size() > 0 && (entries.array() == entries[0]).all()) return entries[0];
+    if (entries.size() > 0 && is_uniform(entries)) return entries[0];
   }
   return std::nullopt;
 }
@@ -26,10 +30,9 @@ class OneMatrix {
   /// Whether the weights are those seen before, or the first.
   bool take(const SharedWeights& weights) {
     if (!first_) first_ = weights;
-    return *first_ == *weights;
+    return first_ == weights || *first_ == *weights;
   }
-  bool seen() const { return first_ != nullptr; }
-  MatrixXd dense() const { return first_->dense(); }
+  const SharedWeights& seen() const { return first_; }
 
  private:
   SharedWeights first_;
@@ -77,15 +80,17 @@ std::vector<char> moving_nodes(const OdeSystem& system, const Segment& segment) 
 
 }  // namespace
 
-MatrixXcd Structure::evaluate(std::complex<double> into_core, double out_of_core) const {
+template <class Scalar>
+void Structure::evaluate(Scalar into_core, double out_of_core, Square<Scalar>& rates,
+                         Square<Scalar>& values) const {
   const Index p = static_cast<Index>(parts.size());
-  MatrixXcd values = MatrixXcd::Zero(places, p);
+  values.setZero(places, p);
   values.topRows(p).setIdentity();
-  MatrixXcd rates = MatrixXcd::Zero(p, p);
+  rates.setZero(p, p);
   for (const Term& term : terms) {
-    const std::complex<double> weight = term.kind == Term::scalar        ? 1.0
-                                        : term.kind == Term::out_of_core ? out_of_core
-                                                                         : into_core;
+    const Scalar weight = term.kind == Term::scalar        ? Scalar(1)
+                          : term.kind == Term::out_of_core ? Scalar(out_of_core)
+                                                           : into_core;
     auto target = term.to < p ? rates.row(term.to) : values.row(term.to);
     target += (term.factor * weight) * values.row(term.from);
   }
@@ -93,13 +98,14 @@ MatrixXcd Structure::evaluate(std::complex<double> into_core, double out_of_core
     rates(i, i) -= leak[at(i)];
     rates.row(i) /= tau[at(i)];
   }
-  return rates;
 }
-
-MatrixXd Structure::k() const { return lift.size() > 0 ? into * lift : into; }
+template void Structure::evaluate(double, double, Square<double>&, Square<double>&) const;
+template void Structure::evaluate(std::complex<double>, double, Square<std::complex<double>>&,
+                                  Square<std::complex<double>>&) const;
 
 MatrixXd Structure::of_rest() const {
-  const MatrixXd all = evaluate(0, 0).real();
+  MatrixXd all, values;
+  evaluate(0.0, 0.0, all, values);
   std::vector<Index> lifted;
   for (std::size_t i = 0; i < parts.size(); ++i)
     if (parts[i].lifted) lifted.push_back(static_cast<Index>(i));
@@ -122,9 +128,7 @@ std::optional<Structure> find_structure(const OdeSystem& system, const Segment& 
   for (const int i : system.dynamic_nodes()) {
     if (!moves[at(i)]) continue;
     const Node& node = circuit.nodes[at(i)];
-    if (node.size == 0 || (node.tau.array() != node.tau[0]).any() ||
-        (node.leak.array() != node.leak[0]).any())
-      return std::nullopt;
+    if (node.size == 0 || !is_uniform(node.tau) || !is_uniform(node.leak)) return std::nullopt;
     matters[at(i)] = 1;
     nodes.push_back(i);
     out.parts.push_back({row, false});
@@ -174,16 +178,16 @@ std::optional<Structure> find_structure(const OdeSystem& system, const Segment& 
       if (from == to || !(from == core ? lift : into).take(edge.weights)) return std::nullopt;
     }
     if (!into.seen() || !lift.seen()) return std::nullopt;
-    out.lift = lift.dense();
-    out.into = into.dense();
+    out.lift = lift.seen();
+    out.into = into.seen();
     out.core = size(core);
     out.larger = size(larger);
   } else if (roots.size() == 1) {
     for (const std::size_t k : matrices)
       if (!into.take(circuit.edges[k].weights)) return std::nullopt;
     if (into.seen()) {
-      out.into = into.dense();
-      out.core = out.into.rows();
+      out.into = into.seen();
+      out.core = out.into->rows();
     } else {
       larger = core;
       out.larger = circuit.nodes[at(larger)].size;

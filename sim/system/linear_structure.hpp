@@ -11,7 +11,6 @@
 namespace settle::system {
 
 using Eigen::Index;
-using Eigen::MatrixXcd;
 using Eigen::MatrixXd;
 
 /// A circuit whose moving nodes are copies of one space of m units, the core, or of it and of a larger
@@ -25,6 +24,8 @@ using Eigen::MatrixXd;
 /// What is left of the larger space, x with W x = 0 for the matrix W into the core, hears identities
 /// alone.
 struct Structure {
+  template <class Scalar>
+  using Square = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic>;
   struct Part {
     Index first = 0;  ///< its first row among the moving states
     bool lifted = false;
@@ -32,14 +33,15 @@ struct Structure {
   Index core = 0;           ///< m; 0 where there is no matrix, and every node is lifted
   Index larger = 0;         ///< n; 0 where all nodes are of the core
   std::vector<Part> parts;  ///< per moving dynamic node, in order
-  MatrixXd lift;            ///< L, n × m; empty where all nodes are of the core
-  MatrixXd into;            ///< W, m × n; then the matrix within the core, m × m
+  SharedWeights lift;       ///< L, n × m; null where all nodes are of the core
+  SharedWeights
+      into;  ///< W, m × n; then the matrix within the core, m × m; null where there is none
 
-  /// K, m × m.
-  MatrixXd k() const;
-
-  /// The p × p matrix of ẋ for an eigenvalue μ of K.
-  MatrixXcd of_eigenvalue(std::complex<double> mu) const { return evaluate(mu, 1); }
+  /// The p × p matrix of ẋ for an eigenvalue μ of K. `values` is scratch.
+  template <class Scalar>
+  void of_eigenvalue(Scalar mu, Square<Scalar>& rates, Square<Scalar>& values) const {
+    evaluate(mu, 1, rates, values);
+  }
   /// That of the lifted nodes alone, for what the core doesn't see.
   MatrixXd of_rest() const;
 
@@ -53,7 +55,9 @@ struct Structure {
   int places = 0;
 
  private:
-  MatrixXcd evaluate(std::complex<double> into_core, double out_of_core) const;
+  template <class Scalar>
+  void evaluate(Scalar into_core, double out_of_core, Square<Scalar>& rates,
+                Square<Scalar>& values) const;
 };
 
 /// nullopt where the circuit is built otherwise. Multiplies and decomposes nothing.

@@ -163,6 +163,7 @@ bool OdeSystem::is_held(const Segment& segment, int node) const {
 
 std::vector<Index> OdeSystem::moving_rows(const Segment& segment) const {
   std::vector<Index> rows;
+  rows.reserve(at(dimension_));
   for (const int i : dynamic_)
     if (!is_held(segment, i))
       for (Index r = 0; r < circuit_.nodes[at(i)].size; ++r) rows.push_back(offset(i) + r);

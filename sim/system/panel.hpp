@@ -46,6 +46,13 @@ constexpr Index lane_width = 8;
 /// So many columns, and some more that nobody looks at, to a multiple of lane_width.
 inline Index padded(Index columns) { return (columns + lane_width - 1) / lane_width * lane_width; }
 
+/// Whether all numbers are zero; soon known where the first are not.
+inline bool is_zero(const ConstBlock& x) {
+  for (Index c = 0; c < x.cols(); ++c)
+    if (x.rows() > 0 && (x(0, c) != 0 || x.col(c).cwiseAbs().sum() != 0)) return false;
+  return true;
+}
+
 /// Column c of a quantity that is shared by all trials (n × 1) or has one column a trial.
 inline Index column(const MatrixXd& m, Index trial) { return m.cols() == 1 ? 0 : trial; }
 

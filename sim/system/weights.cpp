@@ -95,6 +95,8 @@ void product_add(double g, const MatrixXd& a, const ConstPanelRef<Eigen::ColMajo
                  PanelRef<Eigen::ColMajor> y) {
   if (x.cols() == 1 && a.size() <= most_of_small)
     column_product_add(g, a, x.data(), y.data());
+  else if (is_zero(x))  // a start at zero is a common one
+    return;
   else if (a.rows() == 1)  // of which Eigen's product allocates
     for (Index c = 0; c < x.cols(); ++c) y(0, c) += g * a.row(0).dot(x.col(c));
   else if (x.cols() == 1)
