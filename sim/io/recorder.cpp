@@ -356,7 +356,7 @@ class Recorder::Impl {
       for (std::size_t k = 0; k < trials_; ++k) {
         outcomes.push_back(static_cast<std::int8_t>(phase.outcomes.at(k)));
         settled_at.push_back(phase.settled_at.at(k));
-        skipped.push_back(phase.skipped.at(k));
+        if (!summary.shortcuts.empty()) skipped.push_back(phase.skipped.at(k));
       }
     }
     const Axis phase = {"phase", names.size()};

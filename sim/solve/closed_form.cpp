@@ -265,7 +265,7 @@ struct ClosedForm::Part {
     std::vector<LinearFlow::Instant> due;
     MatrixXd samples;
     std::size_t taken = 0;
-    const Between between = [&](double t, VectorXd& state) {
+    const auto between = [&](double t, VectorXd& state) {
       if (taken == due.size()) {
         due.assign(1, {column.trial, t});
         for (std::int64_t s = column.next_sample;

@@ -135,7 +135,10 @@ class Sweeps(CommandTest):
         self.write("first.toml", shown)
         self.settle("run", "first.toml", "-q")
         with h5py.File(self.folder / "sweep.h5") as all, h5py.File(self.folder / "first.h5") as one:
-            self.assertEqual(all["inversion_error"][0, 0, 0], one["inversion_error"][0])
+            # A point is integrated in lanes, a run alone in vectors: the same but for rounding.
+            np.testing.assert_allclose(
+                all["inversion_error"][0, 0, 0], one["inversion_error"][0], rtol=1e-9
+            )
 
     def test_run_prints_a_table(self):
         self.write("sweep.toml", SWEEP)
