@@ -31,6 +31,15 @@ using Lanes = double __attribute__((vector_size(lanes_bytes)));
 using LaneBits = std::uint64_t __attribute__((vector_size(lanes_bytes)));
 inline constexpr std::ptrdiff_t lane_count = lanes_bytes / sizeof(double);
 
+/// The numbers from `from` on, wherever that stands, and to `to` on.
+template <class V = Lanes>
+V load(const double* from) {
+  V v;
+  std::memcpy(&v, from, sizeof v);
+  return v;
+}
+inline void store(const Lanes& v, double* to) { std::memcpy(to, &v, sizeof v); }
+
 inline Lanes in_every_lane(double x) { return x - Lanes{}; }  // −0 stays −0
 
 /// r_i = f(x_i), i = 0 … n − 1, for f from Lanes to Lanes. What is left at the end goes through the

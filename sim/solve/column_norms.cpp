@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 
 #include "sim/core/elementary.hpp"
@@ -33,12 +32,7 @@ double largest_of(Lanes v) {
   return most;
 }
 
-template <class V>
-V load(const double* from) {
-  V v;
-  std::memcpy(&v, from, sizeof v);
-  return v;
-}
+using core::load;
 
 // result(column, f) for all columns, where f has been given all units of the column: `begin` makes a
 // Fold<V> to which units are added, in each lane one of another column, or of the same.

@@ -1,8 +1,9 @@
 #include "sim/solve/steady_product.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
+
+#include "sim/core/elementary.hpp"
 
 namespace settle::solve {
 namespace {
@@ -10,17 +11,12 @@ namespace {
 using system::ConstBlock;
 using system::Index;
 
-// Numbers that one instruction takes; the compiler splits or joins them where the machine's vectors differ.
-// A sum is the same s += a x everywhere, which the compiler may make one rounding, or not, in all.
-constexpr Index lanes = 4;
-typedef double Lanes __attribute__((vector_size(lanes * sizeof(double))));
+using core::Lanes;
+using core::load;
+using core::store;
 
-Lanes load(const double* from) {
-  Lanes out;
-  std::memcpy(&out, from, sizeof out);
-  return out;
-}
-void store(const Lanes& value, double* to) { std::memcpy(to, &value, sizeof value); }
+// A sum is the same s += a x everywhere, which the compiler may make one rounding, or not, in all.
+constexpr Index lanes = core::lane_count;
 
 constexpr Index few = 4;  // columns that A is read for at once
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
-#include <cstring>
 #include <stdexcept>
 
 #include "sim/core/elementary.hpp"
@@ -21,12 +20,8 @@ Overloaded(Ts...) -> Overloaded<Ts...>;
 using core::lane_count;
 using core::Lanes;
 
-Lanes load(const double* from) {
-  Lanes v;
-  std::memcpy(&v, from, sizeof v);
-  return v;
-}
-void store(Lanes v, double* to) { std::memcpy(to, &v, sizeof v); }
+using core::load;
+using core::store;
 
 // Rows of y += g A x for one column, in `Vectors` vectors of them. The last ends with the last row and
 // may overlap the one before, which gives the same bits. Sums over A's even and odd columns, which do not
