@@ -15,7 +15,7 @@ namespace settle::system {
 ///
 ///     (s τ + λ − Σ_edges b_e) ⊙ k_i − Σ_edges g l ⊙ W(r ⊙ k_from) = τ ⊙ b_i      (dynamic)
 ///                            k_i − Σ_edges g l ⊙ W(r ⊙ k_from) = 0            (instantaneous)
-///                                                   s τ ⊙ k_i = τ ⊙ b_i      (held; s = 0: 1)
+///                                                   s τ ⊙ k_i = τ ⊙ b_i      (held; 1 for s where it is 0)
 ///
 /// with the factors of EdgeTangent (b_e its bend). An unknown whose own block is diagonal is eliminated,
 /// the cheapest first and as long as that is cheaper than to keep it: its receivers' edges times its

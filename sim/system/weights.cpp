@@ -19,7 +19,6 @@ Overloaded(Ts...) -> Overloaded<Ts...>;
 
 using core::lane_count;
 using core::Lanes;
-
 using core::load;
 using core::store;
 
