@@ -11,6 +11,9 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
+// Whether a column is one for the matrix.
+bool is_formulas(const Column& column) { return column.moves() && !column.stiff; }
+
 // Every column of a panel times a number of its own.
 void scale_columns(const PanelShape& shape, const VectorXd& factors, const VectorXd& panel,
                    VectorXd& scaled) {
@@ -38,6 +41,8 @@ Batch::Batch(std::vector<Column*> columns, Next next)
       shares_steps_(columns_.front()->run->shares_steps()),
       fixed_(columns_.front()->run->is_fixed()),
       several_(static_cast<bool>(next_)),
+      may_stiffen_(!columns_.front()->run->method_when_stiff().empty() && !shares_steps_ &&
+                   formula_->stiffness_limit() > 0),
       shape_{system_.dimension(), 0, !alone_ && system_.suits_lanes()},
       shape_of_circuit_{columns_.front()->run->dimension_of_circuit(), 0, shape_.in_lanes},
       workspace_(system_.make_workspace(0, false, false)),
@@ -49,7 +54,11 @@ Batch::Batch(std::vector<Column*> columns, Next next)
 void Batch::advance(bool proceeds) {
   for (;;) {
     if (proceeds) proceed();
-    if (!gather()) return;
+    if (std::none_of(columns_.begin(), columns_.end(),
+                     [](const Column* column) { return column->moves(); }))
+      return;
+    advance_stiff();
+    if (!gather()) continue;
     enter();
     // Until a run has to say how it goes on, or enough columns wait to make the matrix narrower.
     for (bool stopped = true;;) {
@@ -58,7 +67,8 @@ void Batch::advance(bool proceeds) {
         bool asks = false;
         for (const Group& group : groups_) {
           Index own = 0;
-          for (std::size_t i = 0; i < group.count; ++i) own += placed_[group.first + i]->moves();
+          for (std::size_t i = 0; i < group.count; ++i)
+            own += is_formulas(*placed_[group.first + i]);
           moving += own;
           asks = asks || (proceeds && own == 0);
         }
@@ -69,7 +79,7 @@ void Batch::advance(bool proceeds) {
       stopped = round();
     }
     for (Slot& slot : slots_)
-      if (slot.column && !slot.column->moves()) leave(slot);
+      if (slot.column && !is_formulas(*slot.column)) leave(slot);
   }
 }
 
@@ -94,17 +104,33 @@ void Batch::proceed() {
   columns_ = std::move(left);
 }
 
+// Moves the stiff columns until they wait.
+void Batch::advance_stiff() {
+  std::erase_if(stiff_, [](const auto& own) { return own.first->gone || !own.first->stiff; });
+  for (Column* column : columns_) {
+    if (!column->stiff || !column->moves()) continue;
+    auto own = std::find_if(stiff_.begin(), stiff_.end(),
+                            [column](const auto& other) { return other.first == column; });
+    if (own == stiff_.end()) {
+      stiff_.emplace_back(column, std::make_unique<Convoy>(std::vector<Column*>{column},
+                                                           column->run->method_when_stiff()));
+      own = std::prev(stiff_.end());
+    }
+    own->second->advance(false);
+  }
+}
+
 // Puts the moving columns into the matrix. Whether there are any.
 bool Batch::gather() {
   const bool any = std::any_of(columns_.begin(), columns_.end(),
-                               [](const Column* column) { return column->moves(); });
+                               [](const Column* column) { return is_formulas(*column); });
   if (!any) return false;
   placed_.clear();
   groups_.clear();
   driven_ = false;
   // Trials that share their steps go on together, until all wait.
   for (Column* column : columns_) {
-    if (column->gone || !(shares_steps_ || column->moves())) continue;
+    if (column->gone || !(shares_steps_ || is_formulas(*column))) continue;
     if (groups_.empty() || groups_.back().run != column->run)
       groups_.push_back({column->run, placed_.size(), 0});
     ++groups_.back().count;
@@ -132,7 +158,7 @@ void Batch::resize(Index width) {
   slots_.assign(at(width), {});
   for (VectorXd* panel : {&x_, &dxdt_, &k_, &x_new_, &dxdt_new_, &k_new_, &error_})
     panel->setZero(shape_.size());
-  for (VectorXd* row : {&times_, &h_, &at_, &per_h_, &ratio_}) row->setOnes(width);
+  for (VectorXd* row : {&times_, &h_, &at_, &per_h_, &ratio_, &h_lambda_}) row->setOnes(width);
   motions_.resize(at(width));
   for (VectorXd* panel : {&taus_, &directions_}) panel->setZero(shape_of_circuit_.size());
   if (const system::Reduction* reduction = placed_.front()->run->reduction()) {
@@ -238,11 +264,13 @@ bool Batch::round() {
   evaluated_ = 0;
   formula_->step(rates_of_, x_, k_, x_new_, k_new_, error_);
   if (judge(evaluated_)) {
+    const bool looks = look_for_stiffness();
     arrive();
+    if (looks) hand_over();
     watch();
   }
   return std::any_of(placed_.begin(), placed_.end(),
-                     [](const Column* column) { return !column->moves(); });
+                     [](const Column* column) { return !is_formulas(*column); });
 }
 
 // Every column's step, and k = h ẋ for it.
@@ -251,7 +279,7 @@ void Batch::plan() {
   const Slot* shortest = nullptr;
   for (Index c = 0; c < shape_.columns; ++c) {
     Slot& slot = slots_[at(c)];
-    slot.tries = slot.column && !slot.column->gone && (shares_steps_ || slot.column->moves());
+    slot.tries = slot.column && !slot.column->gone && (shares_steps_ || is_formulas(*slot.column));
     if (!slot.tries) continue;
     Column& column = *slot.column;
     times_[c] = column.t;
@@ -372,6 +400,36 @@ void Batch::arrive() {
   }
   x_.swap(x_new_);
   dxdt_.swap(dxdt_new_);
+}
+
+// Measures the stiffness that accepted steps have met, before their columns arrive: every few of a column's
+// own. Whether any is due.
+bool Batch::look_for_stiffness() {
+  constexpr std::int64_t every = 2;
+  if (!may_stiffen_) return false;
+  bool any = false;
+  for (Slot& slot : slots_) {
+    slot.is_looked_at = slot.accepted && (slot.column->steps + 1) % every == 0;
+    any = any || slot.is_looked_at;
+  }
+  if (any) formula_->measure_stiffness(shape_, h_lambda_.data());
+  return any;
+}
+
+// Hands over the columns of which most that was looked at of late was limited by stability, not by accuracy.
+void Batch::hand_over() {
+  constexpr int most = 3, never = std::numeric_limits<int>::min() / 2;
+  for (Index c = 0; c < shape_.columns; ++c) {
+    const Slot& slot = slots_[at(c)];
+    if (!slot.is_looked_at || !slot.accepted || !is_formulas(*slot.column)) continue;
+    Column& column = *slot.column;
+    if (column.limited < 0) continue;
+    column.limited =
+        std::max(0, column.limited + (h_lambda_[c] > formula_->stiffness_limit() ? 1 : -1));
+    if (column.limited < most) continue;
+    take(c, shape_, x_, column.x);
+    if (!column.run->stiffen(column)) column.limited = never;
+  }
 }
 
 void Batch::watch() {

@@ -4,7 +4,7 @@
 #include <functional>
 #include <optional>
 
-#include "sim/solve/run.hpp"
+#include "sim/solve/convoy.hpp"
 
 namespace settle::solve {
 
@@ -12,6 +12,9 @@ namespace settle::solve {
 /// its own time, step, error control and outcome. Columns that wait or are gone leave the matrix, and the
 /// rest are moved together. The columns may be trials of several runs, whose systems have one shape and
 /// whose options are the same; small systems run in lanes.
+///
+/// A column that the formula finds stiff leaves the matrix for the rest of the segment, where its run has
+/// a method for that.
 ///
 /// What is asked of every step is asked of the whole matrix at once. A column's own x and ẋ are written
 /// where somebody looks at them, and when it leaves the matrix.
@@ -37,6 +40,7 @@ class Batch {
     double t_new = 0;
     bool tries = false;  // a step, in this round
     bool accepted = false;
+    bool is_looked_at = false;  // for stiffness
   };
   // The columns of one run in the matrix.
   struct Group {
@@ -45,6 +49,7 @@ class Batch {
   };
 
   void proceed();
+  void advance_stiff();
   bool gather();
   void resize(Index width);
   void place(Index slot, Column& column);
@@ -55,6 +60,8 @@ class Batch {
   bool judge(double evaluations);
   void arrive();
   void watch();
+  bool look_for_stiffness();
+  void hand_over();
   void evaluate(const VectorXd& x, VectorXd& h_dxdt, double s);
   const VectorXd& whole(const VectorXd& x, VectorXd& expanded);
   void take(Index slot, const PanelShape& shape, const VectorXd& from, VectorXd& column) const;
@@ -66,7 +73,7 @@ class Batch {
   const SolverOptions& options_;
   const system::OdeSystem& system_;  // of the first column
   std::unique_ptr<Formula> formula_;
-  bool alone_, shares_steps_, fixed_, several_;
+  bool alone_, shares_steps_, fixed_, several_, may_stiffen_;
   PanelShape shape_, shape_of_circuit_;
   system::Workspace workspace_;
   std::optional<system::Expansion> expansion_;
@@ -74,7 +81,8 @@ class Batch {
   std::vector<Column*> placed_;  // run by run
   std::vector<Group> groups_;
   std::vector<Slot> slots_;
-  VectorXd times_, h_, at_, per_h_, ratio_;  // per slot: t, h, t + s h, 1/h …
+  std::vector<std::pair<Column*, std::unique_ptr<Convoy>>> stiff_;
+  VectorXd times_, h_, at_, per_h_, ratio_, h_lambda_;  // per slot: t, h, t + s h, 1/h …
   std::vector<Motion> motions_;
   VectorXd x_, dxdt_, k_, x_new_, dxdt_new_, k_new_, error_;  // k = h ẋ
   VectorXd seen_, seen_dxdt_, taus_, directions_;             // of the circuits

@@ -102,6 +102,23 @@ struct MotionFold {
   }
 };
 
+struct StiffnessInputs {
+  const double *x, *k, *other_x, *other_k;
+};
+
+template <class V>
+struct StiffnessFold {
+  V apart{}, rates_apart{};
+  void add(const StiffnessInputs& in, Index i) {
+    const V dx = load<V>(in.x + i) - load<V>(in.other_x + i);
+    const V dk = load<V>(in.k + i) - load<V>(in.other_k + i);
+    apart += dx * dx;
+    rates_apart += dk * dk;
+  }
+  StiffnessFold<double> in(std::ptrdiff_t lane) const { return {apart[lane], rates_apart[lane]}; }
+  StiffnessFold<double> folded() const { return {sum_of(apart), sum_of(rates_apart)}; }
+};
+
 }  // namespace
 
 void largest_over_tolerance(const SolverOptions& options, const PanelShape& shape,
@@ -120,6 +137,14 @@ void measure_motion(const PanelShape& shape, const double* x, const double* dxdt
                      motion[c] = {f.residual, f.scale, f.along,
                                   std::isfinite(f.sum) && f.most <= limit, std::isfinite(f.rates)};
                    });
+}
+
+void measure_stiffness(const PanelShape& shape, const double* x, const double* k,
+                       const double* other_x, const double* other_k, double* ratio) {
+  fold<StiffnessFold>(shape, StiffnessInputs{x, k, other_x, other_k},
+                      [ratio](Index c, const StiffnessFold<double>& f) {
+                        ratio[c] = f.apart > 0 ? std::sqrt(f.rates_apart / f.apart) : 0;
+                      });
 }
 
 }  // namespace settle::solve

@@ -38,4 +38,8 @@ struct Motion {
 void measure_motion(const PanelShape& shape, const double* x, const double* dxdt,
                     const double* taus, const double* direction, double limit, Motion* motion);
 
+/// ‖Δk‖₂ / ‖Δx‖₂ per column, of two states x and x′ and their rates k and k′; 0 where x = x′.
+void measure_stiffness(const PanelShape& shape, const double* x, const double* k,
+                       const double* other_x, const double* other_k, double* ratio);
+
 }  // namespace settle::solve

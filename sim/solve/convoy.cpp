@@ -17,12 +17,13 @@ std::vector<Index> trials_of(const std::vector<Column*>& columns) {
 
 }  // namespace
 
-Convoy::Convoy(std::vector<Column*> columns)
+Convoy::Convoy(std::vector<Column*> columns, std::string method)
     : columns_(std::move(columns)),
       run_(*columns_.front()->run),
       options_(run_.options()),
+      name_(std::move(method)),
       problem_(run_.system(), options_, trials_of(columns_)),
-      method_(methods().find(run_.method_name())->make()),
+      method_(methods().find(name_)->make()),
       n_(run_.system().dimension()),
       x_(n_ * static_cast<Index>(columns_.size())),
       dxdt_(VectorXd::Zero(x_.size())) {}
@@ -208,7 +209,7 @@ double Convoy::adaptive_step() {
         restart();
         continue;
       }
-      throw StopIntegration(StepControl::failure(plan.h, result.error, t_, run_.method_name()));
+      throw StopIntegration(StepControl::failure(plan.h, result.error, t_, name_));
     }
     if (!any_present()) return t_;
   }

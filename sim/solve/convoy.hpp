@@ -9,7 +9,8 @@ namespace settle::solve {
 /// chooses its steps and so must be alone.
 class Convoy {
  public:
-  explicit Convoy(std::vector<Column*> columns);
+  /// @param method  a name in methods(): the run's own, or what moves its stiff trials
+  Convoy(std::vector<Column*> columns, std::string method);
 
   /// Moves the columns until all of them wait; with `proceeds` until the run is over.
   void advance(bool proceeds);
@@ -32,6 +33,7 @@ class Convoy {
   std::vector<Column*> columns_;
   Run& run_;
   const SolverOptions& options_;
+  std::string name_;
   Problem problem_;
   std::unique_ptr<Method> method_;
   Index n_;

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "sim/solve/options.hpp"
+#include "sim/solve/column_norms.hpp"
 #include "sim/system/ode_system.hpp"
 
 namespace settle::system {
@@ -121,6 +121,10 @@ class Formula {
   /// last step (formulas with dense output).
   virtual void interpolate(double /*s*/, Index /*first*/, Index /*stride*/, VectorXd& /*x*/) const {
   }
+  /// An estimate of h |λ| of each column's last step, λ the fastest eigenvalue of its Jacobian that moved
+  /// the step, and the value of it above which the formula is unstable; 0 where it knows no such.
+  virtual double stiffness_limit() const { return 0; }
+  virtual void measure_stiffness(const PanelShape& /*shape*/, double* /*h_lambda*/) const {}
 };
 
 /// A solver: a formula, whose steps the step loop chooses for every trial by itself; a method that moves
@@ -175,12 +179,15 @@ const core::Registry<Method>& methods();
 struct Choice {
   std::string method;  ///< a name in methods()
   std::string reason;  ///< why "auto" did not take "exact"; "" else
+  /// What a trial goes over to whose steps are limited by stability, not by accuracy; "" for nothing.
+  std::string when_stiff{};
 };
 
 /// The method that was asked for. "auto" is "exact" for circuits that are linear between breakpoints in
 /// every phase (whatever carries what moves is the identity, every source has a closed form) and whose
 /// matrix is not too large, up to 400 moving states, or 1000 units in the matrix that all blocks of a
-/// structured one share; else, and at a fixed step, "dopri5".
+/// structured one share; else "dopri5", which hands a trial over to "rosenbrock4" for the rest of a segment
+/// in which it finds stiffness; "dopri5" alone at a fixed step.
 /// @throws InputError  where that is "dopri5" and settled.tolerance is out of its reach, below rtol
 Choice choose_method(const system::OdeSystem& system, const SolverOptions& options);
 /// Its name.

@@ -31,7 +31,7 @@ Choice choose_method(const system::OdeSystem& system, const SolverOptions& optio
           core::number_text(*tolerance) + ", below rtol = " + core::number_text(options.rtol) +
               ", for \"dopri5\", which is taken since " + why,
           "at least 3 rtol: the residual of an adaptive solver hovers at about rtol");
-    return {"dopri5", why};
+    return {"dopri5", why, "rosenbrock4"};
   }
   return {"exact", ""};
 }

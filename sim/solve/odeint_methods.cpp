@@ -251,13 +251,25 @@ class Dopri5 final : public Formula {
             VectorXd& k_new, VectorXd& error) override {
     // Odeint keeps the stages to itself; they are where it has them written.
     stages_ = {&k};
+    states_ = {&x};
     const auto watched = [&](const VectorXd& at, VectorXd& h_dxdt, double s) {
       rates(at, h_dxdt, s);
       stages_.push_back(&h_dxdt);
+      states_.push_back(&at);
     };
     stepper_.of_size(x.size()).do_step(std::cref(watched), x, k, 0.0, x_new, k_new, 1.0, error);
     x_ = &x;
     x_new_ = &x_new;
+  }
+
+  /// From the last two stages, which are both at the step's end: ‖k₇ − k₆‖ / ‖x₇ − x₆‖ of the states that
+  /// they are evaluated at.
+  ///
+  /// Source: Hairer & Wanner, Solving Ordinary Differential Equations II, IV.2 (its code DOPRI5).
+  double stiffness_limit() const override { return 2.0; }
+  void measure_stiffness(const PanelShape& shape, double* h_lambda) const override {
+    solve::measure_stiffness(shape, states_[6]->data(), stages_[6]->data(), states_[5]->data(),
+                             stages_[5]->data(), h_lambda);
   }
 
   void interpolate(double s, Index first, Index stride, VectorXd& x) const override {
@@ -281,7 +293,7 @@ class Dopri5 final : public Formula {
 
  private:
   SizedStepper<DormandPrince5> stepper_;
-  std::vector<const VectorXd*> stages_;
+  std::vector<const VectorXd*> stages_, states_;  // the stages' rates, and where they are taken
   const VectorXd* x_ = nullptr;
   const VectorXd* x_new_ = nullptr;
 };

@@ -32,7 +32,7 @@ void SolverOptions::fields(core::Fields& f) {
   names.insert(names.begin(), automatic);
   f.choice({"method", "",
             "how the equations are integrated; auto: exact where the circuit is linear between "
-            "breakpoints, else dopri5"},
+            "breakpoints, else dopri5, and rosenbrock4 where that finds stiffness"},
            method, names);
   f.number({"rtol", "1", "error allowed per step, relative to each state"}, rtol, below_one());
   f.number({"atol", "1", "error allowed per step where a state is near zero"}, atol,

@@ -5,6 +5,8 @@
 #include <numeric>
 #include <utility>
 
+#include "sim/system/structured_solve.hpp"
+
 namespace settle::solve {
 namespace {
 
@@ -222,7 +224,8 @@ void Run::begin_segment() {
     column.t = t_;
     column.part = 0;
     column.fresh = true;
-    column.settled = false;
+    column.settled = column.stiff = false;
+    column.limited = 0;
   }
   if (may_skip()) skip();
   const bool moves = std::any_of(columns_.begin(), columns_.end(), [](const Column& column) {
@@ -334,6 +337,18 @@ void Run::fail(Column& column, const std::string& why) {
   trial.deciding_phase = phase_;
   trial.reason = why;
   column.gone = true;
+}
+
+bool Run::stiffen(Column& column) {
+  // A dense matrix of this order is factorised in the time of some ten evaluations.
+  constexpr Index widest = 64;
+  system::StructuredSolve solve(system());
+  system::Workspace workspace = system().make_workspace({column.trial});
+  system().begin(column.segment, workspace);
+  solve.linearise(column.t, column.x, 0, workspace);
+  if (solve.dense_order() > widest) return false;
+  column.stiff = column.was_stiff = column.fresh = true;
+  return true;
 }
 
 void Run::reject(Column& column, int times) {
@@ -569,6 +584,13 @@ void Run::end_phase() {
 void Run::finish() {
   summary_.method = choice_.method;
   if (!choice_.reason.empty()) summary_.how = choice_.reason;
+  const auto stiff = std::count_if(columns_.begin(), columns_.end(),
+                                   [](const Column& column) { return column.was_stiff; });
+  if (stiff > 0)
+    summary_.how += "; " + choice_.when_stiff +
+                    " took over where stability limited the steps, in " + std::to_string(stiff) +
+                    " of " + std::to_string(columns_.size()) +
+                    (columns_.size() == 1 ? " trial" : " trials");
   summary_.t_end = t_;
   summary_.smallest_step = infinity;
   double evaluations = 0, jacobians = 0;

@@ -35,6 +35,9 @@ struct Column {
   bool gone = false;     ///< it left or failed
   bool settled = false;  ///< in this phase, which ends when all have
   bool skips = false;    ///< it was put to rest, without the way there
+  bool stiff = false;    ///< in this segment a stiff solver moves it (Choice::when_stiff)
+  bool was_stiff = false;
+  int limited = 0;  ///< how often of late its steps were found to be limited by stability
   StepControl control;
   std::int64_t part = 0;  ///< fixed steps made in the segment
   /// Of the system that is integrated, at t; and of the circuit, where that is not the same. While a batch
@@ -90,6 +93,8 @@ class Run {
   bool is_fixed() const { return fixed_; }
   const Method& method() const { return *method_; }
   const std::string& method_name() const { return choice_.method; }
+  /// What stiff trials are moved by; "" where the method moves all.
+  const std::string& method_when_stiff() const { return choice_.when_stiff; }
   /// Whether somebody looks at what lies between the ends of phases.
   bool is_watched() const { return sees_steps_ || std::isfinite(sampling_.interval); }
   /// Whether the trials must share their steps, because those are sampled.
@@ -134,6 +139,9 @@ class Run {
   /// A column that leaps has passed a time at which nobody wants to know more of it than that.
   void passed(Column& column, double t, const SettlingMonitor::Residual& residual);
   void reject(Column& column, int times);
+  /// A column's steps are limited by stability. Whether it is stiff from here on: where the method has
+  /// another for that, and the equations that this solves are narrow.
+  bool stiffen(Column& column);
   void fail(Column& column, const std::string& why);
   /// In words, which way a method went.
   void tell(const std::string& how);

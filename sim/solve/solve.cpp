@@ -24,14 +24,15 @@ void advance(Run& run, std::vector<std::unique_ptr<Part>>& parts) {
   while (run.proceed());
 }
 
-template <class Part>
-std::vector<std::unique_ptr<Part>> divided(Run& run, std::size_t most) {
-  std::vector<std::unique_ptr<Part>> parts;
+// `make` makes a part from its columns, at most so many.
+template <class Make>
+auto divided(Run& run, std::size_t most, const Make& make) {
+  std::vector<decltype(make(std::vector<Column*>{}))> parts;
   std::vector<Column*> own;
   for (Column& column : run.columns()) {
     own.push_back(&column);
     if (own.size() < most && &column != &run.columns().back()) continue;
-    parts.push_back(std::make_unique<Part>(std::move(own)));
+    parts.push_back(make(std::move(own)));
     own.clear();
   }
   return parts;
@@ -41,12 +42,16 @@ std::vector<std::unique_ptr<Part>> divided(Run& run, std::size_t most) {
 void solve_alone(Run& run) {
   constexpr std::size_t all = std::numeric_limits<std::size_t>::max();
   if (run.method().formula()) {
-    auto batches = divided<Batch>(run, run.shares_steps() ? all : batch_columns);
+    auto batches = divided(run, run.shares_steps() ? all : batch_columns, [](auto columns) {
+      return std::make_unique<Batch>(std::move(columns));
+    });
     advance(run, batches);
   } else if (run.method().is_solution()) {
     ClosedForm(run).advance();
   } else {
-    auto convoys = divided<Convoy>(run, run.shares_steps() ? all : 1);
+    auto convoys = divided(run, run.shares_steps() ? all : 1, [&run](auto columns) {
+      return std::make_unique<Convoy>(std::move(columns), run.method_name());
+    });
     advance(run, convoys);
   }
 }

@@ -115,3 +115,51 @@ TEST_CASE("random circuits: rosenbrock4 gives what dopri5 gives, reduced and in 
       CHECK(difference(run(system, "rosenbrock4", rtol, reduce), exact) < 10 * rtol);
   }
 }
+
+TEST_CASE("auto goes over to rosenbrock4 where stability limits the steps, and only there") {
+  const double rtol = 1e-5;
+  const system::OdeSystem stiff = wide_and_fast();
+  const test::Recorded exact = run(stiff, "dopri5", 1e-9, true);
+  const test::Recorded found = run(stiff, "auto", rtol, true);
+  CHECK(found.summary.method == "dopri5");
+  CHECK(found.summary.how.find(
+            "rosenbrock4 took over where stability limited the steps, in 1 of 1 trial") !=
+        std::string::npos);
+  CHECK(difference(found, exact) < 10 * rtol);
+  CHECK(20 * found.summary.steps < exact.summary.steps);
+  // What is not stiff has dopri5's own bits.
+  for (unsigned seed = 0; seed < 40; ++seed) {
+    const test::RandomCircuit random = test::random_circuit(seed);
+    CAPTURE(seed, random.description);
+    const system::OdeSystem system = system::compile(random.circuit);
+    const test::Recorded by_auto = run(system, "auto", 1e-6, true);
+    if (by_auto.summary.method != "dopri5") continue;
+    const test::Recorded explicitly = run(system, "dopri5", 1e-6, true);
+    const bool went_over = by_auto.summary.how.find("took over") != std::string::npos;
+    if (!went_over) CHECK(by_auto.summary.final_state == explicitly.summary.final_state);
+    CHECK(difference(by_auto, run(system, "dopri5", 1e-9, true)) < 1e-5);
+    CHECK(by_auto.summary.evaluations < 2 * explicitly.summary.evaluations);
+  }
+}
+
+TEST_CASE("equations that are not narrow are left to dopri5, stiff or not") {
+  // 80 units that hear each other, at rates of about 100.
+  const system::OdeSystem dense =
+      system::compile(models::build_circuit(models::read_config(io::parse_toml(R"(
+[[population]]
+name = "a"
+size = 80
+transfer = "tanh"
+tau = 0.01
+initial = { init = "normal", std = 0.5 }
+[[projection]]
+from = "a"
+to = "a"
+weights = { init = "normal", std = 0.05 }
+)",
+                                                                               "test"),
+                                                                ".")));
+  const test::Recorded by_auto = run(dense, "auto", 1e-6, true);
+  CHECK(by_auto.summary.how.find("took over") == std::string::npos);
+  CHECK(by_auto.summary.final_state == run(dense, "dopri5", 1e-6, true).summary.final_state);
+}
