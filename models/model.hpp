@@ -23,15 +23,4 @@ class Model {
 /// Every model: dynamic_inversion.
 const core::Registry<Model>& models();
 
-/// Entry k of n of a list that holds one value for all or one each.
-/// @throws InputError  at `key` for another length
-template <class T>
-const T& one_each(const std::vector<T>& values, std::size_t k, std::size_t n, const Place& place,
-                  const std::string& key, const std::string& each) {
-  if (values.size() != 1 && values.size() != n)
-    place.fail(key, "a list of " + std::to_string(values.size()),
-               n == 1 ? "one value" : "one value, or " + std::to_string(n) + " of them: " + each);
-  return values.size() == 1 ? values.front() : values[k];
-}
-
 }  // namespace settle::models
