@@ -1,0 +1,113 @@
+// How a rule assigns credit: what it is given, what it gives back, and how rules are registered.
+#pragma once
+
+#include <memory>
+#include <utility>
+
+#include "learning/network.hpp"
+
+namespace settle::learning {
+
+/// A batch that a rule learns from.
+template <class S>
+struct Lesson {
+  const Network<S>& network;
+  const Activity<S>& activity;  ///< of its forward pass
+  const Matrix<S>& targets;     ///< t, d_L × B
+  const Matrix<S>& error;       ///< δ_L = −∂loss/∂a_L, d_L × B
+  Loss loss;
+  std::uint64_t example = 0;  ///< how many examples were seen before: indexes random numbers
+};
+
+/// What a batch says about every layer: W_l moves along Σ_columns post_l pre_lᵀ, b_l along Σ post_l. For most
+/// rules post_l is δ_l, d_l × B, and pre_l the activity h_{l−1} of the forward pass; a rule that compares two
+/// phases puts them side by side, with a sign.
+template <class S>
+struct Credit {
+  std::vector<Matrix<S>> post;  ///< by layer, l = 1 … L
+  std::vector<Matrix<S>> pre;   ///< by layer; empty: h_{l−1}
+
+  const Matrix<S>& pre_of(Index l, const Activity<S>& activity) const {
+    const auto k = static_cast<std::size_t>(l);
+    return pre[k].size() > 0 ? pre[k] : activity.h[k - 1];
+  }
+  void reset(std::size_t layers) {
+    post.resize(layers);
+    pre.resize(layers);
+  }
+};
+
+/// What settling has cost, and how it went; of the examples since it was taken last.
+struct Settling {
+  std::int64_t examples = 0;        ///< that went through a circuit
+  std::int64_t unsettled = 0;       ///< of those, that did not come to rest in their time
+  double time = 0;                  ///< simulated until rest, summed over examples (settled ones)
+  double evaluations = 0;           ///< of right-hand sides, summed over examples
+  double multiplications = 0;       ///< estimated, of the whole rule, summed over examples
+  std::int64_t interventions = 0;   ///< corrections of a feedback matrix (stability = "correct")
+  std::int64_t unstable = 0;        ///< loops found unstable by the exact condition
+  std::int64_t unstable_paper = 0;  ///< loops found unstable by the paper's condition
+  std::string first_failure;        ///< why the first example did not settle
+};
+
+/// Numbers of a rule that change while it learns, as a checkpoint keeps them: visited in a fixed order, by
+/// name, to be written or read.
+class StateVisitor {
+ public:
+  virtual ~StateVisitor() = default;
+  virtual void matrix(const std::string& name, MatrixXd& m) = 0;
+  virtual void matrix(const std::string& name, Eigen::MatrixXf& m) = 0;
+  virtual void integer(const std::string& name, std::int64_t& n) = 0;
+  virtual void number(const std::string& name, double& x) = 0;
+};
+
+/// A rule at work on one network: its feedback weights and whatever else it learns.
+template <class S>
+class Rule {
+ public:
+  virtual ~Rule() = default;
+  /// The credit of every layer for a batch. An example that the rule can't judge (its circuit did not
+  /// settle, and the configuration says to skip it) has columns of zeros, and is counted.
+  virtual void assign(const Lesson<S>& lesson, Credit<S>& credit) = 0;
+  /// After the network has moved by that credit: what the rule learns itself (feedback weights).
+  /// @param rate  the learning rate η of the step, decay the network's own per step
+  virtual void learn(const Lesson<S>& /*lesson*/, const Credit<S>& /*credit*/, double /*rate*/) {}
+  /// B_l, d_{l−1} × d_l, l = 2 … L, as it acts now, with the sign that the rule's own equation gives it; an empty
+  /// list where there is none, or it has another shape.
+  virtual std::vector<Matrix<S>> feedback(const Network<S>& /*network*/) const { return {}; }
+  /// Numbers that a checkpoint must keep.
+  virtual void state(StateVisitor&) {}
+  /// Takes the tally of the examples since the last call.
+  Settling take_settling() { return std::exchange(settling_, {}); }
+
+ protected:
+  Settling settling_;
+};
+
+/// What a rule may need to be made.
+struct RuleContext {
+  std::uint64_t seed = 1;
+  std::filesystem::path base;  ///< data files are relative to it
+  double learning_rate = 0.01;
+  double momentum = 0;
+};
+
+/// A [[rule]] of a configuration: which kind, with its parameters.
+class RuleKind {
+ public:
+  virtual ~RuleKind() = default;
+  virtual void fields(core::Fields&) {}
+  /// @throws InputError  for parameters that contradict each other, or do not fit the network
+  virtual std::unique_ptr<Rule<double>> make(const Network<double>& network,
+                                             const RuleContext& context) const = 0;
+  /// @throws InputError  for rules whose circuits are float64
+  virtual std::unique_ptr<Rule<float>> make(const Network<float>& network,
+                                            const RuleContext& context) const;
+  models::Place place;
+};
+
+/// Every rule: bp, fa, dfa, sign_symmetric, kolen_pollack, weight_mirror, pbp, ndi, di, sdi, dfc,
+/// target_propagation, equilibrium_propagation, predictive_coding.
+const core::Registry<RuleKind>& rules();
+
+}  // namespace settle::learning
