@@ -6,6 +6,7 @@
 #include "analysis/measure.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
+#include "learning/data.hpp"
 #include "sim/solve/method.hpp"
 #include "sim/system/signal.hpp"
 
@@ -43,6 +44,7 @@ std::vector<Family> families() {
       family("source.signal.kind", system::profiles()),
       family("solver.method", solve::methods()),
       family("written to the result file", analysis::measures()),
+      family("data.kind", learning::data_sources()),
   };
   out[4].items.insert(out[4].items.begin(),
                       {solve::automatic,

@@ -1,6 +1,6 @@
 #include "learning/feedback.hpp"
 
-#include "models/one_each.hpp"
+#include "models/each.hpp"
 
 namespace settle::learning {
 namespace {

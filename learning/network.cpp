@@ -3,7 +3,7 @@
 #include <cmath>
 #include <type_traits>
 
-#include "models/one_each.hpp"
+#include "models/each.hpp"
 
 namespace settle::learning {
 namespace {

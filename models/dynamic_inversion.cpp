@@ -1,11 +1,10 @@
 #include "models/dynamic_inversion.hpp"
 
-#include <algorithm>
-
-#include "models/one_each.hpp"
+#include "models/each.hpp"
 #include "models/stabilise.hpp"
 
 namespace settle::models {
+
 using core::Value;
 
 void DynamicInversion::fields(core::Fields& f) {

@@ -87,12 +87,7 @@ void Initialisation::fail(const std::string& key, const std::string& found,
 }
 
 void Initialisation::require_memory(double numbers, const std::string& what) const {
-  constexpr double gib = 1024.0 * 1024.0 * 1024.0;
-  const double memory = core::physical_memory() / gib;
-  const double needed = numbers * sizeof(double) / gib;
-  if (needed > memory)
-    core::fail(at, path, what + ", which takes " + core::brief(needed) + " GiB",
-               "at most " + core::brief(memory) + " GiB, the memory of this machine");
+  core::require_memory(numbers, what, at, path);
 }
 
 Init read_init(const Value& value, const std::string& path) {

@@ -12,6 +12,7 @@ FLOORS = [  # from the ground up
 GENERATED = {"settle_version.hpp": ("sim/io/", "cli/"), "settle_revision.hpp": ("sim/io/", "cli/")}
 LIBRARIES = [  # what, its headers, where they may appear
     ("HDF5", r"hdf5(_hl)?\.h|H5\w*\.h", "sim/io/"),
+    ("zlib", r"zlib\.h", "sim/io/"),
     ("toml++", r"toml(\+\+)?(/.*|\.hpp|\.h)", "sim/io/"),
     ("Odeint", r"boost/numeric/(odeint|ublas)\b.*", "sim/solve/"),
     ("SUNDIALS", r"(cvodes?|arkode|idas?|kinsol|nvector|sundials|sunmatrix|sunlinsol|sunnonlinsol|sunmemory)/.*",

@@ -56,9 +56,10 @@ void check_is_file(const fs::path& path) {
                    "a file of numbers" + core::did_you_mean(path.filename().string(), neighbours));
 }
 
-FileArray read_file(const DataFile& data, const fs::path& path) {
+FileArray read_file(const DataFile& data, const fs::path& path, DataFormat format) {
   check_is_file(path);
   try {
+    if (format == DataFormat::idx) return read_idx_array(path, data.range);
     if (h5::File::is_hdf5(path)) return read_hdf5_array(path, data.dataset, data.range);
     if (!data.dataset.empty())
       throw InputError(path.string(), "a dataset is named, and this is no HDF5 file",
@@ -142,17 +143,19 @@ std::string expand_variables(const std::string& path, const Value& at, const std
 }
 
 DataArray read_data(const DataFile& data, const fs::path& base, const Value& at,
-                    const std::string& path) {
+                    const std::string& path, DataFormat format) {
   const Value* named = at.find("file");
   const Value& place = named && !named->position.source.empty() ? *named : at;
   const fs::path file =
       base / expand_variables(data.file, place, path);  // an absolute one replaces
   try {
-    FileArray array = read_file(data, file);
+    FileArray array = read_file(data, file, format);
     check_finite(array, data.range ? static_cast<std::uint64_t>(data.range->first) : 0,
                  file.string());
     standardise(data, array);
-    return {{array.shape.begin(), array.shape.end()}, std::move(array.values)};
+    return {{array.shape.begin(), array.shape.end()},
+            std::move(array.values),
+            static_cast<Index>(array.rows_in_file)};
   } catch (const InputError& error) {
     core::fail(place, path, error.what(), "");
   }

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <limits>
 #include <memory>
@@ -69,6 +70,13 @@ class Bytes {
     if (n > static_cast<std::uint64_t>(std::numeric_limits<z_off_t>::max()) ||
         gzseek(file_.get(), static_cast<z_off_t>(n), SEEK_CUR) < 0)
       cut_short(path_);
+  }
+
+  void expect_end() {
+    char byte = 0;
+    if (read_some(&byte, 1) > 0)
+      throw InputError(path_.string(), "the file goes on after its last number",
+                       "as many bytes as its header announces");
   }
 
   // An error where so many bytes cannot come out of this file (deflate packs 1032 to one at best).
@@ -171,6 +179,7 @@ FileArray read_rows(Bytes& bytes, const NumberType& type, Shape shape, const Row
   FileArray out;
   out.values = read_numbers(bytes, type, (last - first) * row);
   out.largest_integer = largest_integer(type);
+  out.rows_in_file = shape.empty() ? 1 : shape[0];
   out.shape = std::move(shape);
   if (!out.shape.empty()) out.shape[0] = last - first;
   return out;
@@ -297,13 +306,23 @@ std::optional<NumberType> idx_type(unsigned char code) {
 FileArray read_idx(Bytes& bytes, const RowRange& range) {
   std::array<unsigned char, 4> start{};
   bytes.read(start.data(), start.size());
+  const std::optional<NumberType> type = idx_type(start[2]);
+  if (start[0] != 0 || start[1] != 0 || !type || start[3] == 0) {
+    std::array<char, 11> magic{};
+    std::snprintf(magic.data(), magic.size(), "0x%02x%02x%02x%02x", start[0], start[1], start[2],
+                  start[3]);
+    throw InputError(bytes.path().string(), std::string("the magic number ") + magic.data(),
+                     "that of IDX: 0x0000TTDD, with the type TT one of 08, 09, 0b, 0c, 0d and 0e, "
+                     "and DD dimensions");
+  }
   Shape shape;
   for (int axis = 0; axis < start[3]; ++axis) {
     std::array<unsigned char, 4> extent{};
     bytes.read(extent.data(), extent.size());
     shape.push_back(std::uint64_t{extent[0]} << 24 | extent[1] << 16 | extent[2] << 8 | extent[3]);
   }
-  FileArray out = read_rows(bytes, *idx_type(start[2]), shape, range);
+  FileArray out = read_rows(bytes, *type, shape, range);
+  if (!range || static_cast<std::uint64_t>(range->second) == shape[0]) bytes.expect_end();
   if (shape.size() > 2) out.shape = {out.shape[0], entries(shape, 1)};
   return out;
 }
@@ -390,7 +409,7 @@ class TextTable {
     const auto at = [&](std::uint64_t row) {
       return values_.begin() + static_cast<std::ptrdiff_t>(row * columns_);
     };
-    return {{last - first, columns_}, {at(first), at(last)}, std::nullopt};
+    return {{last - first, columns_}, {at(first), at(last)}, std::nullopt, rows_};
   }
 
  private:
@@ -436,6 +455,8 @@ FileArray read_text(Bytes& bytes, const RowRange& range) {
 std::pair<std::uint64_t, std::uint64_t> checked_rows(const std::filesystem::path& path,
                                                      const Shape& shape, const RowRange& range) {
   const std::uint64_t rows = shape.empty() ? 1 : shape[0];
+  const std::uint64_t row = shape.empty() ? 1 : entries(shape, 1);
+  if (rows == 0 || row == 0) throw InputError(path.string(), "no entries", "at least one");
   std::uint64_t first = 0, last = rows;
   if (range) {
     if (shape.empty()) throw InputError(path.string(), "a single number", "no range");
@@ -446,8 +467,6 @@ std::pair<std::uint64_t, std::uint64_t> checked_rows(const std::filesystem::path
       throw InputError(path.string(), "range " + text + " of " + std::to_string(rows) + " rows",
                        "[first, last] with 0 <= first < last <= " + std::to_string(rows));
   }
-  const std::uint64_t row = shape.empty() ? 1 : entries(shape, 1);
-  if (row == 0 || first == last) throw InputError(path.string(), "no entries", "at least one");
   if (last - first > most_entries / row)
     throw InputError(path.string(), "more than 2^31 numbers", "fewer, by a range of rows");
   return {first, last};
@@ -479,6 +498,11 @@ FileArray read_array(const std::filesystem::path& path, const RowRange& range) {
   return read_text(bytes, range);
 }
 
+FileArray read_idx_array(const std::filesystem::path& path, const RowRange& range) {
+  Bytes bytes(path);
+  return read_idx(bytes, range);
+}
+
 FileArray read_hdf5_array(const std::filesystem::path& path, const std::string& name,
                           const RowRange& range) {
   const h5::File file = h5::File::open(path);
@@ -506,7 +530,8 @@ FileArray read_hdf5_array(const std::filesystem::path& path, const std::string& 
   }
   h5::Numbers numbers = dataset.read_numbers(start, count);
   if (numbers.values.empty()) throw InputError(path.string(), "no entries", "at least one");
-  return {std::move(numbers.shape), std::move(numbers.values), dataset.largest_integer()};
+  return {std::move(numbers.shape), std::move(numbers.values), dataset.largest_integer(),
+          shape.empty() ? 1 : shape[0]};
 }
 
 }  // namespace settle::io

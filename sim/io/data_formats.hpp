@@ -18,6 +18,7 @@ struct FileArray {
   std::vector<std::uint64_t> shape;
   std::vector<double> values;
   std::optional<double> largest_integer;  ///< of the file's integer type
+  std::uint64_t rows_in_file = 1;         ///< whatever the range
 };
 
 /// The most entries that are read into memory.
@@ -25,6 +26,9 @@ constexpr std::uint64_t most_entries = std::uint64_t{1} << 31;
 
 /// Reads an NPY, IDX or text file, gzipped or not, telling them by their first bytes.
 FileArray read_array(const std::filesystem::path& path, const RowRange& range);
+
+/// Reads an IDX file, gzipped or not; another magic number is an error.
+FileArray read_idx_array(const std::filesystem::path& path, const RowRange& range);
 
 /// The named dataset of an HDF5 file, or its only one of numbers that is no dimension's coordinate.
 FileArray read_hdf5_array(const std::filesystem::path& path, const std::string& dataset,

@@ -347,7 +347,8 @@ class Streams(CommandTest):
         everything = self.settle("list").stdout
         for word in ("models", "dynamic_inversion", "transfer functions", "threshold_linear",
                      "initialisations", "negative_transpose", "ssa", "signals", "noise", "solver",
-                     "dopri5", "semi_implicit_euler", "measures", "inversion_error", "projection"):
+                     "dopri5", "semi_implicit_euler", "measures", "inversion_error", "data sets",
+                     "linear_teacher", "idx", "projection"):
             self.assertIn(word, everything)
         for name in ("dynamic_inversion", "tanh", "ssa", "sine", "rosenbrock4", "record",
                      "transfer functions", "transfer"):

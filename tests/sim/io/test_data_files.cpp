@@ -174,6 +174,9 @@ TEST_CASE("a header that promises more than the file has is an error", "[io][dat
 
   folder.write("a.idx", std::string("\0\0\x08\xFF", 4));
   CHECK_THAT(folder.error("file = 'a.idx'"), Catch::Contains("cut short"));
+  folder.write("long.idx", images + "x");
+  CHECK_THAT(folder.error("file = 'long.idx'"), Catch::Contains("goes on after its last number"));
+  CHECK(folder.read("file = 'long.idx', range = [0, 2]").rows_in_file == 3);
   folder.write("b.idx", images.substr(0, images.size() - 1));
   CHECK_THAT(folder.error("file = 'b.idx'"), Catch::Contains("cut short"));
   std::string huge = std::string("\0\0\x0E\x04", 4);
@@ -196,6 +199,7 @@ TEST_CASE("IDX images are rows of pixels, plain or gzipped", "[io][data]") {
   const DataArray second = folder.read("file = 'images.gz', range = [1, 2]");
   CHECK(second.shape == Shape{1, 4});
   CHECK(second.values == Values{4, 5, 6, 7});
+  CHECK(second.rows_in_file == 3);
   CHECK(folder.read("file = 'labels'").shape == Shape{2});
   CHECK(folder.read("file = 'labels'").values == Values{7, 9});
   CHECK(folder.read("file = 'shorts'").values == Values{-2});

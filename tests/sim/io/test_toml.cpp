@@ -3,7 +3,6 @@
 #include <fstream>
 #include <limits>
 
-#include "sim/io/checksum.hpp"
 #include "sim/io/toml.hpp"
 #include "tests/temporary_folder.hpp"
 
@@ -217,11 +216,6 @@ weights = [
 ]
 )";
   CHECK(toml_text(parse_toml(sweep, "f.toml")) == sweep);
-}
-
-TEST_CASE("sha256 gives the digests of its standard", "[io][checksum]") {
-  CHECK(sha256("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-  CHECK(sha256("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 }  // namespace settle::io

@@ -1,17 +1,17 @@
-// Parameters that are one for all layers, or a list of one each.
-#pragma once
+#include "models/each.hpp"
 
 #include <algorithm>
 
-#include "models/spelt_out.hpp"
-
 namespace settle::models {
 
-/// One form for all, or a list of them with one a layer; `is_list` tells which of the two a list is.
+using core::Value;
+
+namespace {
+
+// One form for all, or a list of them with one a layer; `is_list` tells which of the two a list is.
 template <class T, class Read, class Write, class IsList>
 core::CustomForm each_form(std::string form, std::vector<T>& target, Read read, Write write,
                            IsList is_list) {
-  using core::Value;
   return {std::move(form),
           [&target, read, is_list](const Value& value, const std::string& path) {
             target.clear();
@@ -33,30 +33,20 @@ core::CustomForm each_form(std::string form, std::vector<T>& target, Read read, 
           }};
 }
 
-inline core::CustomForm transfers_form(std::vector<core::Transfer>& target) {
+}  // namespace
+
+core::CustomForm transfers_form(std::vector<core::Transfer>& target) {
   return each_form("a transfer function, or a list of them", target, core::read_transfer,
                    core::write_transfer, [](const core::Array&) { return true; });
 }
 
-/// A list of numbers, or of lists, is one initialisation by its values.
-inline core::CustomForm inits_form(std::vector<Init>& target) {
+core::CustomForm inits_form(std::vector<Init>& target) {
   Init any;
   return each_form(init_form(any).form + ", or a list of tables, one each", target, read_init,
                    write_init, [](const core::Array& items) {
                      return std::any_of(items.begin(), items.end(),
-                                        [](const core::Value& item) { return item.is_table(); });
+                                        [](const Value& item) { return item.is_table(); });
                    });
-}
-
-/// Entry k of n of a list that holds one value for all or one each.
-/// @throws InputError  at `key` for another length
-template <class T>
-const T& one_each(const std::vector<T>& values, std::size_t k, std::size_t n, const Place& place,
-                  const std::string& key, const std::string& each) {
-  if (values.size() != 1 && values.size() != n)
-    place.fail(key, "a list of " + std::to_string(values.size()),
-               n == 1 ? "one value" : "one value, or " + std::to_string(n) + " of them: " + each);
-  return values.size() == 1 ? values.front() : values[k];
 }
 
 }  // namespace settle::models
