@@ -107,6 +107,8 @@ void Network<S>::forward(const Eigen::Ref<const Matrix<S>>& inputs, Activity<S>&
   activity.h.resize(layers);
   activity.slope.resize(layers);
   activity.spread.resize(layers);
+  activity.gain.resize(layers);
+  activity.credit.assign(layers, {});
   activity.by_batch = by_batch && is_normalised();
   activity.h[0] = inputs;
   for (std::size_t l = 1; l < layers; ++l) {
@@ -136,7 +138,8 @@ void Network<S>::forward(const Eigen::Ref<const Matrix<S>>& inputs, Activity<S>&
     normalised.colwise() += normal.shift;
     value(*transfers[l], normalised, activity.h[l]);
     slope(*transfers[l], normalised, activity.slope[l]);
-    activity.slope[l] = normal.scale.cwiseProduct(inverse).asDiagonal() * activity.slope[l];
+    activity.gain[l] = normal.scale.cwiseProduct(inverse);
+    activity.slope[l] = activity.gain[l].asDiagonal() * activity.slope[l];
   }
 }
 
@@ -171,6 +174,7 @@ void Network<S>::pull_back(Index layer, const Activity<S>& activity, Matrix<S>& 
   const std::size_t l = at(layer);
   m.array() *= activity.slope[l].array();
   if (!activity.by_batch) return;
+  activity.credit[l] = m;
   // The batch's mean and variance move with every one of its columns.
   const Matrix<S>& spread = activity.spread[l];
   const S count = static_cast<S>(m.cols());

@@ -62,7 +62,11 @@ struct Activity {
   std::vector<Matrix<S>>
       slope;  ///< ∂h_l/∂a_l of hidden layers at fixed statistics: φ′(â) γ/√(v + ε)
   std::vector<Matrix<S>> spread;  ///< (a − m)/√(v + ε), where layers are normalised by the batch
-  bool by_batch = false;          ///< normalised by the batch's own statistics
+  std::vector<Vector<S>> gain;    ///< γ/√(v + ε) of normalised layers
+  /// φ′(â) γ/√(v + ε) ⊙ the credit of h_l, as pull_back() has last found it: what γ and β learn from, where
+  /// layers are normalised by the batch.
+  mutable std::vector<Matrix<S>> credit;
+  bool by_batch = false;  ///< normalised by the batch's own statistics
   Index count() const { return h.front().cols(); }
   const Matrix<S>& output() const { return h.back(); }
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "learning/network.hpp"
@@ -109,5 +110,14 @@ class RuleKind {
 /// Every rule: bp, fa, dfa, sign_symmetric, kolen_pollack, weight_mirror, pbp, ndi, di, sdi, dfc,
 /// target_propagation, equilibrium_propagation, predictive_coding.
 const core::Registry<RuleKind>& rules();
+
+struct RuleSpec {
+  std::string name;
+  std::shared_ptr<const RuleKind> kind;
+  std::string scaling = "free";
+  std::optional<double> learning_rate;
+};
+RuleSpec read_rule_spec(const core::Value& table, const std::string& path);
+core::Value write_rule_spec(const RuleSpec& rule);
 
 }  // namespace settle::learning
