@@ -30,36 +30,6 @@ class SnapshotMaker final : public StateVisitor {
   Snapshot& snapshot_;
 };
 
-class SnapshotReader final : public StateVisitor {
- public:
-  SnapshotReader(const Snapshot& snapshot, const std::string& source)
-      : snapshot_(snapshot), source_(source) {}
-  void matrix(const std::string& name, MatrixXd& m) override { take(name, m); }
-  void matrix(const std::string& name, Eigen::MatrixXf& m) override { take(name, m); }
-  void integer(const std::string& name, std::int64_t& n) override { take(name, n); }
-  void number(const std::string& name, double& x) override { take(name, x); }
-  bool is_over() const { return next_ == snapshot_.numbers.size(); }
-
- private:
-  template <class T>
-  void take(const std::string& name, T& target) {
-    const bool there = !is_over() && snapshot_.numbers[next_].first == name;
-    const T* found = there ? std::get_if<T>(&snapshot_.numbers[next_].second) : nullptr;
-    if (!found)
-      throw core::InputError(source_, "no \"" + name + "\" where it belongs",
-                             "the checkpoint of this configuration");
-    if constexpr (requires { found->rows(); })
-      if (target.size() > 0 && (found->rows() != target.rows() || found->cols() != target.cols()))
-        throw core::InputError(source_, "\"" + name + "\" of another shape",
-                               "the checkpoint of this configuration");
-    target = *found;
-    ++next_;
-  }
-  const Snapshot& snapshot_;
-  const std::string& source_;
-  std::size_t next_ = 0;
-};
-
 // A course with what the thread that looks on asks of it.
 struct Runner {
   CourseId id;
@@ -158,14 +128,6 @@ Snapshot take_snapshot(Course& course) {
   return snapshot;
 }
 
-void restore(Course& course, const Snapshot& snapshot, const std::string& source) {
-  SnapshotReader reader(snapshot, source);
-  course.state(reader);
-  if (!reader.is_over())
-    throw core::InputError(source, "more numbers than this configuration has",
-                           "the checkpoint of this configuration");
-}
-
 std::vector<std::shared_ptr<const DataSet>> load_data(const Plan& plan,
                                                       const DataRequest& request) {
   std::vector<std::shared_ptr<const DataSet>> out;
@@ -182,14 +144,13 @@ std::vector<std::shared_ptr<const DataSet>> load_data(const Plan& plan,
 }
 
 void train(const Plan& plan, const std::vector<std::shared_ptr<const DataSet>>& data,
-           TrainingObserver& observer, const std::function<const Snapshot*(CourseId)>& begin) {
+           TrainingObserver& observer, const std::function<void(CourseId, Course&)>& begin) {
   Training training(plan, observer);
   for (std::size_t s = 0; s < plan.seeds.size(); ++s)
     for (std::size_t r = 0; r < plan.rules.size(); ++r) {
       const CourseId id{r, s};
       auto course = make_course(plan, plan.rules[r], plan.seeds[s], *data[s]);
-      if (const Snapshot* snapshot = begin ? begin(id) : nullptr)
-        restore(*course, *snapshot, "the checkpoint of \"" + plan.rules[r].name + "\"");
+      if (begin) begin(id, *course);
       training.add(id, std::move(course));
     }
   training.run();

@@ -19,8 +19,6 @@ struct Snapshot {
   std::vector<std::pair<std::string, Number>> numbers;
 };
 Snapshot take_snapshot(Course& course);
-/// @throws InputError  where the snapshot is of another course
-void restore(Course& course, const Snapshot& snapshot, const std::string& source);
 
 /// Follows training. Every function may be called from any thread, one at a time.
 class TrainingObserver {
@@ -42,9 +40,9 @@ class TrainingObserver {
 std::vector<std::shared_ptr<const DataSet>> load_data(const Plan& plan, const DataRequest& request);
 
 /// Trains every rule of the plan with every seed on the examples of that seed. A course's bits do not depend
-/// on the others, nor on the number of threads. `begin` gives what a course goes on from; nullptr: nothing.
-/// @throws InputError  for rules that do not fit the network, and snapshots of other courses
+/// on the others, nor on the number of threads. `begin` may put a course where it was kept before.
+/// @throws InputError  for rules that do not fit the network
 void train(const Plan& plan, const std::vector<std::shared_ptr<const DataSet>>& data,
-           TrainingObserver& observer, const std::function<const Snapshot*(CourseId)>& begin = {});
+           TrainingObserver& observer, const std::function<void(CourseId, Course&)>& begin = {});
 
 }  // namespace settle::learning
