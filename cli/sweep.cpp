@@ -373,8 +373,9 @@ int run_sweep(const Prepared& ready, const std::filesystem::path& result, const 
   check_is_not_input(result, ready.file.path);
   const std::filesystem::path base = base_of(ready.file.path);
   const analysis::SweepStudy study(ready.file.value, base, options.quick);
-  io::SweepInfo info{run_info(ready, options.command), io::toml_text(ready.file.value), base, {}};
-  if (options.quick) info.options.emplace_back("--quick");
+  io::ResumableInfo info{run_info(ready, options.command),
+                         {io::toml_text(ready.file.value), base, {}}};
+  if (options.quick) info.resumption.options.emplace_back("--quick");
   io::SweepWriter writer(result, study.dimensions(),
                          static_cast<std::uint64_t>(ready.system->trials()), info,
                          ready.config.solver, options.overwrite);
@@ -408,9 +409,10 @@ int resume(const RunOptions& options) {
           std::cout << path.string() << " is complete\n";
         return static_cast<int>(done);
       }
-      const std::vector<std::string> flags = file.file().text_list_attribute("sweep_options");
-      same.quick = std::find(flags.begin(), flags.end(), "--quick") != flags.end();
-      study.emplace(io::parse_toml(file.config(), path.string() + ": sweep_config"), file.base(),
+      const io::Resumption from = file.resumption();
+      same.quick =
+          std::find(from.options.begin(), from.options.end(), "--quick") != from.options.end();
+      study.emplace(io::parse_toml(from.config, path.string() + ": resume_config"), from.base,
                     same.quick);
       title = file.attribute("title");
       time_unit = file.attribute("time_unit");
