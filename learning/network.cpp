@@ -46,6 +46,8 @@ void softmax(const Matrix<S>& a, Matrix<S>& y) {
   }
 }
 
+}  // namespace
+
 template <class S>
 void output_of(typename Network<S>::Output kind, const Matrix<S>& a, Matrix<S>& y) {
   using Output = typename Network<S>::Output;
@@ -56,8 +58,6 @@ void output_of(typename Network<S>::Output kind, const Matrix<S>& a, Matrix<S>& 
   else
     value(*core::transfer("logistic"), a, y);
 }
-
-}  // namespace
 
 void NetworkSpec::fields(core::Fields& f) {
   f.integers({"layers", "1", "sizes from the input to the output", true}, layers, 1, 100'000'000);
@@ -292,6 +292,8 @@ template Network<double> make_network<double>(const NetworkSpec&, std::uint64_t,
                                               const std::filesystem::path&);
 template Network<float> make_network<float>(const NetworkSpec&, std::uint64_t,
                                             const std::filesystem::path&);
+template void output_of<double>(Network<double>::Output, const Matrix<double>&, Matrix<double>&);
+template void output_of<float>(Network<float>::Output, const Matrix<float>&, Matrix<float>&);
 template double total_loss<double>(Loss, Network<double>::Output, const Matrix<double>&,
                                    const Eigen::Ref<const Matrix<double>>&);
 template double total_loss<float>(Loss, Network<float>::Output, const Matrix<float>&,
