@@ -412,10 +412,12 @@ class EquilibriumPropagation final : public Rule<double> {
 
 struct PcSpec {
   RestSpec rest;
-  double target_step = 1, tau = 1;
+  double target_step = 1, output_precision = 1, tau = 1;
 
   void fields(core::Fields& f) {
     f.number({"target_step", "1", "λ: the output is held at output − λ ∂loss/∂output"}, target_step,
+             core::positive());
+    f.number({"output_precision", "1", "κ, that of a hidden layer being 1"}, output_precision,
              core::positive());
     f.number({"tau", "time", "τ of every hidden layer"}, tau, core::positive());
   }
@@ -437,15 +439,16 @@ class PredictiveCoding final : public Rule<double> {
     }
     const MatrixXd target = net.start.back() + spec_.target_step * lesson.error;
     const system::OdeSystem system =
-        system::compile(models::predictive_coding(net, target, spec_.tau));
+        system::compile(models::predictive_coding(net, target, spec_.tau, spec_.output_precision));
     BatchRest batch(spec_.rest, net.input.cols());
     const MatrixXd rest = batch.settle(system, system.initial_state(), "inference");
     system::Workspace workspace = system.make_workspace();
     system.begin({.phase = 0, .begin = 0, .end = 0}, workspace);
     system.evaluate(0, rest, workspace);
+    const double scale = 1 / (spec_.target_step * spec_.output_precision);
     for (std::size_t l = 1; l <= net.depth(); ++l) {
       const int error = system.circuit().find("error_" + std::to_string(l));
-      credit.post[l] = system.value(error, rest, workspace) / spec_.target_step;
+      credit.post[l] = scale * system.value(error, rest, workspace);
       batch.blank(credit.post[l]);
       if (l > 1)
         credit.pre[l] = rate(net.transfer(l - 1), part(system, net.name(l - 1), rest));

@@ -40,9 +40,11 @@ namespace settle::learning {
 /// - energy: hopfield | rate, feedback_gain γ (1, 1, > 0; 1: tied weights): with the energy of rates and γ → 0
 ///   the free state is the forward pass and the update BP's, off by O(γ)
 ///
-/// **predictive_coding**  ΔW_l = ε_l φ(v_{l−1})ᵀ/λ, with the output held at a_L + λ δ_L: for a linear output
-/// with squared error and λ = 1 the target. It is BP's update, off by a share of the order of λ δ_L.
-/// - target_step λ (1, 1, > 0), tau (time, 1, > 0)
+/// **predictive_coding**  ΔW_l = ε_l φ(v_{l−1})ᵀ/(λ κ), with the output held at a_L + λ δ_L: for a linear output
+/// with squared error and λ = 1 the target. It is BP's update for the error that is left at the output, at a
+/// state that is displaced by the order of λ δ_L: for small λ that error is (I + κ Σ_{l<L} J_l J_lᵀ)⁻¹ δ_L,
+/// J_l = ∂a_L/∂a_l. As κ → 0 it is BP's update of δ_L, off by O(κ).
+/// - target_step λ (1, 1, > 0), output_precision κ (1, 1, > 0), tau (time, 1, > 0)
 ///
 /// Source: Meulemans et al., NeurIPS 2021; Scellier & Bengio 2017; Laborieux et al., "Scaling equilibrium
 /// propagation to deep convnets by drastically reducing its gradient estimator bias", Front. Neurosci. 2021

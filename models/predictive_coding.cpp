@@ -4,7 +4,8 @@ namespace settle::models {
 
 using Eigen::MatrixXd;
 
-system::Circuit predictive_coding(const LayeredNet& net, const MatrixXd& target, double tau) {
+system::Circuit predictive_coding(const LayeredNet& net, const MatrixXd& target, double tau,
+                                  double output_precision) {
   system::Circuit circuit = layered_circuit(net);
   const std::size_t depth = net.depth();
   std::vector<int> layer(depth), error(depth + 1);
@@ -18,6 +19,7 @@ system::Circuit predictive_coding(const LayeredNet& net, const MatrixXd& target,
         constant.colwise() += drive.col(0);
       else if (drive.size() > 0)
         constant += drive;
+      constant *= output_precision;
     }
     error[l] = add_sum(circuit, "error_" + std::to_string(l), net.size(l), std::move(constant));
   }
@@ -26,7 +28,7 @@ system::Circuit predictive_coding(const LayeredNet& net, const MatrixXd& target,
     connect(circuit, layer[l], error[l], 1, own).transfer = core::transfer("identity");
     connect(circuit, error[l], layer[l], -1, own);
     const system::SharedWeights above = shared(net.weights[l + 1]);
-    connect(circuit, layer[l], error[l + 1], -1, above);
+    connect(circuit, layer[l], error[l + 1], l + 1 < depth ? -1 : -output_precision, above);
     connect(circuit, error[l + 1], layer[l], 1,
             std::make_shared<const system::Weights>(above->transposed()))
         .receiver_slope = !net.transfer(l)->is_identity();
