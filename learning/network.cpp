@@ -36,17 +36,6 @@ void softmax(const Matrix<S>& a, Matrix<S>& y) {
   }
 }
 
-template <class S>
-void output_of(typename Network<S>::Output kind, const Matrix<S>& a, Matrix<S>& y) {
-  using Output = typename Network<S>::Output;
-  if (kind == Output::linear)
-    y = a;
-  else if (kind == Output::softmax)
-    softmax(a, y);
-  else
-    transfer_value(*core::transfer("logistic"), a, y);
-}
-
 }  // namespace
 
 template <class S>
@@ -57,6 +46,17 @@ void transfer_value(const core::TransferFunction& phi, const Matrix<S>& x, Matri
 template <class S>
 void transfer_slope(const core::TransferFunction& phi, const Matrix<S>& x, Matrix<S>& d) {
   elementwise(x, d, [&](const double* in, double* out, Index n) { phi.slope(in, out, n); });
+}
+
+template <class S>
+void output_of(typename Network<S>::Output kind, const Matrix<S>& a, Matrix<S>& y) {
+  using Output = typename Network<S>::Output;
+  if (kind == Output::linear)
+    y = a;
+  else if (kind == Output::softmax)
+    softmax(a, y);
+  else
+    transfer_value(*core::transfer("logistic"), a, y);
 }
 
 void NetworkSpec::fields(core::Fields& f) {
@@ -305,6 +305,8 @@ template Network<double> make_network<double>(const NetworkSpec&, std::uint64_t,
                                               const std::filesystem::path&);
 template Network<float> make_network<float>(const NetworkSpec&, std::uint64_t,
                                             const std::filesystem::path&);
+template void output_of<double>(Network<double>::Output, const Matrix<double>&, Matrix<double>&);
+template void output_of<float>(Network<float>::Output, const Matrix<float>&, Matrix<float>&);
 template double total_loss<double>(Loss, Network<double>::Output, const Matrix<double>&,
                                    const Eigen::Ref<const Matrix<double>>&);
 template double total_loss<float>(Loss, Network<float>::Output, const Matrix<float>&,

@@ -126,6 +126,10 @@ template <class S>
 Network<S> make_network(const NetworkSpec& spec, std::uint64_t seed,
                         const std::filesystem::path& base);
 
+/// The output y of a_L.
+template <class S>
+void output_of(typename Network<S>::Output kind, const Matrix<S>& a, Matrix<S>& y);
+
 /// ½ ‖y − t‖² (squared_error) or the cross-entropy of y with t (of each unit, where the output is logistic),
 /// summed over outputs.
 enum class Loss { squared_error, cross_entropy };
