@@ -190,21 +190,31 @@ MatrixXd InversionRule::settle(InversionCircuit& loops, std::size_t which, doubl
   options.duration = spec_.duration;
   options.shortcut = spec_.accuracy == "rest";
   system::Phase& phase = loops.circuit().phases.front();
+  const auto last_for = [&phase](double duration) {
+    phase.until_settled = false;
+    phase.duration = duration;
+  };
   if (spec_.accuracy == "paper") {
     options.method = "semi_implicit_euler";
     options.step = paper_step;
     options.duration = paper_duration;
-    phase.until_settled = false;
-    phase.duration = paper_duration;
+    last_for(paper_duration);
   }
-  const system::OdeSystem system = system::compile(std::move(loops.circuit()));
+  // In closed form the state at the end costs no more than one on the way there.
+  const bool leaps = spec_.accuracy == "dynamics" && spec_.loop != "transfer";
+  if (leaps) last_for(spec_.duration);
+  auto system = std::make_unique<const system::OdeSystem>(system::compile(loops.circuit()));
+  if (leaps && solve::chosen_method(*system, options) != "exact") {
+    phase = {.name = phase.name, .until_settled = true};
+    system = std::make_unique<const system::OdeSystem>(system::compile(loops.circuit()));
+  }
   MatrixXd& start = starts_[which];
-  if (!spec_.warm_start || start.rows() != system.dimension() || start.cols() != system.trials())
-    start = system.initial_state();
+  if (!spec_.warm_start || start.rows() != system->dimension() || start.cols() != system->trials())
+    start = system->initial_state();
   Unwatched observer;
-  const solve::SolveSummary summary = solve::solve(system, start, options, observer);
+  const solve::SolveSummary summary = solve::solve(*system, start, options, observer);
 
-  for (Index c = 0; c < system.trials(); ++c) {
+  for (Index c = 0; c < system->trials(); ++c) {
     const solve::TrialResult& trial = summary.trials[at(c)];
     if (!summary.final_state.col(c).allFinite())
       settled_at_[c] = std::numeric_limits<double>::quiet_NaN();
@@ -218,10 +228,10 @@ MatrixXd InversionRule::settle(InversionCircuit& loops, std::size_t which, doubl
   }
   const auto evaluations = static_cast<double>(summary.evaluations);
   settling_.evaluations += evaluations;
-  settling_.multiplications += evaluations * static_cast<double>(system.parameters()) +
-                               loops.built() + static_cast<double>(system.trials()) * loops.read();
+  settling_.multiplications += evaluations * static_cast<double>(system->parameters()) +
+                               loops.built() + static_cast<double>(system->trials()) * loops.read();
   if (summary.method == "exact")
-    settling_.multiplications += 10 * std::pow(0.5 * static_cast<double>(system.dimension()), 3);
+    settling_.multiplications += 10 * std::pow(0.5 * static_cast<double>(system->dimension()), 3);
   if (spec_.warm_start)
     start = summary.final_state.unaryExpr([](double x) { return std::isfinite(x) ? x : 0.0; });
   return summary.final_state;
