@@ -30,12 +30,13 @@ class CourseOf final : public Course {
         seed_(static_cast<std::uint64_t>(seed)),
         scaling_(rule.scaling),
         network_(make_network<S>(plan.network, seed_, plan.base)),
-        updater_(plan.learning, rule.learning_rate.value_or(plan.learning.learning_rate),
-                 network_) {
+        learning_(learning_of(plan.learning, rule)),
+        updater_(learning_, network_) {
     const RuleContext context{.seed = seed_,
                               .base = plan.base,
-                              .learning_rate = updater_.rate(),
-                              .momentum = plan.learning.momentum};
+                              .learning_rate = learning_.learning_rate,
+                              .momentum = learning_.momentum,
+                              .decay = learning_.decay};
     rule_ = rule.kind->make(network_, context);
     if (scaling_ == "matched") reference_ = rules().find("bp")->make()->make(network_, context);
     credit_.reset(network_.weights.size());
@@ -116,6 +117,13 @@ class CourseOf final : public Course {
   }
 
  private:
+  static LearningSpec learning_of(LearningSpec learning, const RuleSpec& rule) {
+    learning.learning_rate = rule.learning_rate.value_or(learning.learning_rate);
+    learning.decay = rule.decay.value_or(learning.decay);
+    if (rule.clip) learning.clip = {*rule.clip};
+    return learning;
+  }
+
   template <class N, class Visit>
   static void for_each_parameter(N& network, const Visit& visit) {
     for (std::size_t l = 1; l < network.weights.size(); ++l) {
@@ -167,7 +175,7 @@ class CourseOf final : public Course {
     scale(lesson);
     if (batches_ > 0 || !plan_.learning.skip_first) {
       updater_.move(network_, activity_, credit_);
-      rule_->learn(lesson, credit_, updater_.rate());
+      rule_->learn(lesson, credit_, learning_.learning_rate);
     }
     if (network_.is_normalised())
       network_.note_statistics(activity_, plan_.network.normalisation_momentum);
@@ -175,7 +183,7 @@ class CourseOf final : public Course {
     if (batches_ != schedule_.evaluations()[evaluated_]) return;
     for (Index l = 1; l <= network_.depth(); ++l)
       norms_[static_cast<std::size_t>(l)] =
-          updater_.rate() *
+          learning_.learning_rate *
           update_norm(credit_.post[static_cast<std::size_t>(l)], credit_.pre_of(l, activity_));
   }
 
@@ -224,6 +232,7 @@ class CourseOf final : public Course {
   std::uint64_t seed_;
   std::string scaling_;
   Network<S> network_;
+  LearningSpec learning_;  // with what the rule has of its own
   Updater<S> updater_;
   std::unique_ptr<Rule<S>> rule_, reference_;
   Activity<S> activity_;

@@ -376,14 +376,10 @@ class SingleLoopInversion final : public InversionRule {
     for (std::size_t l = 3; l < factors.size(); ++l) b_ = -b_ * factors[l];
   }
   void make_lone(const Network<double>& network) {
-    models::Init init = lone_;
-    if (models::needs_of(init)) {
-      std::vector<std::string> path;
-      for (Index l = network.depth(); l >= 2; --l) path.push_back("W_" + std::to_string(l));
-      init = models::with_of(init, std::move(path));
-    }
-    b_ = make_feedback(init, network.size(1), network.size(network.depth()), "B", network.depth(),
-                       network, context_);
+    std::vector<Index> path;
+    for (Index l = network.depth(); l >= 2; --l) path.push_back(l);
+    b_ = make_feedback(lone_, network.size(1), network.size(network.depth()), "B", path, network,
+                       context_);
   }
 
   void invert(const Lesson<double>& lesson, Credit<double>& credit) override {

@@ -1,4 +1,6 @@
 #include "learning/closed_form_rules.hpp"
+#include "learning/energy_rules.hpp"
+#include "learning/inversion_rules.hpp"
 
 namespace settle::learning {
 namespace {
@@ -36,6 +38,8 @@ const core::Registry<RuleKind>& rules() {
     std::vector<core::Entry<RuleKind>> all;
     for (const auto& family : {
              closed_form_rules(),
+             inversion_rules(),
+             energy_rules(),
          })
       all.insert(all.end(), family.begin(), family.end());
     return all;

@@ -138,9 +138,8 @@ Plan read_plan(const core::Value& file, const std::filesystem::path& base) {
   for (std::size_t k = 0; k < plan.rules.size(); ++k)
     for (std::size_t j = 0; j < k; ++j)
       if (plan.rules[j].name == plan.rules[k].name)
-        plan.rules[k].kind->place.fail("name",
-                                       "the name \"" + plan.rules[k].name + "\" a second time",
-                                       "a name of its own for each rule");
+        plan.rules[k].place.fail("name", "the name \"" + plan.rules[k].name + "\" a second time",
+                                 "a name of its own for each rule");
   return plan;
 }
 

@@ -36,8 +36,7 @@ double update_norm(const Matrix<S>& post, const Matrix<S>& pre) {
 }
 
 template <class S>
-Updater<S>::Updater(const LearningSpec& spec, double rate, const Network<S>& network)
-    : spec_(spec), rate_(rate) {
+Updater<S>::Updater(const LearningSpec& spec, const Network<S>& network) : spec_(spec) {
   for (std::size_t l = 0; l < network.weights.size(); ++l) {
     remember(network.weights[l], weights_);
     remember(network.biases[l], biases_);
@@ -72,7 +71,7 @@ void Updater<S>::clip(Credit<S>& credit) const {
 template <class S>
 template <class M>
 void Updater<S>::step(M& parameter, const M& sum, Moments<M>& moments, double decay) const {
-  const S keep = static_cast<S>(1 - decay), eta = static_cast<S>(rate_);
+  const S keep = static_cast<S>(1 - decay), eta = static_cast<S>(spec_.learning_rate);
   if (spec_.optimiser == "sgd") {
     parameter = keep * parameter + eta * sum;
   } else if (spec_.optimiser == "momentum") {
@@ -95,7 +94,7 @@ void Updater<S>::move(Network<S>& network, const Activity<S>& activity, const Cr
   ++steps_;
   const S keep = static_cast<S>(1 - spec_.decay);
   const S share = spec_.batch_update == "mean" ? S(1) / static_cast<S>(activity.count()) : S(1);
-  const S eta = static_cast<S>(rate_) * share;
+  const S eta = static_cast<S>(spec_.learning_rate) * share;
   const bool is_plain = spec_.optimiser == "sgd";
   for (Index l = 1; l <= network.depth(); ++l) {
     const auto k = static_cast<std::size_t>(l);

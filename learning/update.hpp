@@ -13,10 +13,8 @@ double update_norm(const Matrix<S>& post, const Matrix<S>& pre);
 template <class S>
 class Updater {
  public:
-  /// @param rate  η, in place of the specification's
-  Updater(const LearningSpec& spec, double rate, const Network<S>& network);
+  Updater(const LearningSpec& spec, const Network<S>& network);
 
-  double rate() const { return rate_; }
   /// Clips each column of δ_l, in place.
   void clip(Credit<S>& credit) const;
   /// Moves the network: W_l and b_l, and what normalises layers, γ_l and β_l, without decay.
@@ -35,7 +33,6 @@ class Updater {
   void remember(const M& parameter, std::vector<Moments<M>>& moments) const;
 
   LearningSpec spec_;
-  double rate_;
   std::int64_t steps_ = 0;                                    // Adam's
   std::vector<Moments<Matrix<S>>> weights_;                   // per layer
   std::vector<Moments<Vector<S>>> biases_, scales_, shifts_;  // likewise
