@@ -1,10 +1,7 @@
 #include "sim/io/checkpoint.hpp"
 
-#include <system_error>
-
 #include "sim/core/error.hpp"
 #include "sim/core/value.hpp"
-#include "sim/io/result_path.hpp"
 #include "sim/io/row_major.hpp"
 #include "sim/io/running_file.hpp"
 
@@ -115,14 +112,13 @@ void read_into(const h5::Group& group, const std::string& name, Eigen::MatrixX<S
 
 // ---- CheckpointWriter ----
 
-void CheckpointWriter::write(const std::filesystem::path& path) const {
+void CheckpointWriter::commit() {
   const auto lock = h5::lock_library();
   constexpr double for_name = 1024;  // headers of a dataset and its group
   double bytes = 0;
   for (const auto& [name, entry] : entries_)
     bytes += for_name + std::visit([](const auto& value) { return bytes_of(value); }, entry);
-  RunningFile file(path, h5::File::create(path));
-  file.write_out(bytes, [&] {
+  write_whole(path_, Begin::empty, bytes, [&](h5::File& file) {
     file.set_attribute(version_name, version);
     for (const auto& [name, entry] : entries_) {
       const std::string leaf = h5::last_part(name);
@@ -131,20 +127,6 @@ void CheckpointWriter::write(const std::filesystem::path& path) const {
       std::visit([&](const auto& value) { put(group, leaf, value); }, entry);
     }
   });
-  file.close();
-}
-
-void CheckpointWriter::commit() {
-  std::filesystem::path part = path_;
-  part += ".part";
-  try {
-    write(part);
-    replace_file(part, path_);
-  } catch (...) {
-    std::error_code ignored;
-    std::filesystem::remove(part, ignored);
-    throw;
-  }
 }
 
 // ---- CheckpointReader ----

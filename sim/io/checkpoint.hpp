@@ -25,14 +25,13 @@ class CheckpointWriter {
   void number(const std::string& name, double x) { add(name, x); }
   void text(const std::string& name, const std::string& text) { add(name, text); }  ///< up to a NUL
 
-  /// Writes PATH.part, brings it to the disk and puts it in PATH's place. Where that fails, or the machine stops
+  /// Writes the file as write_whole() does: where that fails, or the machine stops
   /// meanwhile, the old checkpoint stands there as it was. @throws OutputError
   void commit();
 
  private:
   using Entry = std::variant<Eigen::MatrixXd, Eigen::MatrixXf, std::int64_t, double, std::string>;
   void add(const std::string& name, Entry entry) { entries_.emplace_back(name, std::move(entry)); }
-  void write(const std::filesystem::path& path) const;
 
   std::filesystem::path path_;
   std::vector<std::pair<std::string, Entry>> entries_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <system_error>
 
 #include "sim/io/result_path.hpp"
 
@@ -12,6 +13,14 @@ constexpr double flush_interval = 1;  // seconds, at least
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+void copy_whole(const std::filesystem::path& from, const std::filesystem::path& to) {
+  std::error_code error;
+  std::filesystem::copy_file(from, to, std::filesystem::copy_options::overwrite_existing, error);
+  if (error == std::errc::no_space_on_device || error == std::errc::file_too_large)
+    throw NoRoom(to.string() + ": no room for a copy of " + from.string() + ": " + error.message());
+  if (error) throw core::OutputError(to.string() + ": cannot write: " + error.message());
 }
 
 }  // namespace
@@ -31,14 +40,35 @@ void RunningFile::make_room(double bytes) {
 
 bool RunningFile::flush_is_due() const { return now() >= next_flush_; }
 
-// A kill may harm the file within a flush alone: flushes are rare if they are long.
-void RunningFile::write_out(double bytes, const std::function<void()>& write) {
+// Flushes are rare if they are long.
+template <class Write>
+void RunningFile::timed(const Write& write) {
   h5::quiet_thread();
   const double begin = now();
-  make_room(bytes);
   write();
-  flush();
   next_flush_ = now() + std::max(flush_interval, 50 * (now() - begin));
+}
+
+void RunningFile::write_out(double bytes, const std::function<void()>& write) {
+  timed([&] {
+    make_room(bytes);
+    write();
+    flush();
+  });
+}
+
+void RunningFile::restructure(double bytes, const std::function<void(h5::File&)>& change) {
+  const auto reopen = [&] { *this = RunningFile(path_, h5::File::open_to_write(path_)); };
+  timed([&] {
+    close();
+    try {
+      write_whole(path_, Begin::copy, bytes, change);
+    } catch (...) {
+      reopen();
+      throw;
+    }
+    reopen();
+  });
 }
 
 void RunningFile::close() {
@@ -52,6 +82,24 @@ void RunningFile::finish(const std::string& status, const std::string& reason) {
   set_attribute("stop_reason", reason);
   set_attribute("status", status);
   close();
+}
+
+void write_whole(const std::filesystem::path& path, Begin begin, double bytes,
+                 const std::function<void(h5::File&)>& write) {
+  std::filesystem::path part = path;
+  part += ".part";
+  try {
+    if (begin == Begin::copy) copy_whole(path, part);
+    RunningFile file(part,
+                     begin == Begin::copy ? h5::File::open_to_write(part) : h5::File::create(part));
+    file.write_out(bytes, [&] { write(file); });
+    file.close();
+    replace_file(part, path);
+  } catch (...) {
+    std::error_code ignored;
+    std::filesystem::remove(part, ignored);
+    throw;
+  }
 }
 
 }  // namespace settle::io

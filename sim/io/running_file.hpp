@@ -20,7 +20,11 @@ class RunningFile : public h5::File {
   /// Lets `write` write, so many bytes at most without what HDF5 needs for itself, and flushes.
   /// @throws NoRoom  where the disk is full, before `write` is called
   void write_out(double bytes, const std::function<void()>& write);
-  /// About once a second, and more rarely where write_out() takes long.
+  /// Changes more than numbers in their place, to a copy that then takes the file's place (see write_whole): a
+  /// kill while names, texts or groups are written would harm the file. Nothing may be held of the file.
+  /// @throws NoRoom, OutputError  and the file is as it was
+  void restructure(double bytes, const std::function<void(h5::File&)>& change);
+  /// About once a second, and more rarely where writing takes long.
   bool flush_is_due() const;
   /// Closes, and gives the room back that was not needed.
   void close();
@@ -28,8 +32,18 @@ class RunningFile : public h5::File {
   void finish(const std::string& status, const std::string& reason);
 
  private:
+  template <class Write>
+  void timed(const Write& write);
+
   std::filesystem::path path_;
   double next_flush_ = 0;
 };
+
+/// Writes PATH.part, which begins empty or as a copy of PATH, with so many bytes more at most, brings it to the
+/// disk and puts it in PATH's place: whatever stops that, what stood there before is there as it was.
+/// @throws NoRoom, OutputError
+enum class Begin { empty, copy };
+void write_whole(const std::filesystem::path& path, Begin begin, double bytes,
+                 const std::function<void(h5::File&)>& write);
 
 }  // namespace settle::io

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cassert>
 #include <numeric>
-#include <system_error>
 
 #include "sim/core/value.hpp"
 #include "sim/io/checksum.hpp"
@@ -96,22 +95,17 @@ double TrainingFile::expected_bytes(const ResumableInfo& info) const {
 
 void TrainingFile::create(const ResumableInfo& info, bool overwrite) {
   check_result_path(path_, overwrite);
-  file_.emplace(path_, h5::File::create(path_));
-  try {
-    file_->write_out(expected_bytes(info), [&] { make(info); });
-  } catch (...) {
-    let_go();
-    file_.reset();
-    std::error_code ignored;
-    std::filesystem::remove(path_, ignored);
-    throw;
-  }
+  outcomes_.assign(layout_.rules.size() * layout_.seeds.size(), not_ended);
+  reasons_.resize(outcomes_.size());
+  write_whole(path_, Begin::empty, expected_bytes(info), [&](h5::File& file) { make(file, info); });
+  file_.emplace(path_, h5::File::open_to_write(path_));
+  open_variables();
 }
 
-void TrainingFile::make(const ResumableInfo& info) {
-  write_provenance(*file_, info.run);
-  file_->set_attribute(axes_name, axis_names());
-  Shelf root(file_->group("/"));
+void TrainingFile::make(h5::File& file, const ResumableInfo& info) const {
+  write_provenance(file, info.run);
+  file.set_attribute(axes_name, axis_names());
+  Shelf root(file.group("/"));
   root.put_scale("rule", layout_.rules, "learning rule");
   root.put_scale("seed", std::span<const std::int64_t>(layout_.seeds), "seed");
   root.put_scale("step", layout_.steps, "1", "examples seen");
@@ -124,15 +118,12 @@ void TrainingFile::make(const ResumableInfo& info) {
     h5::Dataset dataset = root.make(variable.name, axes_of(variable), unit, variable.long_name,
                                     {.allocate_early = true});
     if (variable.is_count) dataset.set_attribute("is_count", std::int8_t{1});
-    variables_.push_back(std::move(dataset));
   }
   const std::vector<Axis> courses = {axis("rule", layout_.rules.size()),
                                      axis("seed", layout_.seeds.size())};
-  outcomes_.assign(layout_.rules.size() * layout_.seeds.size(), not_ended);
-  reasons_.resize(outcomes_.size());
-  outcome_ = root.put_flags("outcome", courses, outcomes_, course_outcome_names(),
-                            "how the course ended, -1 where it has not");
-  reason_ = root.put("reason", courses, reasons_, "why the course ended early");
+  root.put_flags("outcome", courses, outcomes_, course_outcome_names(),
+                 "how the course ended, -1 where it has not");
+  root.put("reason", courses, reasons_, "why the course ended early");
   write_configuration(root, info.run);
   write_resumption(root, info.resumption);
 }
@@ -144,48 +135,54 @@ void TrainingFile::resume(const ResumableInfo& info) {
   check_same(file, "steps", file.dataset("step").read_numbers().values, layout_.steps);
   check_same(file, "layers", file.dataset("layer").read_integers(), layout_.layers);
   for (const TrainingVariable& variable : layout_.variables) {
-    h5::Dataset dataset = file.dataset(variable.name);
     std::vector<std::string> found, expected;
-    for (const std::string& scale : dataset.scales()) found.push_back(h5::last_part(scale));
+    for (const std::string& scale : file.dataset(variable.name).scales())
+      found.push_back(h5::last_part(scale));
     for (const Axis& one : axes_of(variable)) expected.push_back(one.dimension);
     check_same(file, "dimensions of " + variable.name, found, expected);
-    variables_.push_back(std::move(dataset));
   }
   // As it was given it may be written another way; everything spelt out, it is the same.
   if (file.dataset("config_expanded").text_attribute("sha256") != sha256(info.run.config_expanded))
     throw core::InputError(path_.string(),
                            "a training run of another configuration (SHA-256 of config_expanded)",
                            "the configuration that it began with");
-  outcome_ = file.dataset("outcome");
-  reason_ = file.dataset("reason");
-  reasons_ = reason_->read_texts();
-  const auto interrupted = static_cast<std::int8_t>(CourseOutcome::interrupted);
-  for (const std::int64_t flag : outcome_->read_integers())
-    outcomes_.push_back(flag == interrupted ? not_ended : static_cast<std::int8_t>(flag));
+  reasons_ = file.dataset("reason").read_texts();
+  for (const std::int64_t flag : file.dataset("outcome").read_integers())
+    outcomes_.push_back(static_cast<std::int8_t>(flag));
   for (std::size_t k = 0; k < outcomes_.size(); ++k)
-    if (outcomes_[k] == not_ended) {
-      reasons_[k].clear();
-      ended_.push_back(k);
-    }
+    if (outcomes_[k] == static_cast<std::int8_t>(CourseOutcome::interrupted))
+      set_course(k, not_ended, "");
+  set_status("running", "");
   file_.emplace(path_, std::move(file));
-  write_out(0, [&] {
-    file_->set_attribute("status", "running");
-    file_->set_attribute("stop_reason", "");
-  });
+  open_variables();
+  write_out();
+}
+
+void TrainingFile::open_variables() {
+  for (const TrainingVariable& variable : layout_.variables)
+    variables_.push_back(file_->dataset(variable.name));
 }
 
 TrainingFile::~TrainingFile() {
   const auto lock = h5::lock_library();
-  if (!file_) return;
-  try {
-    write_out(0, [] {});
-  } catch (...) {  // the disk is full: without what was put last
+  if (file_) {
+    const auto end = [this] {
+      try {
+        set_status("interrupted", "the program ended before the training did");
+        write_out();
+      } catch (...) {
+        return false;
+      }
+      return true;
+    };
+    if (!end()) {  // the disk is full: without what was put last
+      added_.clear();
+      changes_.clear();
+      end();
+    }
   }
-  try {
-    close("interrupted", "the program ended before the training did");
-  } catch (...) {
-    file_.reset();
-  }
+  variables_.clear();
+  file_.reset();
 }
 
 bool TrainingFile::is_training(const std::filesystem::path& path) {
@@ -222,13 +219,22 @@ void TrainingFile::put(const std::string& variable, std::size_t rule, std::size_
   put(variable, rule, seed, step, std::span(&value, 1));
 }
 
+void TrainingFile::set_course(std::size_t k, std::int8_t outcome, const std::string& reason) {
+  outcomes_[k] = outcome;
+  reasons_[k] = reason;
+  const h5::Shape at = {k / layout_.seeds.size(), k % layout_.seeds.size()};
+  const double bytes = for_text + static_cast<double>(reason.size());
+  changes_.push_back(
+      {bytes, [=](h5::File& file) {
+         file.dataset("reason").write_block(at, {1, 1}, std::vector{reason});
+         file.dataset("outcome").write_block(at, {1, 1}, std::span<const std::int8_t>(&outcome, 1));
+       }});
+}
+
 void TrainingFile::end(std::size_t rule, std::size_t seed, CourseOutcome outcome,
                        const std::string& reason) {
   const std::scoped_lock mine(mutex_);
-  const std::size_t k = course(rule, seed);
-  outcomes_[k] = static_cast<std::int8_t>(outcome);
-  reasons_[k] = reason;
-  ended_.push_back(k);
+  set_course(course(rule, seed), static_cast<std::int8_t>(outcome), reason);
   flush_if_due();
 }
 
@@ -244,18 +250,22 @@ std::string TrainingFile::reason(std::size_t rule, std::size_t seed) const {
   return reasons_[course(rule, seed)];
 }
 
-template <class Write>
+void TrainingFile::change(double bytes, std::function<void(h5::File&)> apply) {
+  const std::scoped_lock mine(mutex_);
+  changes_.push_back({bytes, std::move(apply)});
+  flush_if_due();
+}
+
 void TrainingFile::put_array(std::size_t rule, std::size_t seed, const std::string& name,
-                             const std::vector<Axis>& axes, const Write& write) {
+                             const std::vector<Axis>& axes,
+                             std::function<void(h5::Dataset&)> write) {
   constexpr double for_group = 64 * 1024;
   double bytes = sizeof(double);
   for (const Axis& one : axes) bytes *= static_cast<double>(one.size);
-  const std::scoped_lock mine(mutex_);
-  const auto lock = h5::lock_library();
-  write_out(bytes + for_group, [&] {
+  change(bytes + for_group, [=, this](h5::File& file) {
     const std::string group =
         "weights/rule_" + std::to_string(rule) + "/seed_" + std::to_string(layout_.seeds.at(seed));
-    Shelf shelf(file_->require_group(group));
+    Shelf shelf(file.require_group(group));
     shelf.group().set_attribute("rule", layout_.rules.at(rule));
     shelf.group().set_attribute("seed", layout_.seeds.at(seed));
     h5::Dataset dataset = shelf.group().is_dataset(name) ? shelf.group().dataset(name)
@@ -273,74 +283,73 @@ void TrainingFile::put_matrix(std::size_t rule, std::size_t seed, const std::str
   const Axis row = axis(rows.empty() ? name + "_row" : rows, shape_of(matrix)[0]);
   const Axis column = axis(columns.empty() ? name + "_column" : columns, shape_of(matrix)[1]);
   put_array(rule, seed, name, {row, column},
-            [&](h5::Dataset& dataset) { write_matrix(dataset, matrix); });
+            [matrix](h5::Dataset& dataset) { write_matrix(dataset, matrix); });
 }
 
 void TrainingFile::put_vector(std::size_t rule, std::size_t seed, const std::string& name,
                               const Eigen::VectorXd& vector, std::string dimension) {
-  const std::span entries(vector.data(), static_cast<std::size_t>(vector.size()));
+  const std::vector<double> entries(vector.begin(), vector.end());
   const Axis unit = axis(dimension.empty() ? name + "_row" : dimension, entries.size());
-  put_array(rule, seed, name, {unit}, [&](h5::Dataset& dataset) { dataset.write(entries); });
+  put_array(rule, seed, name, {unit},
+            [entries](h5::Dataset& dataset) { dataset.write(std::span<const double>(entries)); });
 }
 
 void TrainingFile::flush_if_due() {
   if (!file_->flush_is_due()) return;
   const auto lock = h5::lock_library();
-  write_out(0, [] {});
+  write_out();
 }
 
 void TrainingFile::flush() {
   const std::scoped_lock mine(mutex_);
   const auto lock = h5::lock_library();
-  write_out(0, [] {});
+  write_out();
 }
 
-// What was put, and `more`, of so many bytes.
-void TrainingFile::write_out(double bytes, const std::function<void()>& more) {
-  constexpr double for_text = 64;
-  for (const std::size_t k : ended_) bytes += for_text + static_cast<double>(reasons_[k].size());
-  file_->write_out(bytes, [&] {
-    write_added();
-    more();
-  });
-}
-
-void TrainingFile::write_added() {
-  for (const Added& added : added_) {
-    h5::Shape count(added.start.size(), 1);
-    if (count.size() == 4) count.back() = layout_.layers.size();
-    variables_[added.variable].write_block(added.start, count, added.values);
+// Numbers before what is said of them: that their course has ended.
+void TrainingFile::write_out() {
+  if (!added_.empty()) {
+    file_->write_out(0, [&] {
+      for (const Added& added : added_) {
+        h5::Shape count(added.start.size(), 1);
+        if (count.size() == 4) count.back() = layout_.layers.size();
+        variables_[added.variable].write_block(added.start, count, added.values);
+      }
+    });
+    added_.clear();
   }
-  added_.clear();
-  if (ended_.empty()) return;
-  // That a course has ended follows its numbers to the disk.
-  file_->flush();
-  for (const std::size_t k : ended_) {
-    const h5::Shape at = {k / layout_.seeds.size(), k % layout_.seeds.size()};
-    reason_->write_block(at, {1, 1}, std::vector{reasons_[k]});
-    outcome_->write_block(at, {1, 1}, std::span<const std::int8_t>(&outcomes_[k], 1));
+  if (changes_.empty()) return;
+  double bytes = 0;
+  for (const Change& one : changes_) bytes += one.bytes;
+  variables_.clear();
+  try {
+    file_->restructure(bytes, [&](h5::File& file) {
+      for (const Change& one : changes_) one.apply(file);
+    });
+  } catch (...) {
+    open_variables();
+    throw;
   }
-  ended_.clear();
+  open_variables();
+  changes_.clear();
 }
 
 // ---- The end ----
 
+void TrainingFile::set_status(const std::string& status, const std::string& reason) {
+  changes_.push_back({for_text + static_cast<double>(reason.size()), [=](h5::File& file) {
+                        file.set_attribute("stop_reason", reason);
+                        file.set_attribute("status", status);
+                      }});
+}
+
 void TrainingFile::finish(const std::string& status, const std::string& reason) {
   const std::scoped_lock mine(mutex_);
   const auto lock = h5::lock_library();
-  write_out(0, [] {});
-  close(status, reason);
-}
-
-void TrainingFile::let_go() {
-  outcome_.reset();
-  reason_.reset();
+  set_status(status, reason);
+  write_out();
   variables_.clear();
-}
-
-void TrainingFile::close(const std::string& status, const std::string& reason) {
-  let_go();
-  file_->finish(status, reason);
+  file_->close();
   file_.reset();
 }
 

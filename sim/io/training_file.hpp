@@ -45,8 +45,9 @@ const std::vector<std::string>& course_outcome_names();
 /// (rule, seed), outcome −1 for a course that has not ended. Final weights stand in a group a course, "W_1" of the
 /// third rule with seed 7 at /weights/rule_2/seed_7/W_1, which h5py opens by that path and xarray by
 /// group = "weights/rule_2/seed_7"; the group says its `rule` and `seed`.
-/// What was put reaches the file about once a second. After a kill at any moment the file opens and can be gone on
-/// with; a full disk leaves it as it was.
+/// What was put reaches the file about once a second: numbers go to their place, for all else the file is written
+/// anew beside itself and replaced. After a kill at any moment it opens and can be gone on with; a full disk
+/// leaves it as it was.
 class TrainingFile {
  public:
   enum class Opening {
@@ -85,12 +86,10 @@ class TrainingFile {
   /// The same for a vector.
   void put_vector(std::size_t rule, std::size_t seed, const std::string& name,
                   const Eigen::VectorXd& vector, std::string dimension = "");
-  /// A root attribute: a text or a number. @throws OutputError
+  /// A root attribute: a text or a number. @throws as put
   template <class T>
   void set_attribute(const std::string& name, const T& value) {
-    const std::scoped_lock mine(mutex_);
-    const auto lock = h5::lock_library();
-    file_->set_attribute(name, value);
+    change(for_text, [=](h5::File& file) { file.set_attribute(name, value); });
   }
   /// Writes what was put. @throws as put
   void flush();
@@ -103,32 +102,38 @@ class TrainingFile {
     h5::Shape start;
     std::vector<double> values;
   };
+  // To be made to the file beyond numbers in their place.
+  struct Change {
+    double bytes;
+    std::function<void(h5::File&)> apply;
+  };
+  static constexpr double for_text = 4096;  // with all that HDF5 needs to change an attribute
+
   std::size_t course(std::size_t rule, std::size_t seed) const;
   std::size_t variable_index(const std::string& name) const;
   std::vector<Axis> axes_of(const TrainingVariable& variable) const;
   double expected_bytes(const ResumableInfo& info) const;
   void create(const ResumableInfo& info, bool overwrite);
-  void make(const ResumableInfo& info);
+  void make(h5::File& file, const ResumableInfo& info) const;
   void resume(const ResumableInfo& info);
-  template <class Write>
+  void open_variables();
+  void change(double bytes, std::function<void(h5::File&)> apply);
+  void set_course(std::size_t k, std::int8_t outcome, const std::string& reason);
+  void set_status(const std::string& status, const std::string& reason);
   void put_array(std::size_t rule, std::size_t seed, const std::string& name,
-                 const std::vector<Axis>& axes, const Write& write);
+                 const std::vector<Axis>& axes, std::function<void(h5::Dataset&)> write);
   void flush_if_due();
-  void write_out(double bytes, const std::function<void()>& more);
-  void write_added();
-  void let_go();  // of what would keep the file open
-  void close(const std::string& status, const std::string& reason);
+  void write_out();
 
   std::filesystem::path path_;
   TrainingLayout layout_;
   mutable std::mutex mutex_;  // of everything below
   std::optional<RunningFile> file_;
   std::vector<h5::Dataset> variables_;
-  std::optional<h5::Dataset> outcome_, reason_;
   std::vector<std::int8_t> outcomes_;  // by course
   std::vector<std::string> reasons_;
   std::vector<Added> added_;
-  std::vector<std::size_t> ended_;  // courses of which the file does not say so yet
+  std::vector<Change> changes_;
 };
 
 }  // namespace settle::io

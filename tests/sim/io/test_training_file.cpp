@@ -228,8 +228,10 @@ TEST_CASE("a training run that is killed at any moment opens and goes on", "[io]
     REQUIRE(child >= 0);
     if (child == 0) {
       io::TrainingFile file(path, layout(), info(), Opening::resume);
-      for (;;) {
+      for (int k = 0;; ++k) {
         put_all(file, 0, 0);
+        file.end(0, 0, CourseOutcome::interrupted, "again");
+        file.put_matrix(0, 0, "W_" + std::to_string(k), MatrixXd::Zero(20, 10), "unit_1", "unit_0");
         file.flush();
       }
     }
@@ -242,6 +244,7 @@ TEST_CASE("a training run that is killed at any moment opens and goes on", "[io]
   }
   io::TrainingFile(path, layout(), info(), Opening::resume).finish("done");
   CHECK(numbers(path, "train_error").values[3] == value(0, 0, 3));
+  CHECK(numbers(path, "weights/rule_0/seed_7/W_0").values.size() == 200);
 }
 
 TEST_CASE("a full disk leaves a training run as it was", "[io][training]") {
@@ -258,8 +261,8 @@ TEST_CASE("a full disk leaves a training run as it was", "[io][training]") {
     {
       io::TrainingFile file(path, layout(), info(), Opening::create);
       put_all(file, 0, 0);
-      const auto put = [&] { file.put_matrix(0, 0, "W_1", MatrixXd::Zero(1000, 1000)); };
-      told = contains(output_error(put), "no room");
+      file.put_matrix(0, 0, "W_1", MatrixXd::Zero(1000, 1000));
+      told = contains(output_error([&] { file.flush(); }), "no room");
     }
     std::exit(told ? 0 : 1);
   }
@@ -270,6 +273,7 @@ TEST_CASE("a full disk leaves a training run as it was", "[io][training]") {
   const io::h5::File file = io::h5::File::open(path);
   CHECK(file.text_attribute("status") == "interrupted");
   CHECK(file.dataset("train_error").read_numbers().values[1] == value(0, 0, 1));
+  CHECK(folder.files() == 1);
 }
 
 // Run by test_training_file.py alone.
