@@ -3,6 +3,7 @@
 
 #include "learning/closed_form_rules.hpp"
 #include "learning/compare.hpp"
+#include "models/stabilise.hpp"
 #include "sim/core/linalg.hpp"
 #include "tests/learning/exercise.hpp"
 #include "tests/support.hpp"
@@ -486,7 +487,31 @@ TEST_CASE("ndi falls from backpropagation's direction to the pseudoinverse's wit
   CHECK(angles_at("1e6").second > 5);
 }
 
+TEST_CASE("ndi's feedback by SSA is stable with the rule's own leak and gains", "[rules]") {
+  const Network<double> net =
+      exercise("layers = [4, 6, 4], weights = { init = 'normal' }", 1).network;
+  const auto ndi = rule(
+      "kind = 'ndi', leak = 0.1, gains = { i = 2.0 }, feedback = { init = 'ssa', low = -0.5, high "
+      "= 0.5 }",
+      net);
+  const MatrixXd b = ndi->feedback(net)[2];
+  CHECK(core::spectral_abscissa(models::loop_matrix(net.w(2), b, {.leak = 0.1, .i = 2})) < 0);
+}
+
 // ---- Target propagation ----
+
+TEST_CASE("layer by layer a network gives the outputs of its forward pass", "[rules]") {
+  Exercise<double> at_work =
+      exercise(deep + ", batch_normalisation = true, output = 'softmax'", 300);
+  at_work.network.note_statistics(at_work.activity, 0.5);
+  at_work.by_batch = false;
+  at_work.go_forward();
+  // Statistics folded into a gain, or not.
+  CHECK(relative(at_work.network.outputs(at_work.inputs), at_work.activity.output()) < rounding);
+  MatrixXd a, h;
+  at_work.network.layer(2, at_work.activity.h[1], a, h);
+  CHECK(relative(h, at_work.activity.h[2]) < rounding);
+}
 
 TEST_CASE("with exact inverses of a square linear net target propagation is the pseudoinverse rule",
           "[rules]") {
