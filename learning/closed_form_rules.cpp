@@ -399,12 +399,12 @@ core::Entry<RuleKind> entry(const char* name, const char* summary) {
 
 std::vector<core::Entry<RuleKind>> closed_form_rules() {
   return {
-      entry<BpKind>("bp", "backpropagation: W'δ"),
+      entry<BpKind>("bp", "backpropagation: Wᵀδ"),
       entry<FaKind>("fa", "feedback alignment: Bδ, B random or of any kind"),
       entry<DfaKind>("dfa", "direct feedback alignment: from the output to every layer"),
       entry<SignSymmetricKind>("sign_symmetric", "feedback of the signs of W"),
-      entry<KolenPollackKind>("kolen_pollack", "feedback that learns beside W, and comes to W'"),
-      entry<WeightMirrorKind>("weight_mirror", "feedback that learns W' from noise"),
+      entry<KolenPollackKind>("kolen_pollack", "feedback that learns beside W, and comes to Wᵀ"),
+      entry<WeightMirrorKind>("weight_mirror", "feedback that learns Wᵀ from noise"),
       entry<PbpKind>("pbp", "the pseudoinverse of W"),
       entry<NdiKind>("ndi", "dynamic inversion's rest state, without the dynamics"),
       {"target_propagation", "differences of targets, through learned inverses",
