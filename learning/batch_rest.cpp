@@ -1,0 +1,126 @@
+#include "learning/batch_rest.hpp"
+
+#include <tbb/parallel_for.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "sim/solve/equilibrium.hpp"
+
+namespace settle::learning {
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+// Who looks at nothing, so that what has settled need not wait for the others.
+class Nobody final : public solve::Observer {
+ public:
+  solve::Sampling sampling() const override { return {.interval = infinity}; }
+  bool wants_histories() const override { return false; }
+};
+
+}  // namespace
+
+void RestSpec::fields(core::Fields& f) {
+  f.number({"tolerance", "1", "‖T ẋ‖∞ over ‖x‖∞ below which a circuit is at rest"}, tolerance,
+           core::between(1e-12, 0.1));
+  f.number({"duration", "time", "in which a circuit must come to rest"}, duration,
+           core::positive());
+  f.choice({"unsettled", "", "what becomes of an example that does not"}, unsettled,
+           {"skip", "use"});
+  f.choice({"accuracy", "", "integrated until at rest, or the state of rest by Newton's method"},
+           accuracy, {"dynamics", "rest"});
+}
+
+solve::SolverOptions RestSpec::solver() const {
+  solve::SolverOptions options;
+  options.rtol = std::min(options.rtol, tolerance / 10);
+  options.atol = 1e-3 * options.rtol;
+  options.duration = duration;
+  options.settled.tolerance = tolerance;
+  return options;
+}
+
+BatchRest::BatchRest(const RestSpec& spec, Index examples) : spec_(spec), examples_(at(examples)) {}
+
+MatrixXd BatchRest::settle(const system::OdeSystem& system, const MatrixXd& start,
+                           const std::string& name, solve::Observer* observer) {
+  Nobody nobody;
+  const double before = evaluations_;
+  MatrixXd states = spec_.accuracy == "rest"
+                        ? search(system, start, name)
+                        : integrate(system, start, name, observer ? *observer : nobody);
+  multiplications_ += (evaluations_ - before) * static_cast<double>(system.parameters());
+  for (Index k = 0; k < states.cols(); ++k) {
+    if (states.col(k).allFinite()) continue;
+    examples_[at(k)].is_finite = false;
+    states.col(k) = start.col(k);
+  }
+  return states;
+}
+
+MatrixXd BatchRest::integrate(const system::OdeSystem& system, const MatrixXd& start,
+                              const std::string& name, solve::Observer& observer) {
+  const solve::SolverOptions options = spec_.solver();
+  solve::SolveSummary summary = solve::solve(system, start, options, observer);
+  for (std::size_t k = 0; k < examples_.size(); ++k) {
+    Example& example = examples_[k];
+    const solve::TrialResult& trial = summary.trials[k];
+    if (trial.outcome != solve::Outcome::settled) {
+      if (example.failure.empty()) example.failure = name + ": " + trial.reason;
+    } else {
+      example.time += trial.settled_at;
+    }
+  }
+  evaluations_ += static_cast<double>(summary.evaluations);
+  return std::move(summary.final_state);
+}
+
+MatrixXd BatchRest::search(const system::OdeSystem& system, const MatrixXd& start,
+                           const std::string& name) {
+  MatrixXd states(start.rows(), start.cols());
+  std::vector<int> iterations(examples_.size());
+  const system::Segment segment{.phase = 0, .begin = 0, .end = infinity};
+  tbb::parallel_for(std::size_t{0}, examples_.size(), [&](std::size_t k) {
+    const Index column = static_cast<Index>(k);
+    const solve::Equilibrium found =
+        solve::find_equilibrium({system, segment, 0, column}, start.col(column));
+    states.col(column) = found.x;
+    iterations[k] = found.iterations;
+    Example& example = examples_[k];
+    if (!found.converged && example.failure.empty()) example.failure = name + ": " + found.reason;
+  });
+  for (const int n : iterations) evaluations_ += n + 1;
+  return states;
+}
+
+bool BatchRest::counts(Index example) const {
+  const Example& own = examples_[at(example)];
+  return own.is_finite && (own.failure.empty() || spec_.unsettled == "use");
+}
+
+void BatchRest::blank(MatrixXd& m) const {
+  const Index batch = static_cast<Index>(examples_.size());
+  for (Index c = 0; c < m.cols(); ++c)
+    if (!counts(c % batch)) m.col(c).setZero();
+}
+
+void BatchRest::report(std::uint64_t first, Settling& tally) const {
+  tally.examples += static_cast<std::int64_t>(examples_.size());
+  tally.evaluations += evaluations_;
+  tally.multiplications += multiplications_;
+  for (std::size_t k = 0; k < examples_.size(); ++k) {
+    const Example& example = examples_[k];
+    if (example.failure.empty()) {
+      tally.time += example.time;
+      continue;
+    }
+    ++tally.unsettled;
+    if (tally.first_failure.empty())
+      tally.first_failure = "example " + std::to_string(first + k) + ", " + example.failure;
+  }
+}
+
+}  // namespace settle::learning

@@ -1,0 +1,56 @@
+// How the circuits that rules are made of are brought to rest, a whole batch of examples at once.
+#pragma once
+
+#include "learning/rule.hpp"
+#include "sim/solve/solve.hpp"
+
+namespace settle::learning {
+
+/// What a rule's table says about coming to rest.
+struct RestSpec {
+  double tolerance = 1e-6;         ///< ‖T ẋ‖∞ relative to ‖x‖∞ below which it is rest
+  double duration = 1000;          ///< time in which it must be reached
+  std::string unsettled = "skip";  ///< skip | use: an example that is not at rest by then
+  std::string accuracy = "dynamics";  ///< dynamics | rest: integrated, or by Newton's method
+
+  void fields(core::Fields& f);
+  /// What a circuit is integrated with; the solver's own tolerance is a tenth of that of rest or less.
+  solve::SolverOptions solver() const;
+};
+
+/// A batch on its way through one circuit, or several one after another, whose trials are its examples.
+class BatchRest {
+ public:
+  BatchRest(const RestSpec& spec, Index examples);
+
+  /// The states of rest (n × B) that are reached from `start`. With accuracy = "rest" they are found by
+  /// Newton's method from `start`, which looks at no stability: a state of rest that the circuit would leave
+  /// can be among them. An example that did not arrive keeps the state it was in at the end, or where that
+  /// is not finite its start. `name` is what the circuit is called in a failure's reason.
+  /// @param observer  watches what is integrated; none: nobody does
+  MatrixXd settle(const system::OdeSystem& system, const MatrixXd& start, const std::string& name,
+                  solve::Observer* observer = nullptr);
+
+  /// Whether the rule is to judge an example.
+  bool counts(Index example) const;
+  /// Columns of zeros for those that it is not to; m may hold the batch several times, side by side.
+  void blank(MatrixXd& m) const;
+  /// Adds the batch to a rule's tally. @param first  number of the batch's first example
+  void report(std::uint64_t first, Settling& tally) const;
+
+ private:
+  MatrixXd integrate(const system::OdeSystem& system, const MatrixXd& start,
+                     const std::string& name, solve::Observer& observer);
+  MatrixXd search(const system::OdeSystem& system, const MatrixXd& start, const std::string& name);
+
+  struct Example {
+    std::string failure;    // "": at rest, in every circuit
+    bool is_finite = true;  // in every circuit
+    double time = 0;
+  };
+  RestSpec spec_;
+  std::vector<Example> examples_;
+  double evaluations_ = 0, multiplications_ = 0;
+};
+
+}  // namespace settle::learning
