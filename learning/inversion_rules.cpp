@@ -273,7 +273,7 @@ class Inversion final : public InversionRule {
   }
 
  private:
-  LoopMatrices loop(const Lesson<double>& lesson, Index l) const {
+  LoopPath loop(const Lesson<double>& lesson, Index l) const {
     return {{stage(lesson, l - 1)}, &feedback_.b(l)};
   }
 
@@ -385,19 +385,15 @@ class SingleLoopInversion final : public InversionRule {
     for (std::size_t l = 3; l < factors.size(); ++l) b_ = -b_ * factors[l];
   }
   void make_lone(const Network<double>& network) {
-    models::Init init = lone_;
-    if (models::needs_of(init)) {
-      std::vector<std::string> path;
-      for (Index l = network.depth(); l >= 2; --l) path.push_back("W_" + std::to_string(l));
-      init = models::with_of(init, std::move(path));
-    }
-    b_ = make_feedback(init, network.size(1), network.size(network.depth()), "B", network.depth(),
-                       network, context_);
+    std::vector<Index> path;
+    for (Index l = network.depth(); l >= 2; --l) path.push_back(l);
+    b_ = make_feedback(lone_, network.size(1), network.size(network.depth()), "B", path, network,
+                       context_);
   }
 
   void invert(const Lesson<double>& lesson, Credit<double>& credit) override {
     const Index depth = lesson.network.depth();
-    LoopMatrices loop{{}, &b_};
+    LoopPath loop{{}, &b_};
     for (Index l = 1; l < depth; ++l) loop.path.push_back(stage(lesson, l));
     InversionCircuit circuit(spec_.controller, lesson.error.cols());
     circuit.add("", loop, lesson.error);
@@ -414,7 +410,7 @@ class SingleLoopInversion final : public InversionRule {
     const Index depth = lesson.network.depth();
     std::vector<MatrixXd> weights;
     for (Index l = 1; l < depth; ++l) weights.push_back(linear_weights(lesson, l));
-    LoopMatrices loop{{}, &b_};
+    LoopPath loop{{}, &b_};
     for (const MatrixXd& w : weights) loop.path.push_back({.weights = &w});
     const LoopStability found = stability_of(loop, spec_.controller);
     note(found);
