@@ -31,13 +31,13 @@ InversionCircuit::InversionCircuit(const models::LoopParameters& parameters, Ind
   circuit_.phases.back().until_settled = true;
 }
 
-std::size_t InversionCircuit::add(const std::string& name, const LoopMatrices& loop,
+std::size_t InversionCircuit::add(const std::string& name, const LoopPath& loop,
                                   const MatrixXd& setpoint) {
   return add(name, loop, &setpoint, 0, nullptr);
 }
 
-std::size_t InversionCircuit::add(const std::string& name, const LoopMatrices& loop,
-                                  std::size_t above, const MatrixXd* slope) {
+std::size_t InversionCircuit::add(const std::string& name, const LoopPath& loop, std::size_t above,
+                                  const MatrixXd* slope) {
   return add(name, loop, nullptr, above, slope);
 }
 
@@ -79,7 +79,7 @@ Index InversionCircuit::rows_before(int node) const {
   return rows;
 }
 
-std::size_t InversionCircuit::add(const std::string& name, const LoopMatrices& loop,
+std::size_t InversionCircuit::add(const std::string& name, const LoopPath& loop,
                                   const MatrixXd* setpoint, std::size_t above,
                                   const MatrixXd* slope) {
   const MatrixXd& b = *loop.feedback;
@@ -173,7 +173,7 @@ MatrixXd InversionCircuit::rate(std::size_t loop, Index k, const MatrixXd& state
   return r;
 }
 
-LoopStability stability_of(const LoopMatrices& loop, const models::LoopParameters& parameters) {
+LoopStability stability_of(const LoopPath& loop, const models::LoopParameters& parameters) {
   InversionCircuit built(parameters, 1);
   built.add("", loop, MatrixXd::Zero(loop.feedback->cols(), 1));
   const system::OdeSystem system = system::compile(std::move(built.circuit()));

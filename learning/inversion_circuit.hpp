@@ -20,7 +20,7 @@ struct LoopStage {
 };
 
 /// One controller's loop through populations 1 … N (N = 1: one layer), the first of which it drives.
-struct LoopMatrices {
+struct LoopPath {
   std::vector<LoopStage> path;         ///< from the driven population to the measured one
   const MatrixXd* feedback = nullptr;  ///< B, n_1 × m, e = measured − setpoint: B carries the minus
 };
@@ -43,10 +43,10 @@ class InversionCircuit {
   InversionCircuit(const models::LoopParameters& parameters, Index trials);
 
   /// A loop with a constant setpoint y, m × trials. Returns its number.
-  std::size_t add(const std::string& name, const LoopMatrices& loop, const MatrixXd& setpoint);
+  std::size_t add(const std::string& name, const LoopPath& loop, const MatrixXd& setpoint);
   /// A loop whose setpoint is the moving rate of another's first population, times `slope` (m × trials)
   /// where it is not null.
-  std::size_t add(const std::string& name, const LoopMatrices& loop, std::size_t above,
+  std::size_t add(const std::string& name, const LoopPath& loop, std::size_t above,
                   const MatrixXd* slope);
 
   /// Its phase is called "settle", lasts until the circuit has settled, and may be changed. Fixed-step
@@ -70,7 +70,7 @@ class InversionCircuit {
     int first = -1;             // node
   };
 
-  std::size_t add(const std::string& name, const LoopMatrices& loop, const MatrixXd* setpoint,
+  std::size_t add(const std::string& name, const LoopPath& loop, const MatrixXd* setpoint,
                   std::size_t above, const MatrixXd* slope);
   int add_node(const std::string& name, Index size, double tau, const core::Transfer& transfer);
   system::Edge& connect(int from, int to, system::SharedWeights weights, double gain = 1);
@@ -93,6 +93,6 @@ struct LoopStability {
 /// of the loop has a real part below zero, and where not max Re λ(k_i W B − α I) < 0. A direction in which
 /// nothing feels the controller does not count.
 /// Source: science.md section 5.
-LoopStability stability_of(const LoopMatrices& loop, const models::LoopParameters& parameters);
+LoopStability stability_of(const LoopPath& loop, const models::LoopParameters& parameters);
 
 }  // namespace settle::learning

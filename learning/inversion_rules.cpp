@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "learning/inversion_circuit.hpp"
 #include "models/each.hpp"
@@ -11,8 +12,6 @@
 namespace settle::learning {
 namespace {
 
-using core::brief;
-
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 struct InversionSpec {
@@ -20,7 +19,8 @@ struct InversionSpec {
   std::string loop = "linear";
   models::LoopParameters controller{.leak = 0.01};
   std::string accuracy = "dynamics";
-  double tolerance = 1e-6, duration = 2000;
+  double tolerance = 1e-6;
+  std::optional<double> duration;
   std::string unsettled = "skip";
   bool warm_start = false;
   std::string stability = "off";
@@ -47,8 +47,10 @@ struct InversionSpec {
              {"dynamics", "rest", "paper"});
     f.number({"tolerance", "1", "relative residual below which a circuit is at rest"}, tolerance,
              {.low = 1e-12, .high = 0.1});
-    f.number({"duration", "time", "for which a circuit is integrated at most"}, duration,
-             core::positive());
+    f.number({"duration", "time",
+              "for which a circuit is integrated at most; 2000 or, if that is longer, 20 τ_u/α "
+              "unless given"},
+             duration, core::positive());
     f.choice({"unsettled", "", "what becomes of an example that does not settle"}, unsettled,
              {"skip", "use"});
     f.boolean({"warm_start", "", "start from where the last batch of this size came to rest"},
@@ -72,6 +74,13 @@ struct InversionSpec {
   }
 
   bool is_linear() const { return loop == "linear"; }
+
+  // What moves with the integrator's own leak, as weak directions do, falls by e⁻²⁰.
+  double longest() const {
+    const double leaked =
+        controller.leak > 0 ? 20 * controller.controller_tau / controller.leak : 0;
+    return duration.value_or(std::max(2000.0, leaked));
+  }
 };
 
 // Whether one of the examples first … first + count − 1 is a multiple of `every`.
@@ -112,7 +121,7 @@ class InversionRule : public Rule<double> {
   }
 
   void state(StateVisitor& visitor) override {
-    for (std::size_t k = 0; k < starts_.size(); ++k)
+    for (std::size_t k = 0; spec_.warm_start && k < starts_.size(); ++k)
       visitor.matrix("start_" + std::to_string(k + 1), starts_[k]);
   }
 
@@ -187,7 +196,7 @@ MatrixXd InversionRule::settle(InversionCircuit& loops, std::size_t which, doubl
   // A loop at rest is told from one that has not begun to move by the size of what drives it.
   options.atol = 1e-3 * options.rtol * (scale > 0 ? scale : 1);
   options.settled.tolerance = spec_.tolerance;
-  options.duration = spec_.duration;
+  options.duration = spec_.longest();
   options.shortcut = spec_.accuracy == "rest";
   system::Phase& phase = loops.circuit().phases.front();
   const auto last_for = [&phase](double duration) {
@@ -202,7 +211,7 @@ MatrixXd InversionRule::settle(InversionCircuit& loops, std::size_t which, doubl
   }
   // In closed form the state at the end costs no more than one on the way there.
   const bool leaps = spec_.accuracy == "dynamics" && spec_.loop != "transfer";
-  if (leaps) last_for(spec_.duration);
+  if (leaps) last_for(options.duration);
   auto system = std::make_unique<const system::OdeSystem>(system::compile(loops.circuit()));
   if (leaps && solve::chosen_method(*system, options) != "exact") {
     phase = {.name = phase.name, .until_settled = true};
@@ -264,7 +273,7 @@ class Inversion final : public InversionRule {
   }
 
  private:
-  LoopMatrices loop(const Lesson<double>& lesson, Index l) const {
+  LoopPath loop(const Lesson<double>& lesson, Index l) const {
     return {{stage(lesson, l - 1)}, &feedback_.b(l)};
   }
 
@@ -384,7 +393,7 @@ class SingleLoopInversion final : public InversionRule {
 
   void invert(const Lesson<double>& lesson, Credit<double>& credit) override {
     const Index depth = lesson.network.depth();
-    LoopMatrices loop{{}, &b_};
+    LoopPath loop{{}, &b_};
     for (Index l = 1; l < depth; ++l) loop.path.push_back(stage(lesson, l));
     InversionCircuit circuit(spec_.controller, lesson.error.cols());
     circuit.add("", loop, lesson.error);
@@ -401,7 +410,7 @@ class SingleLoopInversion final : public InversionRule {
     const Index depth = lesson.network.depth();
     std::vector<MatrixXd> weights;
     for (Index l = 1; l < depth; ++l) weights.push_back(linear_weights(lesson, l));
-    LoopMatrices loop{{}, &b_};
+    LoopPath loop{{}, &b_};
     for (const MatrixXd& w : weights) loop.path.push_back({.weights = &w});
     const LoopStability found = stability_of(loop, spec_.controller);
     note(found);

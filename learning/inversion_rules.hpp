@@ -37,9 +37,11 @@ namespace settle::learning {
 ///   derivative_tau = 0.1 [> 0]; feedback = negative_transpose, feedback_updates, feedback_decay
 ///   (FeedbackSpec, with DI's sign);
 /// - accuracy = dynamics: integrated ("auto": the exact solution where the loop is linear) until the residual
-///   is below tolerance = 1e-6 of the state, at most for duration = 2000; rest: put into the state of rest
-///   where that is shown to be reached (SolverOptions::shortcut), else the same; paper: its semi-implicit
-///   Euler scheme, dt = 0.5, for 500 time units, whose end counts however far from rest it is;
+///   is below tolerance = 1e-6 of the state [1e-12, 0.1], at most for duration (2000, or 20 τ_u/α where that
+///   is longer, unless given [> 0]; the exact solution is taken at its end, where it has settled before); rest:
+///   put into the state of rest where that is shown to be reached (SolverOptions::shortcut), else the same;
+///   paper: its semi-implicit Euler scheme, dt = 0.5, for 500 time units, whose end counts however far from
+///   rest it is;
 /// - unsettled = skip | use: an example of which a circuit did not settle has no credit, or the one at the end
 ///   of its time (none where that is not finite). It is counted either way;
 /// - warm_start = false: a batch starts from the last one's end, where both have the same size;
@@ -50,7 +52,7 @@ namespace settle::learning {
 ///   counts that.
 ///
 /// Settling::multiplications is estimated: evaluations times the weights, the products W B, and for a loop of
-/// n units in closed form 10 n³.
+/// n units in closed form 10 n³. What Newton's steps to a state of rest take is not in it.
 ///
 /// Errors: InputError for gains without i and p, for lists of feedbacks of another length, and for what a lone
 /// B of sdi through several layers does not have (kolen_pollack, correct).

@@ -275,6 +275,14 @@ TEST_CASE("the paper's scheme comes to the same rest where it has the time") {
   CHECK(cut.post[1].norm() > 0);
 }
 
+TEST_CASE("a circuit has the time that its leak takes, unless it is told") {
+  Batch batch({30, 20, 10}, 2);
+  for (MatrixXd& w : batch.network.weights) w *= 0.01;
+  const std::string toml = "leak = 1e-3";
+  CHECK(run(batch, "di", toml).settling.unsettled == 0);
+  CHECK(run(batch, "di", toml + ", duration = 2000").settling.unsettled == 2);
+}
+
 // W B = a I + b J: eigenvalues a ± ib.
 Batch spiral(Index examples = 2) {
   Batch batch({2, 2, 2}, examples);
@@ -306,6 +314,30 @@ TEST_CASE("a loop that is stable by the paper's condition alone is caught, and c
   CHECK_FALSE(stability_of({{{.weights = &w}}, &corrected.feedback[2]}, loops).unstable);
 
   CHECK(run(spiral(), name, toml).settling.unstable == 0);
+}
+
+TEST_CASE("a random feedback settles exactly where the exact condition says so") {
+  const auto layers =
+      GENERATE(std::vector<std::int64_t>{3, 4, 2}, std::vector<std::int64_t>{3, 2, 4});
+  int exact = 0, paper = 0, wrong = 0;
+  // Some poles are all but zero: the time is long, and costs nothing in closed form.
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    const Batch batch(layers, 2, false, seed);
+    const auto rule = kind("di",
+                           "leak = 0.02, duration = 1e6, stability = \"monitor\", "
+                           "feedback = { init = \"normal\" }")
+                          ->make(batch.network, RuleContext{.seed = seed});
+    Credit<double> credit;
+    rule->assign(batch.lesson(), credit);
+    const Settling found = rule->take_settling();
+    exact += static_cast<int>(found.unstable);
+    paper += static_cast<int>(found.unstable_paper);
+    wrong += (found.unstable == 1) != (found.unsettled == 2);
+  }
+  CHECK(wrong == 0);
+  CHECK(paper > 10);
+  CHECK(exact > paper);
+  CHECK(exact < 60);
 }
 
 TEST_CASE("a check is made in batches that hold every n-th example") {
