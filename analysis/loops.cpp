@@ -191,12 +191,12 @@ LoopMatrices loop_matrices(const system::Circuit& circuit, const InversionLoop& 
   return out;
 }
 
-std::optional<MatrixXd> linear_rest(const LoopMatrices& loop, const MatrixXd& y) {
-  const MatrixXd &a = loop.path, &b = loop.feedback;
-  if (!std::isfinite(loop.inverse_gain)) return std::nullopt;
+std::optional<MatrixXd> linear_rest(const MatrixXd& a, const MatrixXd& b, double inverse_gain,
+                                    const MatrixXd& y) {
+  if (!std::isfinite(inverse_gain)) return std::nullopt;
   const bool outer = a.rows() <= a.cols();
   MatrixXd m = outer ? MatrixXd(a * b) : MatrixXd(b * a);
-  m.diagonal().array() -= loop.inverse_gain;
+  m.diagonal().array() -= inverse_gain;
   auto x = core::solve_linear(m, outer ? y : MatrixXd(b * y));
   if (x && outer) *x = b * *x;
   return x;

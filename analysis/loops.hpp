@@ -59,7 +59,11 @@ LoopMatrices loop_matrices(const system::Circuit& circuit, const InversionLoop& 
 
 /// The rest state of the linear loop with the setpoint y: δ = B (A B − I/G)⁻¹ y, or the same matrix as
 /// (B A − I/G)⁻¹ B, whichever is smaller; nullopt where that is singular. Source: science.md section 4.
-std::optional<MatrixXd> linear_rest(const LoopMatrices& loop, const MatrixXd& y);
+std::optional<MatrixXd> linear_rest(const MatrixXd& a, const MatrixXd& b, double inverse_gain,
+                                    const MatrixXd& y);
+inline std::optional<MatrixXd> linear_rest(const LoopMatrices& loop, const MatrixXd& y) {
+  return linear_rest(loop.path, loop.feedback, loop.inverse_gain, y);
+}
 
 /// The least ‖A x − y‖₂ over low ≤ x ≤ high (n each, infinite where there is no bound), A m × n, with
 /// A⁺ at hand: coordinate descent from the clipped least-squares solution, until a sweep gains less

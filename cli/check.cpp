@@ -8,6 +8,8 @@
 #include "cli/run_summary.hpp"
 #include "cli/sweep_summary.hpp"
 #include "cli/terminal.hpp"
+#include "cli/train.hpp"
+#include "learning/training.hpp"
 #include "sim/io/recorder.hpp"
 #include "sim/solve/run.hpp"
 #include "sim/system/reduction.hpp"
@@ -234,9 +236,14 @@ int check(const CommonOptions& options) {
   int code = done;
   for (const auto& file : options.files) {
     try {
-      const Prepared ready = prepare(file, options.set);
+      io::LoadedFile loaded = io::load(file, options.set);
+      if (learning::is_plan(loaded.value)) {
+        check_training(loaded, options, all);
+        continue;
+      }
+      const Prepared ready = prepare(std::move(loaded), base_of(file), options.set);
       if (ready.sweep)  // binds every value
-        analysis::SweepStudy(ready.file.value, std::filesystem::absolute(file).parent_path());
+        analysis::SweepStudy(ready.file.value, base_of(file));
       const Expectation expected = expect(ready);
       const std::optional<system::Reduction> reduced = reduction(ready);
       const system::OdeSystem first(ready.system->circuit().of_trial(0));

@@ -82,10 +82,14 @@ struct Prepared {
   std::unique_ptr<const system::OdeSystem> system;
   std::vector<std::string> warnings;
 };
+/// What a result says of the program that made it.
+io::RunInfo program_info(const std::string& command);
 /// Where a result of it comes from.
 io::RunInfo run_info(const Prepared& ready, const std::string& command);
 /// The configuration spelt out: the circuit, and how it is analysed.
 core::Value expanded(const Prepared& ready);
+/// The folder that a configuration's relative paths are relative to.
+std::filesystem::path base_of(const std::filesystem::path& file);
 /// @throws InputError
 Prepared prepare(const std::filesystem::path& file, const std::vector<std::string>& set);
 /// @param base  folder that relative paths are relative to

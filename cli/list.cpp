@@ -7,6 +7,7 @@
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
 #include "learning/data.hpp"
+#include "learning/rule.hpp"
 #include "sim/solve/method.hpp"
 #include "sim/system/signal.hpp"
 
@@ -45,6 +46,7 @@ std::vector<Family> families() {
       family("solver.method", solve::methods()),
       family("written to the result file", analysis::measures()),
       family("data.kind", learning::data_sources()),
+      family("rule.kind", learning::rules()),
   };
   out[4].items.insert(out[4].items.begin(),
                       {solve::automatic,
@@ -58,21 +60,23 @@ std::vector<Family> families() {
              {"interval", "a number > 0", "1", "time", "for which a value is held"}};
        }});
   const auto tables = [](auto spec) { return [spec] { return core::document(spec); }; };
-  out.push_back({"tables of a file",
-                 "a configuration",
-                 {{"file", "keys of the whole file, beside [model]", tables(models::Config{})},
-                  {"population", "[[population]]", tables(models::PopulationSpec{})},
-                  {"controller", "[[controller]]", tables(models::ControllerSpec{})},
-                  {"projection", "[[projection]]", tables(models::ProjectionSpec{})},
-                  {"source", "[[source]]", tables(models::SourceSpec{})},
-                  {"phase", "[[phase]]", tables(models::PhaseSpec{})},
-                  {"solver", "[solver]", tables(solve::SolverOptions{})},
-                  {"record", "[record]", tables(io::RecordOptions{})},
-                  {"analysis", "[analysis]: what is measured", tables(analysis::AnalysisOptions{})},
-                  {"sweep", "[sweep]: parameters that are varied", tables(analysis::SweepSpec{})},
-                  {"axis", "[[sweep.axes]], or an entry of sweep.axes = [ … ]",
-                   [] { return analysis::document_axis(); }},
-                  {"tune", "[tune]: bounds of a search for gains", tables(analysis::TuneSpec{})}}});
+  out.push_back(
+      {"tables of a file",
+       "a configuration",
+       {{"file", "keys of the whole file, beside [model]", tables(models::Config{})},
+        {"population", "[[population]]", tables(models::PopulationSpec{})},
+        {"controller", "[[controller]]", tables(models::ControllerSpec{})},
+        {"projection", "[[projection]]", tables(models::ProjectionSpec{})},
+        {"source", "[[source]]", tables(models::SourceSpec{})},
+        {"phase", "[[phase]]", tables(models::PhaseSpec{})},
+        {"solver", "[solver]", tables(solve::SolverOptions{})},
+        {"record", "[record]", tables(io::RecordOptions{})},
+        {"analysis", "[analysis]: what is measured", tables(analysis::AnalysisOptions{})},
+        {"sweep", "[sweep]: parameters that are varied", tables(analysis::SweepSpec{})},
+        {"axis", "[[sweep.axes]], or an entry of sweep.axes = [ … ]",
+         [] { return analysis::document_axis(); }},
+        {"tune", "[tune]: bounds of a search for gains", tables(analysis::TuneSpec{})},
+        {"rule", "[[rule]], beside the parameters of its kind", tables(learning::RuleSpec{})}}});
   return out;
 }
 

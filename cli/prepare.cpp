@@ -76,8 +76,12 @@ void check_set(const analysis::SweepSpec& sweep, const std::vector<std::string>&
 
 }  // namespace
 
+std::filesystem::path base_of(const std::filesystem::path& file) {
+  return std::filesystem::absolute(file).parent_path();
+}
+
 Prepared prepare(const std::filesystem::path& file, const std::vector<std::string>& set) {
-  return prepare(io::load(file, set), std::filesystem::absolute(file).parent_path(), set);
+  return prepare(io::load(file, set), base_of(file), set);
 }
 
 Prepared prepare(io::LoadedFile file, const std::filesystem::path& base,
@@ -123,21 +127,26 @@ Prepared prepare(io::LoadedFile file, const std::filesystem::path& base,
   return out;
 }
 
-io::RunInfo run_info(const Prepared& ready, const std::string& command) {
+io::RunInfo program_info(const std::string& command) {
   io::RunInfo info;
-  info.title = ready.config.title.empty() ? ready.file.path.stem().string() : ready.config.title;
-  info.time_unit = ready.config.time_unit;
   info.command = command;
-  info.config = ready.file.text;
-  info.config_expanded = io::toml_text(expanded(ready));
   info.program_version = SETTLE_VERSION;
   info.git_revision = SETTLE_GIT_REVISION;
   info.git_dirty = SETTLE_GIT_DIRTY;
   info.compiler = SETTLE_COMPILER;
   info.build_flags = SETTLE_BUILD_FLAGS;
-  info.seed = static_cast<std::uint64_t>(ready.config.seed);
   if (const std::string version = solve::sundials_version(); !version.empty())
     info.libraries.emplace_back("SUNDIALS", version);
+  return info;
+}
+
+io::RunInfo run_info(const Prepared& ready, const std::string& command) {
+  io::RunInfo info = program_info(command);
+  info.title = ready.config.title.empty() ? ready.file.path.stem().string() : ready.config.title;
+  info.time_unit = ready.config.time_unit;
+  info.config = ready.file.text;
+  info.config_expanded = io::toml_text(expanded(ready));
+  info.seed = static_cast<std::uint64_t>(ready.config.seed);
   return info;
 }
 

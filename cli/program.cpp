@@ -76,8 +76,8 @@ int parse_and_call(int argc, const char* const* argv) {
   std::size_t threads = 0;
 
   RunOptions run_options;
-  CLI::App* run_command =
-      app.add_subcommand("run", "Integrate a circuit, or a sweep of them, and record it to HDF5");
+  CLI::App* run_command = app.add_subcommand(
+      "run", "Integrate a circuit or a sweep of them, or train networks, and record it to HDF5");
   add_files(run_command, run_options, "Configuration files (TOML)", true);
   add_set(run_command, run_options);
   run_command->add_option("-o,--output", run_options.output, "Result file [<file's stem>.h5]")
@@ -91,9 +91,10 @@ int parse_and_call(int argc, const char* const* argv) {
       "Example: settle run configs/dynamic_inversion.toml --set model.controller.leak=0.1");
 
   RunOptions resume_options;
-  CLI::App* resume_command =
-      app.add_subcommand("resume", "Go on with a sweep that was interrupted, to the same bits");
-  add_files(resume_command, resume_options, "Result files of sweeps (HDF5)", true);
+  CLI::App* resume_command = app.add_subcommand(
+      "resume", "Go on with a sweep or a training run that was interrupted, to the same bits");
+  add_files(resume_command, resume_options, "Result files of sweeps and training runs (HDF5)",
+            true);
   resume_command->add_flag("--json", resume_options.json, "Print the summary as one JSON object");
   resume_command->add_flag("--quiet,-q", resume_options.quiet, "Print nothing but errors");
   resume_command->footer("Example: settle resume leak_and_gain.h5");

@@ -7,6 +7,8 @@
 #include "cli/interrupt.hpp"
 #include "cli/run_summary.hpp"
 #include "cli/terminal.hpp"
+#include "cli/train.hpp"
+#include "learning/training.hpp"
 #include "sim/io/recorder.hpp"
 
 namespace settle::cli {
@@ -61,7 +63,10 @@ std::filesystem::path result_of(const std::filesystem::path& file, const RunOpti
 }
 
 int run_file(const std::filesystem::path& file, const RunOptions& options, Json& all) {
-  const Prepared ready = prepare(file, options.set);
+  io::LoadedFile loaded = io::load(file, options.set);
+  if (learning::is_plan(loaded.value))
+    return run_training(loaded, result_of(file, options), options, all);
+  const Prepared ready = prepare(std::move(loaded), base_of(file), options.set);
   if (ready.sweep) return run_sweep(ready, result_of(file, options), options, all);
   const std::filesystem::path result = result_of(file, options);
   check_is_not_input(result, file);

@@ -15,6 +15,7 @@
 #include "cli/run_summary.hpp"
 #include "cli/sweep_summary.hpp"
 #include "sim/io/result_reader.hpp"
+#include "sim/io/training_file.hpp"
 
 namespace settle::cli {
 namespace {
@@ -370,10 +371,11 @@ int finish(const analysis::SweepStudy& study, io::SweepWriter& writer, SweepRepo
 int run_sweep(const Prepared& ready, const std::filesystem::path& result, const RunOptions& options,
               Json& all) {
   check_is_not_input(result, ready.file.path);
-  const std::filesystem::path base = std::filesystem::absolute(ready.file.path).parent_path();
+  const std::filesystem::path base = base_of(ready.file.path);
   const analysis::SweepStudy study(ready.file.value, base, options.quick);
-  io::SweepInfo info{run_info(ready, options.command), io::toml_text(ready.file.value), base, {}};
-  if (options.quick) info.options.emplace_back("--quick");
+  io::ResumableInfo info{run_info(ready, options.command),
+                         {io::toml_text(ready.file.value), base, {}}};
+  if (options.quick) info.resumption.options.emplace_back("--quick");
   io::SweepWriter writer(result, study.dimensions(),
                          static_cast<std::uint64_t>(ready.system->trials()), info,
                          ready.config.solver, options.overwrite);
@@ -387,11 +389,13 @@ int run_sweep(const Prepared& ready, const std::filesystem::path& result, const 
 
 int resume(const RunOptions& options) {
   return for_each_file(options, [&](const std::filesystem::path& path, Json& all) {
+    if (io::TrainingFile::is_training(path)) return resume_training(path, options, all);
     if (!io::SweepFile::is_sweep(path)) {
       io::ResultFile{path};  // says what is wrong with the file
-      throw core::InputError(path.string(), "the result of a run, which cannot be resumed",
-                             "the result of a sweep; a run goes on with initial = { from = \"" +
-                                 path.filename().string() + "\" } in its configuration");
+      throw core::InputError(
+          path.string(), "the result of a run, which cannot be resumed",
+          "the result of a sweep or of training; a run goes on with initial = { from = \"" +
+              path.filename().string() + "\" } in its configuration");
     }
     std::optional<analysis::SweepStudy> study;
     RunOptions same = options;
@@ -405,9 +409,10 @@ int resume(const RunOptions& options) {
           std::cout << path.string() << " is complete\n";
         return static_cast<int>(done);
       }
-      const std::vector<std::string> flags = file.file().text_list_attribute("sweep_options");
-      same.quick = std::find(flags.begin(), flags.end(), "--quick") != flags.end();
-      study.emplace(io::parse_toml(file.config(), path.string() + ": sweep_config"), file.base(),
+      const io::Resumption from = file.resumption();
+      same.quick =
+          std::find(from.options.begin(), from.options.end(), "--quick") != from.options.end();
+      study.emplace(io::parse_toml(from.config, path.string() + ": resume_config"), from.base,
                     same.quick);
       title = file.attribute("title");
       time_unit = file.attribute("time_unit");

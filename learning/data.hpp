@@ -75,6 +75,8 @@ class DataSource {
   /// What bounds on single parameters cannot say. @throws InputError
   virtual void check() const {}
   virtual std::string name() const = 0;
+  /// Whether the examples depend on the seed.
+  virtual bool is_drawn() const = 0;
 
   models::Place place;  ///< where it was written, for errors
 

@@ -11,6 +11,7 @@ namespace settle::learning {
 class GeneratedData : public DataSource {
  public:
   void fields(core::Fields& f) override;
+  bool is_drawn() const override { return true; }
 
  protected:
   using DataSource::DataSource;

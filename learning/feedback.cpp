@@ -13,13 +13,14 @@ void FeedbackSpec::fields(core::Fields& f) {
   f.custom({"feedback", "1", "B of each layer from the second on"}, models::inits_form(init));
   f.choice({"feedback_updates", "", "what becomes of B while the network learns"}, updates,
            {"fixed", "follow", "kolen_pollack"});
-  f.number({"feedback_decay", "1", "γ of kolen_pollack, per step"}, decay,
-           {.low = 0, .high = 1, .high_open = true});
+  f.number({"feedback_decay", "1", "γ of kolen_pollack, per step; the network's own unless given"},
+           decay, {.low = 0, .high = 1, .high_open = true});
 }
 
 template <class S>
 Matrix<S> make_feedback(const models::Init& init, Index rows, Index cols, const std::string& stream,
-                        Index of, const Network<S>& network, const RuleContext& context) {
+                        const std::vector<Index>& of, const Network<S>& network,
+                        const RuleContext& context) {
   std::vector<system::SharedWeights> made;  // that outlive what looks at them
   models::InitContext own{.rows = rows,
                           .cols = cols,
@@ -40,9 +41,9 @@ Matrix<S> make_feedback(const models::Init& init, Index rows, Index cols, const 
     core::fail(where, path, "\"" + name + "\", which names nothing",
                "one of " + core::join(names, " or ") + core::did_you_mean(name, names));
   };
-  const models::Init named =
-      models::needs_of(init) ? models::with_of(init, {"W_" + std::to_string(of)}) : init;
-  return models::make_weights(named, own)->dense().template cast<S>();
+  std::vector<std::string> named;
+  for (const Index l : of) named.push_back("W_" + std::to_string(l));
+  return models::make_weights(models::with_of(init, named), own)->dense().template cast<S>();
 }
 
 template <class S>
@@ -57,8 +58,8 @@ void Feedback<S>::make(Index l, const Network<S>& network) {
   const models::Init& init =
       models::one_each(spec_.init, at(l - 2), at(network.depth() - 1), place_, "feedback",
                        "one for each layer from the second on");
-  b_[at(l)] = make_feedback(init, network.size(l - 1), network.size(l), "B_" + std::to_string(l), l,
-                            network, context_);
+  b_[at(l)] = make_feedback(init, network.size(l - 1), network.size(l), "B_" + std::to_string(l),
+                            {l}, network, context_);
 }
 
 template <class S>
@@ -70,7 +71,7 @@ void Feedback<S>::learn(const Lesson<S>& lesson, const Credit<S>& credit, double
       continue;
     }
     Matrix<S>& b = b_[at(l)];
-    b *= static_cast<S>(1 - spec_.decay);
+    b *= static_cast<S>(1 - spec_.decay.value_or(context_.decay));
     b.noalias() += static_cast<S>(sign_ * rate) * credit.pre_of(l, lesson.activity) *
                    credit.post[at(l)].transpose();
   }
@@ -84,8 +85,10 @@ void Feedback<S>::state(StateVisitor& visitor) {
 template class Feedback<double>;
 template class Feedback<float>;
 template Matrix<double> make_feedback<double>(const models::Init&, Index, Index, const std::string&,
-                                              Index, const Network<double>&, const RuleContext&);
+                                              const std::vector<Index>&, const Network<double>&,
+                                              const RuleContext&);
 template Matrix<float> make_feedback<float>(const models::Init&, Index, Index, const std::string&,
-                                            Index, const Network<float>&, const RuleContext&);
+                                            const std::vector<Index>&, const Network<float>&,
+                                            const RuleContext&);
 
 }  // namespace settle::learning

@@ -1,6 +1,8 @@
 // The feedback weights of a rule: how they are made, and how they go on while the network learns.
 #pragma once
 
+#include <optional>
+
 #include "learning/rule.hpp"
 
 namespace settle::learning {
@@ -20,7 +22,8 @@ namespace settle::learning {
 struct FeedbackSpec {
   std::vector<models::Init> init;
   std::string updates = "fixed";
-  double decay = 0;  ///< γ of kolen_pollack, per step; the network's own decay must be the same
+  /// γ of kolen_pollack, per step; the network's own unless given, and only with that B comes to W.
+  std::optional<double> decay;
 
   void fields(core::Fields& f);
 };
@@ -54,9 +57,10 @@ class Feedback {
 };
 
 /// One feedback matrix rows × cols made from the network's weights, as Feedback makes them: `stream` names it,
-/// `of` is W_of.
+/// `of` are the layers whose W, or product of them in this order, an initialisation is a function of.
 template <class S>
 Matrix<S> make_feedback(const models::Init& init, Index rows, Index cols, const std::string& stream,
-                        Index of, const Network<S>& network, const RuleContext& context);
+                        const std::vector<Index>& of, const Network<S>& network,
+                        const RuleContext& context);
 
 }  // namespace settle::learning

@@ -28,16 +28,6 @@ void elementwise(const Matrix<S>& in, Matrix<S>& out, const Apply& apply) {
 }
 
 template <class S>
-void value(const core::TransferFunction& phi, const Matrix<S>& a, Matrix<S>& h) {
-  elementwise(a, h, [&](const double* x, double* r, Index n) { phi.value(x, r, n); });
-}
-
-template <class S>
-void slope(const core::TransferFunction& phi, const Matrix<S>& a, Matrix<S>& d) {
-  elementwise(a, d, [&](const double* x, double* r, Index n) { phi.slope(x, r, n); });
-}
-
-template <class S>
 void softmax(const Matrix<S>& a, Matrix<S>& y) {
   y.resize(a.rows(), a.cols());
   for (Index c = 0; c < a.cols(); ++c) {
@@ -49,6 +39,16 @@ void softmax(const Matrix<S>& a, Matrix<S>& y) {
 }  // namespace
 
 template <class S>
+void transfer_value(const core::TransferFunction& phi, const Matrix<S>& x, Matrix<S>& r) {
+  elementwise(x, r, [&](const double* in, double* out, Index n) { phi.value(in, out, n); });
+}
+
+template <class S>
+void transfer_slope(const core::TransferFunction& phi, const Matrix<S>& x, Matrix<S>& d) {
+  elementwise(x, d, [&](const double* in, double* out, Index n) { phi.slope(in, out, n); });
+}
+
+template <class S>
 void output_of(typename Network<S>::Output kind, const Matrix<S>& a, Matrix<S>& y) {
   using Output = typename Network<S>::Output;
   if (kind == Output::linear)
@@ -56,7 +56,7 @@ void output_of(typename Network<S>::Output kind, const Matrix<S>& a, Matrix<S>& 
   else if (kind == Output::softmax)
     softmax(a, y);
   else
-    value(*core::transfer("logistic"), a, y);
+    transfer_value(*core::transfer("logistic"), a, y);
 }
 
 void NetworkSpec::fields(core::Fields& f) {
@@ -107,6 +107,8 @@ void Network<S>::forward(const Eigen::Ref<const Matrix<S>>& inputs, Activity<S>&
   activity.h.resize(layers);
   activity.slope.resize(layers);
   activity.spread.resize(layers);
+  activity.gain.resize(layers);
+  activity.credit.assign(layers, {});
   activity.by_batch = by_batch && is_normalised();
   activity.h[0] = inputs;
   for (std::size_t l = 1; l < layers; ++l) {
@@ -119,8 +121,8 @@ void Network<S>::forward(const Eigen::Ref<const Matrix<S>>& inputs, Activity<S>&
       break;
     }
     if (!is_normalised()) {
-      value(*transfers[l], a, activity.h[l]);
-      slope(*transfers[l], a, activity.slope[l]);
+      transfer_value(*transfers[l], a, activity.h[l]);
+      transfer_slope(*transfers[l], a, activity.slope[l]);
       continue;
     }
     const Normalisation<S>& normal = normalisations[l];
@@ -134,32 +136,36 @@ void Network<S>::forward(const Eigen::Ref<const Matrix<S>>& inputs, Activity<S>&
     spread = inverse.asDiagonal() * (a.colwise() - mean);
     Matrix<S> normalised = normal.scale.asDiagonal() * spread;
     normalised.colwise() += normal.shift;
-    value(*transfers[l], normalised, activity.h[l]);
-    slope(*transfers[l], normalised, activity.slope[l]);
-    activity.slope[l] = normal.scale.cwiseProduct(inverse).asDiagonal() * activity.slope[l];
+    transfer_value(*transfers[l], normalised, activity.h[l]);
+    transfer_slope(*transfers[l], normalised, activity.slope[l]);
+    activity.gain[l] = normal.scale.cwiseProduct(inverse);
+    activity.slope[l] = activity.gain[l].asDiagonal() * activity.slope[l];
   }
+}
+
+template <class S>
+void Network<S>::layer(Index l, const Matrix<S>& in, Matrix<S>& a, Matrix<S>& h) const {
+  a.noalias() = w(l) * in;
+  if (has_biases()) a.colwise() += biases[at(l)];
+  if (l == depth()) return output_of<S>(kind, a, h);
+  if (is_normalised()) {
+    const Normalisation<S>& normal = normalisations[at(l)];
+    a = normal.folded_gain().asDiagonal() * (a.colwise() - normal.mean);
+    a.colwise() += normal.shift;
+  }
+  transfer_value(*transfers[at(l)], a, h);
 }
 
 template <class S>
 Matrix<S> Network<S>::outputs(const Eigen::Ref<const Matrix<S>>& inputs) const {
   Matrix<S> out(size(depth()), inputs.cols());
-  Matrix<S> h, a;
+  Matrix<S> in, a, h;
   for (Index first = 0; first < inputs.cols(); first += columns_at_once) {
     const Index count = std::min(columns_at_once, inputs.cols() - first);
     h = inputs.middleCols(first, count);
     for (Index l = 1; l <= depth(); ++l) {
-      a.noalias() = w(l) * h;
-      if (has_biases()) a.colwise() += biases[at(l)];
-      if (l == depth()) {
-        output_of<S>(kind, a, h);
-        break;
-      }
-      if (is_normalised()) {
-        const Normalisation<S>& normal = normalisations[at(l)];
-        a = normal.folded_gain().asDiagonal() * (a.colwise() - normal.mean);
-        a.colwise() += normal.shift;
-      }
-      value(*transfers[at(l)], a, h);
+      in.swap(h);
+      layer(l, in, a, h);
     }
     out.middleCols(first, count) = h;
   }
@@ -171,6 +177,7 @@ void Network<S>::pull_back(Index layer, const Activity<S>& activity, Matrix<S>& 
   const std::size_t l = at(layer);
   m.array() *= activity.slope[l].array();
   if (!activity.by_batch) return;
+  activity.credit[l] = m;
   // The batch's mean and variance move with every one of its columns.
   const Matrix<S>& spread = activity.spread[l];
   const S count = static_cast<S>(m.cols());
@@ -282,6 +289,12 @@ void output_error(Loss loss, typename Network<S>::Output kind, const Matrix<S>& 
   }
 }
 
+template void transfer_value<double>(const core::TransferFunction&, const MatrixXd&, MatrixXd&);
+template void transfer_value<float>(const core::TransferFunction&, const Matrix<float>&,
+                                    Matrix<float>&);
+template void transfer_slope<double>(const core::TransferFunction&, const MatrixXd&, MatrixXd&);
+template void transfer_slope<float>(const core::TransferFunction&, const Matrix<float>&,
+                                    Matrix<float>&);
 template struct Normalisation<double>;
 template struct Normalisation<float>;
 template class Network<double>;

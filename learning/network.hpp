@@ -62,7 +62,11 @@ struct Activity {
   std::vector<Matrix<S>>
       slope;  ///< ∂h_l/∂a_l of hidden layers at fixed statistics: φ′(â) γ/√(v + ε)
   std::vector<Matrix<S>> spread;  ///< (a − m)/√(v + ε), where layers are normalised by the batch
-  bool by_batch = false;          ///< normalised by the batch's own statistics
+  std::vector<Vector<S>> gain;    ///< γ/√(v + ε) of normalised layers
+  /// φ′(â) γ/√(v + ε) ⊙ the credit of h_l, as pull_back() has last found it: what γ and β learn from, where
+  /// layers are normalised by the batch.
+  mutable std::vector<Matrix<S>> credit;
+  bool by_batch = false;  ///< normalised by the batch's own statistics
   Index count() const { return h.front().cols(); }
   const Matrix<S>& output() const { return h.back(); }
 };
@@ -93,7 +97,10 @@ class Network {
   /// statistics, as in training, else by the running ones. Allocates where the batch has another size.
   void forward(const Eigen::Ref<const Matrix<S>>& inputs, Activity<S>& activity,
                bool by_batch = false) const;
-  /// The same without what rules alone need (a, slopes), of any number of inputs, in pieces.
+  /// One layer by itself: a = W_l in + b_l, normalised by the running statistics where the layer is, and
+  /// h_l of it.
+  void layer(Index l, const Matrix<S>& in, Matrix<S>& a, Matrix<S>& h) const;
+  /// forward() without what rules alone need (a, slopes), of any number of inputs, in pieces.
   Matrix<S> outputs(const Eigen::Ref<const Matrix<S>>& inputs) const;
 
   /// m ← ∂h_l/∂a_lᵀ m of a hidden layer, through φ_l and where there is one the normalisation (by the batch
@@ -106,6 +113,12 @@ class Network {
   template <class T>
   Network<T> cast() const;
 };
+
+/// r = φ(x) and d = φ′(x) of every number; r and d may not be x.
+template <class S>
+void transfer_value(const core::TransferFunction& phi, const Matrix<S>& x, Matrix<S>& r);
+template <class S>
+void transfer_slope(const core::TransferFunction& phi, const Matrix<S>& x, Matrix<S>& d);
 
 /// Makes a network: W_l from the stream "W_l" and b_l from "b_l" of `seed`, whatever the rule is.
 /// @throws InputError  for initialisations that don't fit

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "learning/network.hpp"
@@ -90,6 +91,7 @@ struct RuleContext {
   std::filesystem::path base;  ///< data files are relative to it
   double learning_rate = 0.01;
   double momentum = 0;
+  double decay = 0;  ///< of the network's weights, per step
 };
 
 /// A [[rule]] of a configuration: which kind, with its parameters.
@@ -97,17 +99,47 @@ class RuleKind {
  public:
   virtual ~RuleKind() = default;
   virtual void fields(core::Fields&) {}
+  /// What bounds on single parameters cannot say. @throws InputError
+  virtual void check() const {}
   /// @throws InputError  for parameters that contradict each other, or do not fit the network
   virtual std::unique_ptr<Rule<double>> make(const Network<double>& network,
                                              const RuleContext& context) const = 0;
   /// @throws InputError  for rules whose circuits are float64
   virtual std::unique_ptr<Rule<float>> make(const Network<float>& network,
                                             const RuleContext& context) const;
+
+  std::string kind;     ///< its name among rules(), once it was read
+  models::Place place;  ///< where it was written, for errors
+};
+
+/// [[rule]]: a kind with its parameters, and what all rules have, all as keys of one table.
+struct RuleSpec {
+  std::string name;                      ///< of this rule in results; its kind unless given
+  std::shared_ptr<const RuleKind> kind;  ///< null before it is read
+  /// What the length of each layer's update is: free, the rule's own; matched, that of BP's update; unit, 1
+  /// (Frobenius norm).
+  std::string scaling = "free";
+  std::optional<double> learning_rate;  ///< η > 0; that of [learning] unless given
+  std::optional<double> decay;          ///< in [0, 1), per step; likewise
+  std::optional<double> clip;           ///< ‖δ_l‖ at most, > 0; likewise
   models::Place place;
+
+  void fields(core::Fields& f);
 };
 
 /// Every rule: bp, fa, dfa, sign_symmetric, kolen_pollack, weight_mirror, pbp, ndi, di, sdi, dfc,
 /// target_propagation, equilibrium_propagation, predictive_coding.
 const core::Registry<RuleKind>& rules();
+
+/// Reads the table of a kind alone: { kind = "fa", its parameters }.
+/// @throws InputError  with the known kinds and parameters
+std::shared_ptr<const RuleKind> read_rule(const core::Value& table, const std::string& path);
+/// The table that reads back as the same.
+core::Value write_rule(const std::shared_ptr<const RuleKind>& rule);
+
+/// Reads a whole [[rule]]. Whether its name stands twice is for those to tell who see all rules.
+/// @throws InputError  likewise
+RuleSpec read_rule_spec(const core::Value& table, const std::string& path);
+core::Value write_rule_spec(const RuleSpec& spec);
 
 }  // namespace settle::learning

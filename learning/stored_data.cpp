@@ -52,6 +52,7 @@ struct Raw {
 
 class StoredData : public DataSource {
  public:
+  bool is_drawn() const override { return false; }
   void fields(core::Fields& f) override {
     f.custom({"examples", "1", "for training, the first ones"}, count_form(examples_, 1));
     f.custom({"held_out", "1", "for tests, the first ones of those"}, count_form(held_out_, 0));
@@ -260,6 +261,7 @@ class IdxData final : public StoredData {
 // Inputs beside targets, which are numbers, or classes from 0 in one column.
 class TableData : public StoredData {
  public:
+  bool is_drawn() const override { return held_out_fraction_ > 0; }
   TableData() : StoredData("regression", "none") {}
 
   void fields(core::Fields& f) override {

@@ -34,17 +34,11 @@ AnalysisFile::AnalysisFile(const std::filesystem::path& path)
 }
 
 std::string AnalysisFile::kind_of(const std::filesystem::path& path) {
-  if (!h5::File::is_hdf5(path)) return "";
-  try {
-    const h5::File file = h5::File::open(path);
-    return file.has_attribute("kind") ? file.text_attribute("kind") : "";
-  } catch (const core::InputError&) {
-    return "";
-  }
+  return h5::File::says(path, "kind") ? h5::File::open(path).text_attribute("kind") : "";
 }
 
 std::string AnalysisFile::attribute(const std::string& name) const {
-  return file_.has_attribute(name) ? file_.text_attribute(name) : "";
+  return h5::text_of(file_, name);
 }
 
 const core::Quantity* AnalysisFile::find(const std::string& name) const {

@@ -9,7 +9,6 @@ using system::Index;
 using system::MatrixXd;
 using system::VectorXd;
 using system::Weights;
-using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 std::uint64_t size_of(Index n) { return static_cast<std::uint64_t>(n); }
 
@@ -123,25 +122,11 @@ class CircuitWriter {
           "gate of " + edge.name);
   }
 
-  // By blocks of rows, since the matrix stands column by column in memory.
-  h5::Dataset write_rows(const std::string& name, const Axis& rows, const Axis& columns,
-                         const MatrixXd& matrix, const std::string& long_name) {
-    h5::Dataset dataset = shelf_.make(name, {rows, columns}, "1", long_name);
-    const Index block = std::max<Index>(1, (Index{1} << 20) / std::max<Index>(1, matrix.cols()));
-    for (Index first = 0; first < matrix.rows() && matrix.cols() > 0; first += block) {
-      const RowMajor part = matrix.middleRows(first, std::min(block, matrix.rows() - first));
-      dataset.write_block(
-          {size_of(first), 0}, {size_of(part.rows()), size_of(part.cols())},
-          std::span<const double>(part.data(), static_cast<std::size_t>(part.size())));
-    }
-    return dataset;
-  }
-
   h5::Dataset write_dense(const std::string& name, const Axis& rows, const Axis& columns,
                           const Weights& weights, const std::string& long_name) {
     if (const auto* dense = std::get_if<MatrixXd>(&weights.as_variant()))
-      return write_rows(name, rows, columns, *dense, long_name);
-    return write_rows(name, rows, columns, weights.dense(), long_name);
+      return shelf_.put(name, rows, columns, *dense, long_name);
+    return shelf_.put(name, rows, columns, weights.dense(), long_name);
   }
 
   std::vector<h5::Dataset> write_form(const std::string& name, const Axis& rows,
@@ -171,7 +156,7 @@ class CircuitWriter {
         const bool last = k + 1 == product->factors.size();
         const Axis right =
             last ? columns : Axis{name + "_inner_" + number, size_of(product->factors[k].cols())};
-        out.push_back(write_rows(name + "_factor_" + number, left, right, product->factors[k],
+        out.push_back(shelf_.put(name + "_factor_" + number, left, right, product->factors[k],
                                  long_name + ", factor " + number));
         left = right;
       }

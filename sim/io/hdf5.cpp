@@ -17,6 +17,7 @@ using namespace detail;
 namespace {
 
 Id memory_type(const double*) { return H5T_NATIVE_DOUBLE; }
+Id memory_type(const float*) { return H5T_NATIVE_FLOAT; }
 Id memory_type(const std::int64_t*) { return H5T_NATIVE_INT64; }
 Id memory_type(const std::int32_t*) { return H5T_NATIVE_INT32; }
 Id memory_type(const std::int8_t*) { return H5T_NATIVE_INT8; }
@@ -77,6 +78,16 @@ void put(Dataset& dataset, std::span<const T> data) {
   if (H5Dwrite(dataset.id(), memory_type(data.data()), H5S_ALL, H5S_ALL, H5P_DEFAULT, data.data()) <
       0)
     write_failed(dataset, "write");
+}
+
+// All entries, converted to T by HDF5 where they are not.
+template <class T>
+std::vector<T> get(const Dataset& dataset) {
+  std::vector<T> out(entries_of(Handle(H5Dget_space(dataset.id()))));
+  if (!out.empty() &&
+      H5Dread(dataset.id(), memory_type(out.data()), H5S_ALL, H5S_ALL, H5P_DEFAULT, out.data()) < 0)
+    read_failed(dataset, "read");
+  return out;
 }
 
 // The file's space with the block selected.
@@ -173,6 +184,12 @@ void Object::set_attribute(const std::string& name, const std::vector<std::int8_
   put_numbers(*this, name, Type::int8, {numbers.size()}, numbers.data());
 }
 
+std::string text_of(const Object& object, const std::string& attribute) {
+  return object.has_attribute(attribute) ? object.text_attribute(attribute) : "";
+}
+
+std::string last_part(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
 bool Object::has_attribute(const std::string& name) const {
   return H5Aexists(id(), name.c_str()) > 0;
 }
@@ -233,6 +250,14 @@ std::vector<double> Object::number_list_attribute(const std::string& name) const
 
 Shape Dataset::shape() const { return extents_of(Handle(H5Dget_space(id()))); }
 
+std::optional<Type> Dataset::type() const {
+  if (is_text()) return Type::text;
+  const Handle own(H5Dget_type(id()));
+  for (const Type type : {Type::float64, Type::float32, Type::int64, Type::int32, Type::int8})
+    if (H5Tequal(own.id(), file_type(type).id()) > 0) return type;
+  return std::nullopt;
+}
+
 bool Dataset::is_text() const { return H5Tget_class(Handle(H5Dget_type(id())).id()) == H5T_STRING; }
 
 bool Dataset::is_number() const { return is_numeric(Handle(H5Dget_type(id()))); }
@@ -247,6 +272,7 @@ std::optional<double> Dataset::largest_integer() const {
 }
 
 void Dataset::write(std::span<const double> data) { put(*this, data); }
+void Dataset::write(std::span<const float> data) { put(*this, data); }
 void Dataset::write(std::span<const std::int64_t> data) { put(*this, data); }
 void Dataset::write(std::span<const std::int32_t> data) { put(*this, data); }
 void Dataset::write(std::span<const std::int8_t> data) { put(*this, data); }
@@ -355,15 +381,18 @@ Numbers Dataset::read_numbers(const Shape& start, const Shape& count) const {
   return out;
 }
 
+std::vector<float> Dataset::read_floats() const {
+  if (type() != Type::float32)
+    unsuitable(*this, "it holds " + kind_name(Handle(H5Dget_type(id()))) + " of another width",
+               "32-bit floating-point numbers");
+  return get<float>(*this);
+}
+
 std::vector<std::int64_t> Dataset::read_integers() const {
-  const Handle type(H5Dget_type(id())), space(H5Dget_space(id()));
+  const Handle type(H5Dget_type(id()));
   if (H5Tget_class(type.id()) != H5T_INTEGER)
     unsuitable(*this, "it holds " + kind_name(type), "integers");
-  std::vector<std::int64_t> out(entries_of(space));
-  if (!out.empty() &&
-      H5Dread(id(), H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, out.data()) < 0)
-    read_failed(*this, "read");
-  return out;
+  return get<std::int64_t>(*this);
 }
 
 std::vector<std::string> Dataset::read_texts() const {

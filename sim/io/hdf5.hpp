@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -39,9 +40,9 @@ class Handle {
   Id id_ = -1;
 };
 
-/// How numbers and texts stand in a file: IEEE doubles, little-endian integers, UTF-8 text of any
+/// How numbers and texts stand in a file: IEEE floats, little-endian integers, UTF-8 text of any
 /// length.
-enum class Type { float64, int64, int32, int8, text };
+enum class Type { float64, float32, int64, int32, int8, text };
 
 struct DatasetOptions {
   Shape max_shape = {};  ///< up to where resize() may go, or `unlimited`; empty: the shape itself
@@ -89,6 +90,14 @@ class Object {
 /// that goes on with what another one opened has to say it.
 void quiet_thread();
 
+/// Alone in the library, and quiet, until the lock goes: for threads that write files side by side.
+std::unique_lock<std::mutex> lock_library();
+
+/// The text of an attribute; "" where there is none. @throws InputError  where it is no text
+std::string text_of(const Object& object, const std::string& attribute);
+/// The name at the end of a path.
+std::string last_part(const std::string& path);
+
 /// Numbers with their shape, row-major.
 struct Numbers {
   Shape shape;
@@ -100,6 +109,7 @@ class Dataset : public Object {
   using Object::Object;
 
   Shape shape() const;
+  std::optional<Type> type() const;  ///< nullopt where it is none of these
   bool is_text() const;
   bool is_number() const;                         ///< integers and floating point, of any width
   bool is_scale() const;                          ///< the coordinate of a dimension
@@ -108,6 +118,7 @@ class Dataset : public Object {
   // Writing; `data` is row-major and of as many entries as the shape or `count`. @throws
   // OutputError
   void write(std::span<const double> data);
+  void write(std::span<const float> data);
   void write(std::span<const std::int64_t> data);
   void write(std::span<const std::int32_t> data);
   void write(std::span<const std::int8_t> data);
@@ -135,6 +146,7 @@ class Dataset : public Object {
   // Reading. @throws InputError  also where the entries are of another kind
   Numbers read_numbers() const;
   Numbers read_numbers(const Shape& start, const Shape& count) const;
+  std::vector<float> read_floats() const;  ///< of Type::float32 alone, bit by bit
   std::vector<std::int64_t> read_integers() const;
   std::vector<std::string> read_texts() const;  ///< of one entry for a scalar
   std::string read_text() const;                ///< of a dataset of one entry
@@ -146,6 +158,8 @@ class Group : public Object {
 
   /// A new group; links and attributes keep the order of their creation. @throws OutputError
   Group create_group(const std::string& name);
+  /// The group at this path below this group, made with all above it where there is none.
+  Group require_group(const std::string& path);
   /// A new dataset; its attributes keep their order. An empty `shape` is a scalar. @throws
   /// OutputError
   Dataset create_dataset(const std::string& name, Type type, const Shape& shape,
@@ -186,6 +200,8 @@ class File : public Group {
   static File open_to_write(const std::filesystem::path& path);
   /// Whether the file begins as HDF5 does; false where it cannot be read.
   static bool is_hdf5(const std::filesystem::path& path);
+  /// Whether the file opens, and its root has an attribute of that name.
+  static bool says(const std::filesystem::path& path, const std::string& attribute);
 
   /// Moves everything to the disk. @throws OutputError
   void flush();

@@ -66,6 +66,8 @@ Handle file_type(Type type) {
   switch (type) {
     case Type::float64:
       return Handle(H5Tcopy(H5T_IEEE_F64LE));
+    case Type::float32:
+      return Handle(H5Tcopy(H5T_IEEE_F32LE));
     case Type::int64:
       return Handle(H5Tcopy(H5T_STD_I64LE));
     case Type::int32:

@@ -63,6 +63,13 @@ Group Group::create_group(const std::string& name) {
   return Group(std::move(group));
 }
 
+Group Group::require_group(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (is_group(path)) return group(path);
+  if (slash == std::string::npos) return create_group(path);
+  return require_group(path.substr(0, slash)).create_group(path.substr(slash + 1));
+}
+
 Dataset Group::create_dataset(const std::string& name, Type type, const Shape& shape,
                               const DatasetOptions& options) {
   const Handle kind = file_type(type), space = make_space(shape, options.max_shape);
@@ -189,6 +196,13 @@ std::vector<std::string> Group::dataset_paths() const {
 
 void quiet_thread() { quiet(); }
 
+std::unique_lock<std::mutex> lock_library() {
+  static std::mutex library;
+  std::unique_lock lock(library);
+  quiet();
+  return lock;
+}
+
 File File::create(const std::filesystem::path& path) {
   quiet();
   const Handle list = creation_list(H5P_FILE_CREATE);
@@ -230,6 +244,15 @@ bool File::is_hdf5(const std::filesystem::path& path) {
   const bool is = std::filesystem::is_regular_file(path) && H5Fis_hdf5(path.c_str()) > 0;
   H5Eclear2(H5E_DEFAULT);
   return is;
+}
+
+bool File::says(const std::filesystem::path& path, const std::string& attribute) {
+  if (!is_hdf5(path)) return false;
+  try {
+    return open(path).has_attribute(attribute);
+  } catch (const core::InputError&) {
+    return false;
+  }
 }
 
 void File::flush() {

@@ -5,6 +5,8 @@
 #include <numeric>
 #include <set>
 
+#include "sim/io/row_major.hpp"
+
 namespace settle::io {
 namespace {
 
@@ -227,14 +229,13 @@ std::vector<Variable> Layout::select(const RecordOptions& options) const {
 h5::Dataset& Shelf::scale(const Axis& axis) {
   const auto found = scales_.find(axis.dimension);
   if (found != scales_.end()) return found->second;
+  if (group_.is_dataset(axis.dimension))
+    return scales_.emplace(axis.dimension, group_.dataset(axis.dimension)).first->second;
   std::vector<std::int64_t> index(axis.size);
   std::iota(index.begin(), index.end(), 0);
-  h5::Dataset dataset =
-      group_.write_dataset(axis.dimension, {axis.size}, std::span<const std::int64_t>(index));
   std::string what = axis.dimension;
   std::replace(what.begin(), what.end(), '_', ' ');
-  describe(dataset, {}, "1", what + ", from 0");
-  add_scale(axis.dimension, std::move(dataset));
+  put_scale(axis.dimension, std::span<const std::int64_t>(index), what + ", from 0");
   return scales_.at(axis.dimension);
 }
 
@@ -249,6 +250,13 @@ void Shelf::put_scale(const std::string& dimension, std::span<const double> numb
                       const std::string& units, const std::string& long_name) {
   h5::Dataset dataset = group_.write_dataset(dimension, {numbers.size()}, numbers);
   describe(dataset, {}, units, long_name);
+  add_scale(dimension, std::move(dataset));
+}
+
+void Shelf::put_scale(const std::string& dimension, std::span<const std::int64_t> numbers,
+                      const std::string& long_name) {
+  h5::Dataset dataset = group_.write_dataset(dimension, {numbers.size()}, numbers);
+  describe(dataset, {}, "1", long_name);
   add_scale(dimension, std::move(dataset));
 }
 
@@ -302,6 +310,13 @@ h5::Dataset Shelf::put(const std::string& name, const std::vector<Axis>& axes,
   h5::Dataset dataset = group_.create_dataset(name, h5::Type::text, shape_of(axes));
   describe(dataset, axes, "1", long_name);
   if (entries(axes) > 0) dataset.write(texts);
+  return dataset;
+}
+
+h5::Dataset Shelf::put(const std::string& name, const Axis& rows, const Axis& columns,
+                       const Eigen::MatrixXd& matrix, const std::string& long_name) {
+  h5::Dataset dataset = make(name, {rows, columns}, "1", long_name);
+  write_matrix(dataset, matrix);
   return dataset;
 }
 

@@ -2,6 +2,7 @@
 // them a record selector means.
 #pragma once
 
+#include <Eigen/Core>
 #include <map>
 #include <span>
 #include <string>
@@ -94,6 +95,9 @@ class Shelf {
                   const std::string& long_name);
   h5::Dataset put(const std::string& name, const std::vector<Axis>& axes,
                   const std::vector<std::string>& texts, const std::string& long_name);
+  /// A matrix over two axes, without units.
+  h5::Dataset put(const std::string& name, const Axis& rows, const Axis& columns,
+                  const Eigen::MatrixXd& matrix, const std::string& long_name);
   /// One of `names` per entry, as int8 with flag_values and flag_meanings.
   h5::Dataset put_flags(const std::string& name, const std::vector<Axis>& axes,
                         const std::vector<std::int8_t>& data, const std::vector<std::string>& names,
@@ -106,11 +110,13 @@ class Shelf {
                  const std::string& long_name);
   void put_scale(const std::string& dimension, std::span<const double> numbers,
                  const std::string& units, const std::string& long_name);
+  void put_scale(const std::string& dimension, std::span<const std::int64_t> numbers,
+                 const std::string& long_name);
   /// Whether there is a scale of that dimension and size already.
   bool has_scale(const std::string& dimension, std::uint64_t size) const;
   /// Makes `scale` the coordinate of `dimension`.
   void add_scale(const std::string& dimension, h5::Dataset scale);
-  /// The scale of a dimension, made where there is none yet.
+  /// The scale of a dimension, from the group, or made where there is none yet.
   h5::Dataset& scale(const Axis& axis);
 
  private:

@@ -48,7 +48,7 @@ void write_config(Shelf& root, const std::string& name, const std::string& text,
 
 }  // namespace
 
-void write_provenance(h5::Group& root, const RunInfo& info, const solve::SolverOptions& solver) {
+void write_provenance(h5::Group& root, const RunInfo& info) {
   std::string source = "settle " + info.program_version;
   if (!info.git_revision.empty())
     source += " (git " + info.git_revision + (info.git_dirty ? ", modified)" : ")");
@@ -61,10 +61,6 @@ void write_provenance(h5::Group& root, const RunInfo& info, const solve::SolverO
   root.set_attribute("status", "running");
   root.set_attribute("stop_reason", "");
   root.set_attribute("time_unit", info.time_unit.empty() ? "1" : info.time_unit);
-  root.set_attribute("solver", solver.method);
-  root.set_attribute("rtol", solver.rtol);
-  root.set_attribute("atol", solver.atol);
-  if (solver.step) root.set_attribute("step", *solver.step);
   root.set_attribute("git_revision", info.git_revision);
   root.set_attribute("git_dirty", static_cast<std::int8_t>(info.git_dirty));
   root.set_attribute("compiler", info.compiler);
@@ -73,10 +69,31 @@ void write_provenance(h5::Group& root, const RunInfo& info, const solve::SolverO
   root.set_attribute("host", host_name());
 }
 
+void write_provenance(h5::Group& root, const RunInfo& info, const solve::SolverOptions& solver) {
+  write_provenance(root, info);
+  root.set_attribute("solver", solver.method);
+  root.set_attribute("rtol", solver.rtol);
+  root.set_attribute("atol", solver.atol);
+  if (solver.step) root.set_attribute("step", *solver.step);
+}
+
 void write_configuration(Shelf& root, const RunInfo& info) {
   write_config(root, "config", info.config, "configuration, as it was given");
   write_config(root, "config_expanded", info.config_expanded,
                "configuration, with everything spelt out");
+}
+
+void write_resumption(Shelf& root, const Resumption& resumption) {
+  root.group().set_attribute("base_folder", std::filesystem::absolute(resumption.base).string());
+  root.group().set_attribute("resume_options", resumption.options);
+  root.put("resume_config", {}, std::vector<std::string>{resumption.config},
+           "configuration to go on with: the file with what was set on the command line");
+}
+
+Resumption read_resumption(const h5::Group& root) {
+  return {.config = root.dataset("resume_config").read_text(),
+          .base = root.text_attribute("base_folder"),
+          .options = root.text_list_attribute("resume_options")};
 }
 
 }  // namespace settle::io

@@ -32,12 +32,6 @@ bool explains(const Quantity& quantity) {
                      [](const std::string& text) { return !text.empty(); });
 }
 
-std::string text_of(const h5::Object& object, const std::string& name) {
-  return object.has_attribute(name) ? object.text_attribute(name) : "";
-}
-
-std::string last_part(const std::string& path) { return path.substr(path.rfind('/') + 1); }
-
 }  // namespace
 
 std::string quantity_units(const std::string& units, const std::string& time_unit) {
@@ -78,7 +72,8 @@ void write_quantity(Shelf& shelf, const Quantity& quantity, const std::string& t
 std::optional<Quantity> read_quantity(const h5::Group& group, const std::string& name) {
   const h5::Dataset dataset = group.dataset(name);
   const std::vector<std::string> scales = dataset.scales();
-  if (dataset.is_scale() || scales.empty() || last_part(scales[0]) != "trial") return std::nullopt;
+  if (dataset.is_scale() || scales.empty() || h5::last_part(scales[0]) != "trial")
+    return std::nullopt;
   const std::string reason = "_reason";
   if (name.ends_with(reason) && group.is_dataset(name.substr(0, name.size() - reason.size())))
     return std::nullopt;
@@ -93,8 +88,8 @@ std::optional<Quantity> read_quantity(const h5::Group& group, const std::string&
                .texts = {}};
   for (std::size_t k = 1; k < shape.size(); ++k) {
     if (scales[k].empty()) return std::nullopt;
-    const h5::Dataset scale = group.dataset(last_part(scales[k]));
-    QuantityAxis axis{.name = last_part(scales[k]),
+    const h5::Dataset scale = group.dataset(h5::last_part(scales[k]));
+    QuantityAxis axis{.name = h5::last_part(scales[k]),
                       .size = static_cast<Index>(shape[k]),
                       .long_name = text_of(scale, "long_name"),
                       .labels = {},

@@ -25,7 +25,7 @@ void check_unfinished(const std::filesystem::path& path) {
   const std::string status = file.text_attribute("status");
   if (status == "running" || status == "interrupted")
     throw core::InputError(path.string(), "a result whose status is \"" + status + "\" is there",
-                           way_out + std::string(file.has_attribute("sweep_axes")
+                           way_out + std::string(file.has_attribute("resume_options")
                                                      ? ", or settle resume to go on with it"
                                                      : ""));
 }
@@ -44,11 +44,25 @@ void check_lock(const std::filesystem::path& path) {
                             (is_written ? "writing" : "reading") + " this file");
 }
 
+std::filesystem::path folder_of(const std::filesystem::path& path) {
+  return path.has_parent_path() ? path.parent_path() : ".";
+}
+
+void sync(const std::filesystem::path& path, int flags) {
+  const int file = ::open(path.c_str(), flags | O_CLOEXEC);
+  const bool done = file >= 0 && (::fsync(file) == 0 || errno == EINVAL);  // no disk is behind it
+  const int error = errno;
+  if (file >= 0) ::close(file);
+  if (!done)
+    throw core::OutputError(path.string() +
+                            ": cannot bring it to the disk: " + std::strerror(error));
+}
+
 }  // namespace
 
 void check_result_path(const std::filesystem::path& path, bool overwrite) {
   std::error_code ignored;
-  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  const std::filesystem::path folder = folder_of(path);
   if (path.empty() || std::filesystem::is_directory(path, ignored))
     throw core::OutputError(path.string() + ": cannot write a result there: it is a folder");
   if (!std::filesystem::is_directory(folder, ignored))
@@ -62,6 +76,13 @@ void check_result_path(const std::filesystem::path& path, bool overwrite) {
     throw core::OutputError(path.string() + ": cannot write a result there: it is no regular file");
   check_lock(path);
   if (!overwrite && std::filesystem::file_size(path, ignored) > 0) check_unfinished(path);
+}
+
+void replace_file(const std::filesystem::path& from, const std::filesystem::path& to) {
+  sync(from, O_RDONLY);
+  if (::rename(from.c_str(), to.c_str()) != 0)
+    throw core::OutputError(to.string() + ": cannot replace it: " + std::strerror(errno));
+  sync(folder_of(to), O_RDONLY | O_DIRECTORY);
 }
 
 void reserve_room(const std::filesystem::path& path, double bytes) {

@@ -15,6 +15,10 @@ namespace settle::io {
 /// elsewhere
 void check_result_path(const std::filesystem::path& path, bool overwrite);
 
+/// Moves a file into the place of another in the same folder, with its bytes on the disk before: whenever the
+/// machine stops, one of the two stands there whole. @throws OutputError
+void replace_file(const std::filesystem::path& from, const std::filesystem::path& to);
+
 /// The disk has no room for more rows; the file is as it was.
 class NoRoom : public core::OutputError {
  public:

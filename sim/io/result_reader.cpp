@@ -8,6 +8,7 @@
 #include "sim/core/error.hpp"
 #include "sim/io/layout.hpp"
 #include "sim/io/quantities.hpp"
+#include "sim/io/row_major.hpp"
 
 namespace settle::io {
 namespace {
@@ -15,11 +16,6 @@ namespace {
 using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
-using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-std::string text_of(const h5::Object& object, const std::string& name) {
-  return object.has_attribute(name) ? object.text_attribute(name) : "";
-}
 
 std::string dataset_name(std::string name) {
   std::replace(name.begin(), name.end(), '.', '_');
@@ -37,11 +33,6 @@ h5::File open_result(const std::filesystem::path& path) {
     throw core::InputError(path.string(), "layout " + core::number_text(version),
                            "layout " + std::to_string(schema_version) + " or older");
   return file;
-}
-
-MatrixXd by_rows(const h5::Numbers& numbers, Index rows) {
-  const auto entries = static_cast<Index>(numbers.values.size());
-  return Eigen::Map<const RowMajor>(numbers.values.data(), rows, rows > 0 ? entries / rows : 0);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "sim/io/layout.hpp"
+#include "sim/io/row_major.hpp"
 #include "sim/solve/settling.hpp"
 
 namespace settle::io {
@@ -60,12 +61,9 @@ class RunReader {
       const h5::Dataset dataset = group.dataset(name);
       const MatrixXd now = edge.weights->dense();
       const h5::Numbers then = dataset.read_numbers();
-      using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-      const bool same =
-          then.values.size() == static_cast<std::size_t>(now.size()) &&
-          (Eigen::Map<const RowMajor>(then.values.data(), now.rows(), now.cols()) - now)
-                  .cwiseAbs()
-                  .maxCoeff() <= 1e-9 * now.cwiseAbs().maxCoeff();
+      const bool same = then.values.size() == static_cast<std::size_t>(now.size()) &&
+                        (by_rows(then, now.rows()) - now).cwiseAbs().maxCoeff() <=
+                            1e-9 * now.cwiseAbs().maxCoeff();
       if (!same)
         throw core::InputError(
             file_.path().string(),

@@ -1,7 +1,6 @@
 #include "sim/io/sweep_file.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -20,7 +19,6 @@ using core::QuantityAxis;
 using Eigen::Index;
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-constexpr double flush_interval = 1;  // seconds, at least
 constexpr std::uint64_t chunk_entries = 1024;
 constexpr const char* status_name = "point_status";
 constexpr const char* reason_name = "point_reason";
@@ -30,18 +28,8 @@ const std::vector<std::string>& status_words() {
   return words;
 }
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
 std::uint64_t product(const h5::Shape& shape) {
   return std::accumulate(shape.begin(), shape.end(), std::uint64_t{1}, std::multiplies<>());
-}
-
-std::string last_part(const std::string& path) { return path.substr(path.rfind('/') + 1); }
-
-std::string text_of(const h5::Object& object, const std::string& name) {
-  return object.has_attribute(name) ? object.text_attribute(name) : "";
 }
 
 h5::File open_sweep(const std::filesystem::path& path, bool to_write) {
@@ -57,11 +45,11 @@ h5::File open_sweep(const std::filesystem::path& path, bool to_write) {
 // ---- Writing ----
 
 SweepWriter::SweepWriter(const std::filesystem::path& path, const std::vector<SweepDimension>& axes,
-                         std::uint64_t trials, const SweepInfo& info,
+                         std::uint64_t trials, const ResumableInfo& info,
                          const solve::SolverOptions& solver, bool overwrite)
     : path_(path), trials_(trials), time_unit_(info.run.time_unit) {
   check_result_path(path, overwrite);
-  file_.emplace(h5::File::create(path));
+  file_.emplace(path, h5::File::create(path));
   write_provenance(*file_, info.run, solver);
   Shelf root(file_->group("/"));
   std::vector<Axis> all;
@@ -77,22 +65,18 @@ SweepWriter::SweepWriter(const std::filesystem::path& path, const std::vector<Sw
   }
   root.scale({"trial", trials});
   file_->set_attribute("sweep_axes", axes_);
-  file_->set_attribute("base_folder", std::filesystem::absolute(info.base).string());
-  file_->set_attribute("sweep_options", info.options);
   status_.assign(product(shape_), PointStatus::pending);
   const std::vector<std::int8_t> pending(status_.size(), 0);
   maps_.emplace(status_name, root.put_flags(status_name, all, pending, status_words(),
                                             "whether the point was run"));
   axes_of_[status_name];
   write_configuration(root, info.run);
-  root.put("sweep_config", {}, std::vector<std::string>{info.config},
-           "configuration of the sweep, with what was set on the command line");
-  file_->hold_metadata();
+  write_resumption(root, info.resumption);
   flush();
 }
 
 SweepWriter::SweepWriter(const std::filesystem::path& path)
-    : path_(path), file_(open_sweep(path, true)) {
+    : path_(path), file_(std::in_place, path, open_sweep(path, true)) {
   axes_ = file_->text_list_attribute("sweep_axes");
   trials_ = file_->dataset("trial").shape().at(0);
   time_unit_ = text_of(*file_, "time_unit");
@@ -101,7 +85,6 @@ SweepWriter::SweepWriter(const std::filesystem::path& path)
     status_.push_back(static_cast<PointStatus>(flag));
   open_maps();
   file_->set_attribute("status", "running");
-  file_->hold_metadata();
   flush();
 }
 
@@ -126,10 +109,11 @@ void SweepWriter::open_maps() {
     if (dataset.is_scale() || scales.size() < axes_.size()) continue;
     bool is_map = true;
     for (std::size_t a = 0; a < axes_.size(); ++a)
-      is_map = is_map && last_part(scales[a]) == axes_[a];
+      is_map = is_map && h5::last_part(scales[a]) == axes_[a];
     if (!is_map) continue;
     std::vector<std::string>& own = axes_of_[name];
-    for (std::size_t a = axes_.size(); a < scales.size(); ++a) own.push_back(last_part(scales[a]));
+    for (std::size_t a = axes_.size(); a < scales.size(); ++a)
+      own.push_back(h5::last_part(scales[a]));
     for (const std::string& axis : own) {
       const h5::Dataset scale = file_->dataset(axis);
       OwnAxis& known = own_[axis];
@@ -369,11 +353,10 @@ void SweepWriter::add_failure(std::size_t point, std::string reason) {
 h5::Group SweepWriter::point_group(std::size_t point, double bytes) {
   h5::quiet_thread();
   constexpr double for_flush = 4 << 20;  // of the measures, should it be the last one that fits
-  make_room(bytes + for_flush);
+  file_->make_room(bytes + for_flush);
   char name[32];
   std::snprintf(name, sizeof name, "%05zu", point);
-  if (!file_->exists("points")) file_->create_group("points");
-  h5::Group points = file_->group("points");
+  h5::Group points = file_->require_group("points");
   if (points.exists(name)) points.remove(name);
   return points.create_group(name);
 }
@@ -399,16 +382,15 @@ void SweepWriter::set_attribute(const std::string& name, double number) {
   file_->set_attribute(name, number);
 }
 
-// The file is not touched in between, so that a kill may harm it within a flush alone: flushes are rare if
-// they are long.
 void SweepWriter::flush_if_due() {
-  if (now() >= next_flush_) flush();
+  if (file_->flush_is_due()) flush();
 }
 
 void SweepWriter::flush() {
-  h5::quiet_thread();
-  const double begin = now();
-  make_room(unwritten_bytes());
+  file_->write_out(unwritten_bytes(), [&] { write_added(); });
+}
+
+void SweepWriter::write_added() {
   write_axes();
   const h5::Shape one(axes_.size(), 1);
   for (const Added& added : unwritten_) {
@@ -430,8 +412,6 @@ void SweepWriter::flush() {
     maps_.at(status_name).write_block(start_of(added.point, 0), one, std::span(&flag, 1));
   }
   unwritten_.clear();
-  file_->flush();
-  next_flush_ = now() + std::max(flush_interval, 50 * (now() - begin));
 }
 
 // At most, without what HDF5 needs for itself.
@@ -457,28 +437,15 @@ double SweepWriter::unwritten_bytes() const {
   return bytes;
 }
 
-// A file whose growth fails halfway does not open again: its room is taken before.
-void SweepWriter::make_room(double bytes) {
-  constexpr double for_hdf5 = 1 << 20;
-  const double more = static_cast<double>(file_->size()) + bytes + for_hdf5 -
-                      static_cast<double>(std::filesystem::file_size(path_));
-  if (more > 0) reserve_room(path_, more);
-}
-
 void SweepWriter::finish(const std::string& status, const std::string& reason) {
   flush();
   close(status, reason);
 }
 
 void SweepWriter::close(const std::string& status, const std::string& reason) {
-  file_->set_attribute("stop_reason", reason);
-  file_->set_attribute("status", status);
-  file_->flush();
-  const std::uint64_t size = file_->size();
   maps_.clear();
-  file_->close();
+  file_->finish(status, reason);
   file_.reset();
-  std::filesystem::resize_file(path_, size);  // without the room that was not needed
 }
 
 std::optional<Quantity> SweepWriter::read(const std::string& name) const {
@@ -499,9 +466,9 @@ Quantity read_map(const h5::Group& group, const std::string& name, std::size_t a
   Index points = 1;
   for (std::size_t a = 0; a < axes; ++a) points *= static_cast<Index>(shape[a]);
   for (std::size_t a = axes; a < shape.size(); ++a) {
-    const h5::Dataset scale = group.dataset(last_part(scales[a]));
+    const h5::Dataset scale = group.dataset(h5::last_part(scales[a]));
     QuantityAxis axis;
-    axis.name = last_part(scales[a]);
+    axis.name = h5::last_part(scales[a]);
     axis.size = static_cast<Index>(shape[a]);
     axis.long_name = text_of(scale, "long_name");
     if (scale.is_text()) axis.labels = scale.read_texts();
@@ -543,18 +510,13 @@ SweepFile::SweepFile(const std::filesystem::path& path)
     const std::vector<std::string> scales = dataset.scales();
     bool is_map = !dataset.is_scale() && scales.size() >= axes_.size();
     for (std::size_t a = 0; is_map && a < axes_.size(); ++a)
-      is_map = last_part(scales[a]) == axes_[a].name;
+      is_map = h5::last_part(scales[a]) == axes_[a].name;
     if (is_map) maps_.push_back(name);
   }
 }
 
 bool SweepFile::is_sweep(const std::filesystem::path& path) {
-  if (!h5::File::is_hdf5(path)) return false;
-  try {
-    return h5::File::open(path).has_attribute("sweep_axes");
-  } catch (const core::InputError&) {
-    return false;
-  }
+  return h5::File::says(path, "sweep_axes");
 }
 
 std::string SweepFile::attribute(const std::string& name) const { return text_of(file_, name); }
@@ -570,7 +532,5 @@ std::optional<Quantity> SweepFile::read(const std::string& name) const {
   if (std::find(maps_.begin(), maps_.end(), name) == maps_.end()) return std::nullopt;
   return map(name);
 }
-
-std::string SweepFile::config() const { return file_.dataset("sweep_config").read_text(); }
 
 }  // namespace settle::io

@@ -11,6 +11,7 @@
 #include "sim/core/quantity.hpp"
 #include "sim/io/layout.hpp"
 #include "sim/io/provenance.hpp"
+#include "sim/io/running_file.hpp"
 
 namespace settle::io {
 
@@ -25,14 +26,6 @@ struct SweepDimension {
   std::uint64_t size() const { return labels.empty() ? numbers.size() : labels.size(); }
 };
 
-/// Where a sweep came from: enough to go on with it.
-struct SweepInfo {
-  RunInfo run;
-  std::string config;                ///< the file with what was set on the command line, as TOML
-  std::filesystem::path base;        ///< folder that its relative paths are relative to
-  std::vector<std::string> options;  ///< of the command line that bear on the points ("--quick")
-};
-
 /// What became of a point.
 enum class PointStatus : std::int8_t { pending, done, failed };
 
@@ -44,7 +37,7 @@ class SweepWriter {
  public:
   /// A new file. @throws as Recorder
   SweepWriter(const std::filesystem::path& path, const std::vector<SweepDimension>& axes,
-              std::uint64_t trials, const SweepInfo& info, const solve::SolverOptions& solver,
+              std::uint64_t trials, const ResumableInfo& info, const solve::SolverOptions& solver,
               bool overwrite);
   /// One that was interrupted, to go on with. @throws InputError  for what is no unfinished sweep
   explicit SweepWriter(const std::filesystem::path& path);
@@ -105,15 +98,15 @@ class SweepWriter {
   std::vector<std::size_t> places(const core::QuantityAxis& axis) const;
   h5::Shape shape_of(const std::vector<std::string>& own) const;
   h5::Shape start_of(std::size_t point, std::size_t more) const;
+  void write_added();
   void write_axes();
   void write_quantity(std::size_t point, const core::Quantity& quantity);
   void flush_if_due();
   double unwritten_bytes() const;
-  void make_room(double bytes);
   void close(const std::string& status, const std::string& reason);
 
   std::filesystem::path path_;
-  std::optional<h5::File> file_;
+  std::optional<RunningFile> file_;
   std::vector<std::string> axes_;  // names
   h5::Shape shape_;                // of the sweep's axes
   std::uint64_t trials_ = 0;
@@ -123,7 +116,6 @@ class SweepWriter {
   std::map<std::string, OwnAxis> own_;
   std::map<std::string, h5::Dataset> maps_;
   std::map<std::string, std::vector<std::string>> axes_of_;  // of each map: its own axes
-  double next_flush_ = 0;
 };
 
 /// A map over the first `axes` dimensions as a quantity whose columns are the points: its cells are
@@ -144,8 +136,7 @@ class SweepFile {
   const std::vector<SweepDimension>& axes() const { return axes_; }
   std::uint64_t trials() const { return trials_; }
   std::vector<PointStatus> points() const;
-  std::string config() const;  ///< to go on with, as TOML
-  std::filesystem::path base() const { return attribute("base_folder"); }
+  Resumption resumption() const { return read_resumption(file_); }
 
   /// Names of the maps: variables over the sweep's axes.
   const std::vector<std::string>& maps() const { return maps_; }

@@ -67,10 +67,10 @@ Path sweep(const std::string& text, const Path& out, std::size_t most = 1000) {
   const core::Value file = io::parse_toml(text, "test.toml");
   const SweepStudy study(file, ".");
   const models::Config config = models::read_config(with_point(file, study.spec(), 0), ".");
-  io::SweepInfo info{.base = "."};
+  io::ResumableInfo info{.resumption = {.base = "."}};
   info.run.title = config.title;
   info.run.time_unit = config.time_unit;
-  info.config = text;
+  info.resumption.config = text;
   const auto trials =
       static_cast<std::uint64_t>(system::compile(models::build_circuit(config)).trials());
   io::SweepWriter writer(out, study.dimensions(), trials, info, config.solver, false);
@@ -306,7 +306,7 @@ TEST_CASE("chosen maps are drawn in place of the standard ones") {
 
 TEST_CASE("points that fail and points without a settling time are drawn as what they are") {
   const test::TemporaryFolder folder;
-  io::SweepInfo info{.base = "."};
+  io::ResumableInfo info{.resumption = {.base = "."}};
   info.run.title = "Failures";
   io::SweepDimension leak{.name = "leak", .long_name = "model.controller.leak"};
   leak.numbers = {0, 0.01, 0.1};

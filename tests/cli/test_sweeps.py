@@ -420,7 +420,7 @@ class Output(SweepTest):
         self.settle("run", "sweep.toml", "-q", "--set", "solver.duration=30.0")
         with h5py.File(self.folder / "sweep.h5") as file:
             self.assertEqual(file["config"].asstr()[()], text)
-            self.assertIn("duration = 30", file["sweep_config"].asstr()[()])
+            self.assertIn("duration = 30", file["resume_config"].asstr()[()])
             self.assertEqual(file.attrs["base_folder"], str(self.folder))
             for name, item in file.items():
                 self.assertTrue(item.attrs["units"], name)

@@ -34,7 +34,7 @@ io::SweepWriter writer_of(const fs::path& path,
   return {path,
           axes,
           2,
-          {run_info(), "x = 1\n", path.parent_path(), {"--quick"}},
+          {run_info(), {"x = 1\n", path.parent_path(), {"--quick"}}},
           solver_options(1),
           overwrite};
 }
@@ -91,8 +91,9 @@ TEST_CASE("points of a sweep are read back where they belong", "[io][sweep]") {
   const io::SweepFile file(folder / "s.h5");
   CHECK(file.attribute("status") == "interrupted");
   CHECK(file.attribute("stop_reason") == "enough");
-  CHECK(file.config() == "x = 1\n");
-  CHECK(file.base() == folder.path());
+  CHECK(file.resumption().config == "x = 1\n");
+  CHECK(file.resumption().base == folder.path());
+  CHECK(file.resumption().options == std::vector<std::string>{"--quick"});
   CHECK(file.trials() == 2);
   REQUIRE(file.axes().size() == 2);
   CHECK(file.axes()[0].labels == std::vector<std::string>{"a", "b"});

@@ -1,0 +1,415 @@
+#include "learning/closed_form_rules.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "learning/layerwise.hpp"
+#include "models/each.hpp"
+#include "models/stabilise.hpp"
+#include "sim/core/random.hpp"
+
+namespace settle::learning {
+
+using core::Fields;
+
+models::Init init_with(const std::string& name,
+                       const std::vector<std::pair<std::string, double>>& parameters) {
+  core::Value table;
+  table.set("init", name);
+  for (const auto& [key, value] : parameters) table.set(key, value);
+  return models::read_init(table, "");
+}
+
+namespace {
+
+std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+// As in the paper's feedback alignment.
+models::Init random_feedback() { return init_with("uniform", {{"low", -0.5}, {"high", 0.5}}); }
+
+// A rule without anything of its own that changes.
+template <class S>
+class Formula final : public Rule<S> {
+ public:
+  using Assign = void (*)(const Lesson<S>&, Credit<S>&);
+  explicit Formula(Assign formula) : formula_(formula) {}
+  void assign(const Lesson<S>& lesson, Credit<S>& credit) override { formula_(lesson, credit); }
+
+ private:
+  Assign formula_;
+};
+
+/// Backpropagation: δ_{l−1} = φ′(a_{l−1}) ⊙ W_lᵀ δ_l. No parameters.
+struct BpKind final : InBothPrecisions<BpKind> {
+  template <class S>
+  std::unique_ptr<Rule<S>> rule(const Network<S>&, const RuleContext&) const {
+    return std::make_unique<Formula<S>>(bp_credit<S>);
+  }
+};
+
+/// Pseudobackpropagation: δ_{l−1} = φ′(a_{l−1}) ⊙ W_l⁺ δ_l. No parameters.
+struct PbpKind final : InBothPrecisions<PbpKind> {
+  template <class S>
+  std::unique_ptr<Rule<S>> rule(const Network<S>&, const RuleContext&) const {
+    return std::make_unique<Formula<S>>(pbp_credit<S>);
+  }
+};
+
+// m = B_l δ_l; B goes on as its specification says.
+template <class S>
+class FeedbackAlignment : public Rule<S> {
+ public:
+  FeedbackAlignment(const FeedbackSpec& spec, const Network<S>& network, const RuleContext& context,
+                    const models::Place& place)
+      : feedback_(spec, network, context, place, +1) {}
+
+  void assign(const Lesson<S>& lesson, Credit<S>& credit) override {
+    assign_layerwise(lesson, credit, [&](Index l, const Matrix<S>& delta, Matrix<S>& below) {
+      below.noalias() = feedback_.b(l) * delta;
+    });
+  }
+  void learn(const Lesson<S>& lesson, const Credit<S>& credit, double rate) override {
+    feedback_.learn(lesson, credit, rate);
+  }
+  std::vector<Matrix<S>> feedback(const Network<S>&) const override { return feedback_.all(); }
+  void state(StateVisitor& visitor) override { feedback_.state(visitor); }
+
+ protected:
+  Feedback<S> feedback_;
+};
+
+/// Feedback alignment: δ_{l−1} = φ′(a_{l−1}) ⊙ B_l δ_l, B_l d_{l−1} × d_l.
+///
+/// Parameters: `feedback`, any initialisation (default U(−0.5, 0.5), from "B_l"), `feedback_updates` and
+/// `feedback_decay` as in FeedbackSpec (default fixed). With { init = "transpose" } and "follow" it is BP.
+///
+/// Source: Lillicrap et al., Nat. Commun. 7 (2016).
+struct FaKind final : InBothPrecisions<FaKind> {
+  FeedbackSpec spec{{random_feedback()}, "fixed", {}};
+
+  void fields(Fields& f) override { spec.fields(f); }
+  template <class S>
+  std::unique_ptr<Rule<S>> rule(const Network<S>& network, const RuleContext& context) const {
+    return std::make_unique<FeedbackAlignment<S>>(spec, network, context, place);
+  }
+};
+
+/// Kolen–Pollack: feedback alignment whose B_l learns beside W_l, ΔB_l = η h_{l−1} δ_lᵀ − γ B_l, so that
+/// under plain gradient descent B_l − W_lᵀ decays as (1 − γ)^t; γ is the network's own decay.
+///
+/// Parameters: `feedback`, any initialisation (default U(−0.5, 0.5)).
+///
+/// Source: Akrout et al., "Deep learning without weight transport", NeurIPS 2019.
+struct KolenPollackKind final : InBothPrecisions<KolenPollackKind> {
+  FeedbackSpec spec{{random_feedback()}, "kolen_pollack", {}};
+
+  void fields(Fields& f) override {
+    f.custom({"feedback", "1", "B of each layer from the second on, at the start"},
+             models::inits_form(spec.init));
+  }
+  template <class S>
+  std::unique_ptr<Rule<S>> rule(const Network<S>& network, const RuleContext& context) const {
+    return std::make_unique<FeedbackAlignment<S>>(spec, network, context, place);
+  }
+};
+
+template <class S>
+class DirectFeedbackAlignment final : public Rule<S> {
+ public:
+  DirectFeedbackAlignment(const std::vector<models::Init>& init, const Network<S>& network,
+                          const RuleContext& context, const models::Place& place)
+      : b_(network.weights.size()) {
+    const Index depth = network.depth();
+    std::vector<Index> path;  // W_L … W_{l+1}
+    for (Index l = depth - 1; l >= 1; --l) {
+      path.push_back(l + 1);
+      b_[at(l)] = make_feedback(models::one_each(init, at(l - 1), at(depth - 1), place, "feedback",
+                                                 "one for each hidden layer"),
+                                network.size(l), network.size(depth), "B_" + std::to_string(l),
+                                path, network, context);
+    }
+  }
+
+  void assign(const Lesson<S>& lesson, Credit<S>& credit) override {
+    assign_layerwise(lesson, credit, [&](Index l, const Matrix<S>&, Matrix<S>& below) {
+      below.noalias() = b_[at(l - 1)] * lesson.error;
+    });
+  }
+  void state(StateVisitor& visitor) override {
+    for (std::size_t l = 1; l + 1 < b_.size(); ++l) visitor.matrix("B_" + std::to_string(l), b_[l]);
+  }
+
+ private:
+  std::vector<Matrix<S>> b_;  // by hidden layer
+};
+
+/// Direct feedback alignment: δ_l = φ′(a_l) ⊙ B_l δ_L of every hidden layer, B_l d_l × d_L.
+///
+/// Parameters: `feedback`, any initialisation, or a list of one for each hidden layer (default U(−0.5, 0.5), from
+/// "B_l"); what is a function of W is one of the product W_L … W_{l+1}.
+///
+/// Source: Nøkland, "Direct feedback alignment provides learning in deep neural networks", NIPS 2016.
+struct DfaKind final : InBothPrecisions<DfaKind> {
+  std::vector<models::Init> init{random_feedback()};
+
+  void fields(Fields& f) override {
+    f.custom({"feedback", "1", "B from the output to each hidden layer"}, models::inits_form(init));
+  }
+  template <class S>
+  std::unique_ptr<Rule<S>> rule(const Network<S>& network, const RuleContext& context) const {
+    return std::make_unique<DirectFeedbackAlignment<S>>(init, network, context, place);
+  }
+};
+
+template <class S>
+class SignSymmetric final : public Rule<S> {
+ public:
+  explicit SignSymmetric(double scale) : scale_(static_cast<S>(scale)) {}
+
+  void assign(const Lesson<S>& lesson, Credit<S>& credit) override {
+    assign_layerwise(lesson, credit, [&](Index l, const Matrix<S>& delta, Matrix<S>& below) {
+      sign_ = lesson.network.w(l).cwiseSign();
+      below.noalias() = scale_ * (sign_.transpose() * delta);
+    });
+  }
+  std::vector<Matrix<S>> feedback(const Network<S>& network) const override {
+    std::vector<Matrix<S>> b(network.weights.size());
+    for (Index l = 2; l <= network.depth(); ++l)
+      b[at(l)] = scale_ * network.w(l).cwiseSign().transpose();
+    return b;
+  }
+
+ private:
+  S scale_;
+  Matrix<S> sign_;
+};
+
+/// Sign-symmetric feedback: δ_{l−1} = φ′(a_{l−1}) ⊙ c sign(W_l)ᵀ δ_l, which follows W.
+///
+/// Parameters: `scale`, c > 0 (default 1).
+///
+/// Source: Liao, Leibo & Poggio, "How important is weight symmetry in backpropagation?", AAAI 2016.
+struct SignSymmetricKind final : InBothPrecisions<SignSymmetricKind> {
+  double scale = 1;
+
+  void fields(Fields& f) override {
+    f.number({"scale", "1", "c, the size of every entry of the feedback"}, scale, core::positive());
+  }
+  template <class S>
+  std::unique_ptr<Rule<S>> rule(const Network<S>&, const RuleContext&) const {
+    return std::make_unique<SignSymmetric<S>>(scale);
+  }
+};
+
+/// The noise phases of a weight mirror.
+struct MirrorSpec {
+  std::int64_t examples = 1;  ///< of noise after every step of the network
+  std::int64_t before = 0;    ///< of noise before the first
+  double std = 1;             ///< σ
+  double rate = 0.001;        ///< η
+  double decay = 0.001;       ///< γ
+
+  void fields(Fields& f) {
+    constexpr std::int64_t most = 1'000'000'000;
+    f.integer({"noise_examples", "1", "examples of noise after every step"}, examples, 0, most);
+    f.integer({"noise_before", "1", "examples of noise before the first step"}, before, 0, most);
+    f.number({"noise_std", "1", "σ of the noise"}, std, core::positive());
+    f.number({"noise_rate", "1", "η, by which the feedback learns from noise"}, rate,
+             core::positive());
+    f.number({"noise_decay", "1", "γ of the feedback, for each example of noise"}, decay,
+             {.low = 0, .high = 1, .low_open = true, .high_open = true});
+  }
+};
+
+template <class S>
+class WeightMirror final : public FeedbackAlignment<S> {
+ public:
+  WeightMirror(const MirrorSpec& mirror, const FeedbackSpec& spec, const Network<S>& network,
+               const RuleContext& context, const models::Place& place)
+      : FeedbackAlignment<S>(spec, network, context, place), mirror_(mirror), seed_(context.seed) {
+    for (Index l = 2; l <= network.depth(); ++l)
+      noise_.emplace_back(seed_, "weight_mirror.noise_" + std::to_string(l));
+    hear(network, mirror_.before);
+  }
+
+  void learn(const Lesson<S>& lesson, const Credit<S>&, double) override {
+    hear(lesson.network, mirror_.examples);
+  }
+  void state(StateVisitor& visitor) override {
+    FeedbackAlignment<S>::state(visitor);
+    visitor.integer("noise_heard", heard_);
+  }
+
+ private:
+  // So many steps of ΔB = η ξ (W ξ)ᵀ − γ B, a block of them in one product.
+  void hear(const Network<S>& network, std::int64_t examples) {
+    constexpr std::int64_t block = 256;
+    for (; examples > 0; examples -= block) {
+      const Index count = std::min(examples, block);
+      for (Index l = 2; l <= network.depth(); ++l) {
+        const core::RandomStream& stream = noise_[at(l - 2)];
+        xi_.resize(network.size(l - 1), count);
+        for (Index k = 0; k < count; ++k)
+          for (Index i = 0; i < xi_.rows(); ++i)
+            xi_(i, k) =
+                static_cast<S>(mirror_.std * stream.normal(static_cast<std::uint64_t>(i),
+                                                           static_cast<std::uint64_t>(heard_ + k)));
+        heard_by_w_.noalias() = network.w(l) * xi_;
+        // What a step adds is still to decay in those after it.
+        for (Index k = 0; k < count; ++k)
+          xi_.col(k) *= static_cast<S>(mirror_.rate * remaining(count - 1 - k));
+        Matrix<S>& b = this->feedback_.b(l);
+        b *= static_cast<S>(remaining(count));
+        b.noalias() += xi_ * heard_by_w_.transpose();
+      }
+      heard_ += count;
+    }
+  }
+  double remaining(Index steps) const {
+    return std::pow(1 - mirror_.decay, static_cast<double>(steps));
+  }
+
+  MirrorSpec mirror_;
+  std::uint64_t seed_;
+  std::vector<core::RandomStream> noise_;  // by layer, from the second on
+  std::int64_t heard_ = 0;                 // examples of noise so far
+  Matrix<S> xi_, heard_by_w_;
+};
+
+/// Weight mirror: feedback alignment whose B_l learns from noise. After every step of the network each layer
+/// hears ξ ~ N(0, σ²) of its d_{l−1} inputs and takes ΔB_l = η ξ (W_l ξ)ᵀ − γ B_l, so that B_l comes to
+/// (ησ²/γ) W_lᵀ, to a relative √((d_{l−1} + 1) γ/(2 − γ)) (root mean square) of noise that stays.
+///
+/// Parameters: `noise_examples` ≥ 0 after each step (default 1), `noise_before` ≥ 0 the first (0), `noise_std` σ > 0
+/// (1), `noise_rate` η > 0 (0.001), `noise_decay` γ in (0, 1) (0.001); `feedback`, any initialisation
+/// (U(−0.5, 0.5)). Noise is drawn from "weight_mirror.noise_l".
+///
+/// Source: Akrout et al., "Deep learning without weight transport", NeurIPS 2019.
+struct WeightMirrorKind final : InBothPrecisions<WeightMirrorKind> {
+  FeedbackSpec spec{{random_feedback()}, "fixed", {}};
+  MirrorSpec mirror;
+
+  void fields(Fields& f) override {
+    f.custom({"feedback", "1", "B of each layer from the second on, at the start"},
+             models::inits_form(spec.init));
+    mirror.fields(f);
+  }
+  template <class S>
+  std::unique_ptr<Rule<S>> rule(const Network<S>& network, const RuleContext& context) const {
+    return std::make_unique<WeightMirror<S>>(mirror, spec, network, context, place);
+  }
+};
+
+struct NdiSpec {
+  FeedbackSpec feedback{{models::initialisation("negative_transpose")}, "fixed", {}};
+  double leak = 0.01, p = 0, i = 1;
+  std::string gain = "fixed";
+  double damping = 0;
+  std::string output = "error";
+
+  bool is_gauss_newton() const { return gain == "gauss_newton"; }
+  // 1/G of fixed gains
+  double inverse_gain() const { return i == 0 ? 1 / p : leak / (i + p * leak); }
+};
+
+template <class S>
+class Ndi final : public Rule<S> {
+ public:
+  Ndi(const NdiSpec& spec, const Network<S>& network, const RuleContext& context,
+      const models::Place& place)
+      : spec_(spec), feedback_(spec.feedback, network, context, place, -1) {}
+
+  void assign(const Lesson<S>& lesson, Credit<S>& credit) override {
+    const VectorXd inverse_gain = spec_.is_gauss_newton()
+                                      ? gauss_newton_inverse_gain(lesson, spec_.damping)
+                                      : VectorXd::Constant(1, spec_.inverse_gain());
+    ndi_credit(lesson, feedback_.all(), inverse_gain, credit);
+    if (spec_.output == "error") return;
+    const Index depth = lesson.network.depth();
+    ndi_control(lesson.network.w(depth), feedback_.b(depth), inverse_gain, lesson.error,
+                credit.post[at(depth)]);
+  }
+  void learn(const Lesson<S>& lesson, const Credit<S>& credit, double rate) override {
+    feedback_.learn(lesson, credit, rate);
+  }
+  std::vector<Matrix<S>> feedback(const Network<S>&) const override { return feedback_.all(); }
+  void state(StateVisitor& visitor) override { feedback_.state(visitor); }
+
+ private:
+  NdiSpec spec_;
+  Feedback<S> feedback_;
+};
+
+/// Non-dynamic inversion: the rest of linear inversion loops, δ_{l−1} = φ′(a_{l−1}) ⊙ B_l (W_l B_l − I/G)⁻¹ δ_l or
+/// in an expanding layer (B_l W_l − I/G)⁻¹ B_l δ_l, with G = k_i/α + k_p. Whether the loops would come to that
+/// rest is not asked.
+///
+/// Parameters: `leak` α ≥ 0 (default 0.01), `gains.p` k_p ≥ 0 (0), `gains.i` k_i ≥ 0 (1), not both 0;
+/// `feedback`, any initialisation (−W_lᵀ), `feedback_updates` and `feedback_decay` as in FeedbackSpec.
+/// `inverse_gain`: "fixed" as above, or "gauss_newton", for which each example has the 1/G of
+/// gauss_newton_inverse_gain with `damping` λ ≥ 0 (0). `output_update`: the last layer learns from the "error" δ_L,
+/// or from the "control" −u at rest.
+///
+/// @throws InputError  for no gain at all; for output_update = "control" without leak in an expanding last
+///                     layer, where u has no rest
+/// Source: science.md sections 4 and 7.
+struct NdiKind final : InBothPrecisions<NdiKind> {
+  NdiSpec spec;
+
+  void fields(Fields& f) override {
+    f.number({"leak", "1", "α of the integrator"}, spec.leak, core::non_negative());
+    f.table({"gains", "1", "of the controller"}, [this](Fields& gains) {
+      gains.number({"p", "1", "k_p"}, spec.p, core::non_negative());
+      gains.number({"i", "1", "k_i"}, spec.i, core::non_negative());
+    });
+    spec.feedback.fields(f);
+    f.choice({"inverse_gain", "", "1/G: of leak and gains, or of each example"}, spec.gain,
+             {"fixed", "gauss_newton"});
+    f.number({"damping", "1", "λ of inverse_gain = \"gauss_newton\""}, spec.damping,
+             core::non_negative());
+    f.choice({"output_update", "", "what the last layer learns from"}, spec.output,
+             {"error", "control"});
+  }
+  void check() const override {
+    if (spec.p == 0 && spec.i == 0) place.fail("gains", "p = 0 and i = 0", "a gain > 0");
+  }
+  template <class S>
+  std::unique_ptr<Rule<S>> rule(const Network<S>& network, const RuleContext& context) const {
+    const Index depth = network.depth();
+    if (spec.output == "control" && !spec.is_gauss_newton() && spec.inverse_gain() == 0 &&
+        depth > 1 && network.size(depth) > network.size(depth - 1))
+      place.fail("output_update", "the control of a last layer that expands, without leak",
+                 "leak > 0, or output_update = \"error\"");
+    if (spec.output == "control" && depth == 1)
+      place.fail("output_update", "the control of a network without hidden layer",
+                 "output_update = \"error\"");
+    NdiSpec made = spec;
+    for (models::Init& init : made.feedback.init)
+      init = models::with_loop(init, {.leak = spec.leak, .p = spec.p, .i = spec.i});
+    return std::make_unique<Ndi<S>>(made, network, context, place);
+  }
+};
+
+template <class Kind>
+core::Entry<RuleKind> entry(const char* name, const char* summary) {
+  return {name, summary, core::make_entry<RuleKind, Kind>};
+}
+
+}  // namespace
+
+std::vector<core::Entry<RuleKind>> closed_form_rules() {
+  return {
+      entry<BpKind>("bp", "backpropagation: W'δ"),
+      entry<FaKind>("fa", "feedback alignment: Bδ, B random or of any kind"),
+      entry<DfaKind>("dfa", "direct feedback alignment: from the output to every layer"),
+      entry<SignSymmetricKind>("sign_symmetric", "feedback of the signs of W"),
+      entry<KolenPollackKind>("kolen_pollack", "feedback that learns beside W, and comes to W'"),
+      entry<WeightMirrorKind>("weight_mirror", "feedback that learns W' from noise"),
+      entry<PbpKind>("pbp", "the pseudoinverse of W"),
+      entry<NdiKind>("ndi", "dynamic inversion's rest state, without the dynamics"),
+      {"target_propagation", "differences of targets, through learned inverses",
+       make_target_propagation},
+  };
+}
+
+}  // namespace settle::learning

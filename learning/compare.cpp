@@ -1,0 +1,138 @@
+#include "learning/compare.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+#include <stdexcept>
+
+#include "sim/core/linalg.hpp"
+
+namespace settle::learning {
+namespace {
+
+constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double degrees = 180 / std::numbers::pi;
+
+std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+// ⟨ΔW_l, ΔW'_l⟩ + ⟨Δb_l, Δb'_l⟩
+template <class S>
+double inner(const Lesson<S>& lesson, const Credit<S>& a, const Credit<S>& b, Index l) {
+  const auto gram = [](const Matrix<S>& x, const Matrix<S>& y) {
+    return MatrixXd(x.template cast<double>().transpose() * y.template cast<double>());
+  };
+  MatrixXd pre = gram(a.pre_of(l, lesson.activity), b.pre_of(l, lesson.activity));
+  if (lesson.network.has_biases()) pre.array() += 1;
+  return pre.cwiseProduct(gram(a.post[at(l)], b.post[at(l)])).sum();
+}
+
+double angle_of(double inner, double square_a, double square_b) {
+  const double cosine = inner / std::sqrt(square_a) / std::sqrt(square_b);
+  return std::isfinite(cosine) ? std::acos(std::clamp(cosine, -1.0, 1.0)) * degrees : nan;
+}
+
+}  // namespace
+
+template <class S>
+Direction<S> update_direction(const Lesson<S>& lesson, const Credit<S>& credit) {
+  const std::size_t layers = lesson.network.weights.size();
+  Direction<S> out{std::vector<Matrix<S>>(layers), std::vector<Vector<S>>(layers)};
+  for (std::size_t l = 1; l < layers; ++l) {
+    out.weights[l].noalias() =
+        credit.post[l] * credit.pre_of(static_cast<Index>(l), lesson.activity).transpose();
+    if (lesson.network.has_biases()) out.biases[l] = credit.post[l].rowwise().sum();
+  }
+  return out;
+}
+
+double angle(const Eigen::Ref<const MatrixXd>& a, const Eigen::Ref<const MatrixXd>& b) {
+  const double norm_a = a.stableNorm(), norm_b = b.stableNorm();
+  if (!(norm_a > 0 && norm_b > 0 && std::isfinite(norm_a) && std::isfinite(norm_b))) return nan;
+  const MatrixXd x = a / norm_a, y = b / norm_b;
+  return 2 * std::atan2((x - y).norm(), (x + y).norm()) * degrees;
+}
+
+template <class S>
+double feedback_angle(const Matrix<S>& b, const Matrix<S>& w, double sign) {
+  return angle(b.template cast<double>(), sign * w.transpose().template cast<double>());
+}
+
+template <class S>
+Angles angles(const Lesson<S>& lesson, const Credit<S>& a, const Credit<S>& b) {
+  Angles out{{nan}, nan};
+  double ab = 0, aa = 0, bb = 0;
+  for (Index l = 1; l <= lesson.network.depth(); ++l) {
+    const double x = inner(lesson, a, b, l), y = inner(lesson, a, a, l), z = inner(lesson, b, b, l);
+    out.layers.push_back(angle_of(x, y, z));
+    ab += x;
+    aa += y;
+    bb += z;
+  }
+  out.all = angle_of(ab, aa, bb);
+  return out;
+}
+
+template <class S>
+std::vector<double> update_norms(const Lesson<S>& lesson, const Credit<S>& credit) {
+  std::vector<double> out{0};
+  for (Index l = 1; l <= lesson.network.depth(); ++l)
+    out.push_back(std::sqrt(std::max(0.0, inner(lesson, credit, credit, l))));
+  return out;
+}
+
+template <class S>
+void gauss_newton_credit(const Lesson<S>& lesson, double damping, Credit<S>& credit) {
+  const Network<S>& network = lesson.network;
+  const Activity<S>& activity = lesson.activity;
+  if (activity.by_batch)
+    throw std::invalid_argument("a Gauss–Newton step through statistics of the batch");
+  const Index depth = network.depth(), outputs = network.size(depth), count = activity.count();
+  const Index n = outputs * count;  // example by example
+
+  std::vector<MatrixXd> p(at(depth) + 1);  // P_l of all examples side by side, d_l × n
+  p[at(depth)] = MatrixXd::Identity(outputs, outputs).replicate(1, count);
+  for (Index l = depth; l >= 2; --l) {
+    p[at(l - 1)] = network.w(l).template cast<double>().transpose() * p[at(l)];
+    for (Index c = 0; c < count; ++c)
+      p[at(l - 1)].middleCols(c * outputs, outputs).array().colwise() *=
+          activity.slope[at(l - 1)].col(c).template cast<double>().array();
+  }
+  MatrixXd jj = MatrixXd::Zero(n, n);
+  for (Index l = 1; l <= depth; ++l) {
+    const MatrixXd h = activity.h[at(l - 1)].template cast<double>();
+    MatrixXd k = h.transpose() * h;
+    if (network.has_biases()) k.array() += 1;
+    const MatrixXd pp = p[at(l)].transpose() * p[at(l)];
+    for (Index c = 0; c < count; ++c)
+      for (Index r = 0; r < count; ++r)
+        jj.block(r * outputs, c * outputs, outputs, outputs) +=
+            k(r, c) * pp.block(r * outputs, c * outputs, outputs, outputs);
+  }
+  jj.diagonal().array() += damping;
+
+  const VectorXd e = lesson.error.template cast<double>().reshaped();
+  const auto solved = core::solve_linear(jj, e);
+  const VectorXd v = solved ? VectorXd(*solved) : VectorXd(core::pseudoinverse(jj) * e);
+  credit.reset(at(depth) + 1);
+  for (Index l = 1; l <= depth; ++l) {
+    Matrix<S>& post = credit.post[at(l)];
+    post.resize(network.size(l), count);
+    for (Index c = 0; c < count; ++c)
+      post.col(c) = (p[at(l)].middleCols(c * outputs, outputs) * v.segment(c * outputs, outputs))
+                        .template cast<S>();
+  }
+}
+
+template Direction<double> update_direction<double>(const Lesson<double>&, const Credit<double>&);
+template Direction<float> update_direction<float>(const Lesson<float>&, const Credit<float>&);
+template double feedback_angle<double>(const Matrix<double>&, const Matrix<double>&, double);
+template double feedback_angle<float>(const Matrix<float>&, const Matrix<float>&, double);
+template Angles angles<double>(const Lesson<double>&, const Credit<double>&, const Credit<double>&);
+template Angles angles<float>(const Lesson<float>&, const Credit<float>&, const Credit<float>&);
+template std::vector<double> update_norms<double>(const Lesson<double>&, const Credit<double>&);
+template std::vector<double> update_norms<float>(const Lesson<float>&, const Credit<float>&);
+template void gauss_newton_credit<double>(const Lesson<double>&, double, Credit<double>&);
+template void gauss_newton_credit<float>(const Lesson<float>&, double, Credit<float>&);
+
+}  // namespace settle::learning

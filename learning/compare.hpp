@@ -1,0 +1,56 @@
+// What one rule would do beside another: update directions, angles between them, Gauss–Newton steps.
+#pragma once
+
+#include "learning/layerwise.hpp"
+
+namespace settle::learning {
+
+/// The direction in which a credit moves the network, before any learning rate: ΔW_l = post_l pre_lᵀ,
+/// Δb_l = post_l 1; by layer, biases empty without.
+template <class S>
+struct Direction {
+  std::vector<Matrix<S>> weights;
+  std::vector<Vector<S>> biases;
+};
+template <class S>
+Direction<S> update_direction(const Lesson<S>& lesson, const Credit<S>& credit);
+
+/// The angle in degrees between two matrices of one shape, taken as vectors,
+/// 2 atan2(‖â − b̂‖, ‖â + b̂‖), which is accurate near 0 and 180 too; NaN where one is 0 or not finite.
+double angle(const Eigen::Ref<const MatrixXd>& a, const Eigen::Ref<const MatrixXd>& b);
+
+/// The angle in degrees between B (n × m) and sign · Wᵀ: sign −1 for dynamic inversion.
+template <class S>
+double feedback_angle(const Matrix<S>& b, const Matrix<S>& w, double sign);
+
+/// Angles in degrees between the update directions of two credits, weights and biases of a layer together.
+struct Angles {
+  std::vector<double> layers;  ///< l = 1 … L; entry 0 is NaN
+  double all = 0;              ///< of the whole update
+};
+/// Without forming the updates: ⟨post preᵀ, post' pre'ᵀ⟩ is the sum of postᵀ post' ⊙ preᵀ pre'. By
+/// cosines, so that an angle below 1e-6 degrees is rounding; NaN where an update is 0 or not finite.
+template <class S>
+Angles angles(const Lesson<S>& lesson, const Credit<S>& a, const Credit<S>& b);
+
+/// Frobenius norms of the update of each layer, weights and biases together; l = 1 … L, entry 0 is 0.
+template <class S>
+std::vector<double> update_norms(const Lesson<S>& lesson, const Credit<S>& credit);
+
+/// The damped Gauss–Newton step of all weights and biases, as a credit:
+///
+///     Δθ = Jᵀ (J Jᵀ + λ I)⁻¹ e,   λ = 0: J⁺ e, of least norm
+///
+/// J = ∂a_L/∂θ for the whole batch, d_L·B rows, and e is the lesson's error: the step that would move a_L
+/// by e. With P_l = (∂a_L/∂a_l)ᵀ of each example, J Jᵀ = Σ_l (P_lᵀ P_l) ⊙ (h_{l−1}ᵀ h_{l−1} + 1), the last
+/// factor blockwise, and + 1 with biases; post_l = P_l v, v = (J Jᵀ + λ I)⁻¹ e. In double.
+/// Needs (d_L·B)² numbers, and as many operations times all d_l: it is meant for small outputs.
+///
+/// @param damping  λ ≥ 0
+/// @throws std::invalid_argument  for an activity normalised by its own batch, whose examples depend on
+///                                each other: give it one of the running statistics
+/// Source: science.md section 7; Meulemans et al., NeurIPS 2021, for the step of least norm.
+template <class S>
+void gauss_newton_credit(const Lesson<S>& lesson, double damping, Credit<S>& credit);
+
+}  // namespace settle::learning

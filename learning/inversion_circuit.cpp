@@ -1,0 +1,192 @@
+#include "learning/inversion_circuit.hpp"
+
+#include "analysis/stability.hpp"
+#include "models/pid.hpp"
+
+namespace settle::learning {
+namespace {
+
+std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+const core::Transfer& identity() {
+  static const core::Transfer transfer = core::transfer("identity");
+  return transfer;
+}
+
+system::SharedWeights dense(MatrixXd m) {
+  return std::make_shared<const system::Weights>(std::move(m));
+}
+
+system::SharedWeights unit(Index n) {
+  return std::make_shared<const system::Weights>(system::Weights::Identity{n});
+}
+
+}  // namespace
+
+InversionCircuit::InversionCircuit(const models::LoopParameters& parameters, Index trials)
+    : parameters_(parameters) {
+  circuit_.trials = trials;
+  circuit_.phases.emplace_back();
+  circuit_.phases.back().name = "settle";
+  circuit_.phases.back().until_settled = true;
+}
+
+std::size_t InversionCircuit::add(const std::string& name, const LoopMatrices& loop,
+                                  const MatrixXd& setpoint) {
+  return add(name, loop, &setpoint, 0, nullptr);
+}
+
+std::size_t InversionCircuit::add(const std::string& name, const LoopMatrices& loop,
+                                  std::size_t above, const MatrixXd* slope) {
+  return add(name, loop, nullptr, above, slope);
+}
+
+int InversionCircuit::add_node(const std::string& name, Index size, double tau,
+                               const core::Transfer& transfer) {
+  system::Node& node = circuit_.nodes.emplace_back();
+  node.name = name;
+  node.size = size;
+  node.tau = VectorXd::Constant(size, tau);
+  node.leak = VectorXd::Ones(size);
+  node.transfer = transfer;
+  node.initial = MatrixXd::Zero(size, 1);
+  return static_cast<int>(circuit_.nodes.size()) - 1;
+}
+
+system::Edge& InversionCircuit::connect(int from, int to, system::SharedWeights weights,
+                                        double gain) {
+  system::Edge& edge = circuit_.edges.emplace_back();
+  edge.name = circuit_.nodes[at(from)].name + "->" + circuit_.nodes[at(to)].name;
+  edge.from = from;
+  edge.to = to;
+  edge.gain = gain;
+  edge.weights = std::move(weights);
+  return edge;
+}
+
+MatrixXd InversionCircuit::product(const MatrixXd& a, const MatrixXd& b) {
+  built_ +=
+      static_cast<double>(a.rows()) * static_cast<double>(a.cols()) * static_cast<double>(b.cols());
+  MatrixXd out(a.rows(), b.cols());
+  out.noalias() = a * b;
+  return out;
+}
+
+Index InversionCircuit::rows_before(int node) const {
+  Index rows = 0;
+  for (int i = 0; i < node; ++i)
+    if (!circuit_.nodes[at(i)].instantaneous()) rows += circuit_.nodes[at(i)].size;
+  return rows;
+}
+
+std::size_t InversionCircuit::add(const std::string& name, const LoopMatrices& loop,
+                                  const MatrixXd* setpoint, std::size_t above,
+                                  const MatrixXd* slope) {
+  const MatrixXd& b = *loop.feedback;
+  const bool folds = b.rows() < b.cols();  // the controller's space is the wider one
+  const Index controlled = std::min(b.rows(), b.cols());
+
+  models::ControllerSpec spec;
+  spec.name = "control" + name;
+  spec.size = controlled;
+  spec.leak = parameters_.leak;
+  spec.p = parameters_.p;
+  spec.i = parameters_.i;
+  spec.d = parameters_.d;
+  spec.tau = parameters_.controller_tau;
+  spec.derivative_tau = parameters_.derivative_tau;
+  MatrixXd y = MatrixXd::Zero(controlled, 1);
+  if (setpoint) y = folds ? product(b, *setpoint) : *setpoint;
+  models::add_controller(circuit_, spec, y, MatrixXd::Zero(controlled, 1));
+  const system::Controller controller = circuit_.controllers.back();
+  for (const int state : {controller.integral, controller.derivative})
+    if (state >= 0) circuit_.update_order.push_back(state);
+
+  Built& built = loops_.emplace_back();
+  int heard = controller.control;                    // what the next population hears
+  system::SharedWeights weights = unit(controlled);  // … through
+  const MatrixXd* gate = nullptr;
+  for (std::size_t k = 0; k < loop.path.size(); ++k) {
+    const LoopStage& stage = loop.path[k];
+    const std::string number = name + (loop.path.size() > 1 ? "_" + std::to_string(k + 1) : "");
+    // B v in place of r_1.
+    const MatrixXd* lift = k == 0 && !folds && !stage.transfer ? &b : nullptr;
+    const Index size = lift ? controlled : stage.weights->cols();
+    if (k == 0 && !folds && !lift) weights = dense(b);
+    const core::Transfer& sent =
+        stage.transfer && stage.gain.size() == 0 ? stage.transfer : identity();
+    int node = add_node("hidden" + number, size, parameters_.tau, sent);
+    circuit_.update_order.push_back(node);
+    system::Edge& edge = connect(heard, node, weights);
+    if (gate) edge.gate = *gate;
+    built.places.push_back({rows_before(node), size, lift});
+    if (k == 0) built.first = node;
+    if (lift) read_ += static_cast<double>(lift->size());
+
+    // What is sent on.
+    MatrixXd out = folds && k + 1 == loop.path.size() ? product(b, *stage.weights) : MatrixXd();
+    const MatrixXd& w = out.size() > 0 ? out : *stage.weights;
+    gate = stage.slope;
+    if (lift && (!gate || circuit_.trials == 1)) {
+      out = product(gate ? MatrixXd(w * gate->col(0).asDiagonal()) : w, b);
+      gate = nullptr;
+    } else {
+      if (lift) {
+        const int rate = add_node("rate" + number, b.rows(), 0, identity());
+        connect(node, rate, dense(b));
+        node = rate;
+      } else if (stage.gain.size() > 0) {
+        const int normalised = add_node("normalised" + number, size, 0, stage.transfer);
+        connect(node, normalised,
+                std::make_shared<const system::Weights>(system::Weights::Diagonal{stage.gain}));
+        node = normalised;
+      }
+      if (out.size() == 0) out = *stage.weights;
+    }
+    weights = dense(std::move(out));
+    heard = node;
+  }
+  system::Controller& own = circuit_.controllers.back();
+  own.measured_edges.push_back(static_cast<int>(circuit_.edges.size()));
+  system::Edge& measured = connect(heard, controller.error, weights);
+  if (gate) measured.gate = *gate;
+
+  if (setpoint) return loops_.size() - 1;
+  // D ⊙ r of the loop above.
+  const Built& other = loops_[above];
+  const MatrixXd* const lift = other.places.front().lift;
+  const int wanted = add_node("setpoint" + name, b.cols(), 0, identity());
+  system::Edge& moving = connect(other.first, wanted, lift ? dense(*lift) : unit(b.cols()));
+  moving.transfer = identity();
+  if (slope) moving.receiver_gate = *slope;
+  own.setpoint_edges.push_back(static_cast<int>(circuit_.edges.size()));
+  connect(wanted, controller.error, folds ? dense(b) : unit(b.cols()), -1);
+  return loops_.size() - 1;
+}
+
+MatrixXd InversionCircuit::rate(std::size_t loop, Index k, const MatrixXd& state) const {
+  const Place& place = loops_[loop].places[at(k - 1)];
+  const auto x = state.middleRows(place.row, place.size);
+  if (!place.lift) return x;
+  MatrixXd r(place.lift->rows(), x.cols());
+  r.noalias() = *place.lift * x;
+  return r;
+}
+
+LoopStability stability_of(const LoopMatrices& loop, const models::LoopParameters& parameters) {
+  InversionCircuit built(parameters, 1);
+  built.add("", loop, MatrixXd::Zero(loop.feedback->cols(), 1));
+  const system::OdeSystem system = system::compile(std::move(built.circuit()));
+  const analysis::Linearisation linearisation({system, {}}, system.initial_state());
+  const system::Controller& controller = system.circuit().controllers.front();
+  const auto [paper, why_no_paper] = analysis::paper_criterion(linearisation, controller);
+  const auto [pole, why_no_pole] = analysis::loop_pole(linearisation, controller);
+  const double zero = linearisation.rounding();
+  LoopStability out;
+  out.unstable = why_no_pole.empty() && !(pole < -zero);
+  // Without an integrator the paper has no condition.
+  out.unstable_paper = why_no_paper.empty() && !(paper < 0);
+  return out;
+}
+
+}  // namespace settle::learning

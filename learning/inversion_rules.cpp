@@ -1,0 +1,483 @@
+#include "learning/inversion_rules.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "learning/inversion_circuit.hpp"
+#include "models/each.hpp"
+#include "sim/solve/solve.hpp"
+
+namespace settle::learning {
+namespace {
+
+using core::brief;
+
+std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+struct InversionSpec {
+  FeedbackSpec feedback{.init = {models::initialisation("negative_transpose")}};
+  std::string loop = "linear";
+  models::LoopParameters controller{.leak = 0.01};
+  std::string accuracy = "dynamics";
+  double tolerance = 1e-6, duration = 2000;
+  std::string unsettled = "skip";
+  bool warm_start = false;
+  std::string stability = "off";
+  models::StabiliseOptions stabilise;
+  std::int64_t every = 1;
+  models::Place place;
+
+  void fields(core::Fields& f) {
+    f.choice({"loop", "", "what a loop sees of the rates"}, loop,
+             {"linear", "transfer", "linearised"});
+    f.number({"leak", "1", "α"}, controller.leak, core::non_negative());
+    f.table({"gains", "", "of the three paths"}, [this](core::Fields& g) {
+      g.number({"p", "1", "k_p"}, controller.p, core::any_number());
+      g.number({"i", "1", "k_i"}, controller.i, core::any_number());
+      g.number({"d", "1", "k_d"}, controller.d, core::any_number());
+    });
+    f.number({"tau", "time", "τ of the populations"}, controller.tau, core::positive());
+    f.number({"controller_tau", "time", "τ_u of the integrator"}, controller.controller_tau,
+             core::positive());
+    f.number({"derivative_tau", "time", "τ_d of the filter behind the derivative"},
+             controller.derivative_tau, core::positive());
+    feedback.fields(f);
+    f.choice({"accuracy", "", "how the circuits are brought to rest"}, accuracy,
+             {"dynamics", "rest", "paper"});
+    f.number({"tolerance", "1", "relative residual below which a circuit is at rest"}, tolerance,
+             {.low = 1e-12, .high = 0.1});
+    f.number({"duration", "time", "for which a circuit is integrated at most"}, duration,
+             core::positive());
+    f.choice({"unsettled", "", "what becomes of an example that does not settle"}, unsettled,
+             {"skip", "use"});
+    f.boolean({"warm_start", "", "start from where the last batch of this size came to rest"},
+              warm_start);
+    f.choice({"stability", "", "whether loops are checked, and feedback corrected"}, stability,
+             {"off", "monitor", "correct"});
+    f.table({"stabilise", "", "of stability"}, [this](core::Fields& g) {
+      g.integer({"every", "1", "examples from check to check"}, every, 1,
+                std::numeric_limits<std::int64_t>::max());
+      g.number({"margin", "1/time", "wanted: max Re λ < −margin"}, stabilise.margin,
+               core::non_negative());
+      g.number({"step", "1", "η of B ← B − η ∂s/∂B at first"}, stabilise.step, core::positive());
+      g.integer({"iterations", "1", "at most"}, stabilise.iterations, 1, 1'000'000'000);
+    });
+  }
+
+  void check() const {
+    if (controller.i == 0 && controller.p == 0)
+      place.fail("gains", "no integral and no proportional gain",
+                 "gains.i or gains.p other than 0");
+  }
+
+  bool is_linear() const { return loop == "linear"; }
+};
+
+// Whether one of the examples first … first + count − 1 is a multiple of `every`.
+bool is_due(std::uint64_t first, Index count, std::int64_t every) {
+  const auto step = static_cast<std::uint64_t>(every);
+  return (first + static_cast<std::uint64_t>(count) - 1) / step * step >= first;
+}
+
+// Nobody looks on.
+class Unwatched final : public solve::Observer {
+ public:
+  solve::Sampling sampling() const override {
+    return {.interval = std::numeric_limits<double>::infinity()};
+  }
+  bool wants_histories() const override { return false; }
+};
+
+// What both rules do with their loops.
+class InversionRule : public Rule<double> {
+ public:
+  void assign(const Lesson<double>& lesson, Credit<double>& credit) final {
+    const Network<double>& network = lesson.network;
+    const Index examples = lesson.error.cols();
+    if (spec_.stability != "off" && is_due(lesson.example, examples, spec_.every)) check(lesson);
+    credit.reset(network.weights.size());
+    credit.post[at(network.depth())] = lesson.error;
+    unsettled_.assign(at(examples), 0);
+    settled_at_.setZero(examples);
+    if (network.depth() < 2) return;
+    settling_.examples += examples;
+    invert(lesson, credit);
+    for (Index c = 0; c < examples; ++c) {
+      settling_.unsettled += unsettled_[at(c)];
+      if (!unsettled_[at(c)]) settling_.time += settled_at_[c];
+      if (!is_usable(c))
+        for (Index l = 1; l <= network.depth(); ++l) credit.post[at(l)].col(c).setZero();
+    }
+  }
+
+  void state(StateVisitor& visitor) override {
+    for (std::size_t k = 0; k < starts_.size(); ++k)
+      visitor.matrix("start_" + std::to_string(k + 1), starts_[k]);
+  }
+
+ protected:
+  // `circuits`: that a batch goes through, one after another.
+  InversionRule(const InversionSpec& spec, std::size_t circuits) : spec_(spec), starts_(circuits) {}
+
+  // Settles the loops; post_L is there.
+  virtual void invert(const Lesson<double>& lesson, Credit<double>& credit) = 0;
+  // The stability of every loop, and what the policy says.
+  virtual void check(const Lesson<double>& lesson) = 0;
+
+  // The population of layer l on a loop's path, seen as the rule says.
+  LoopStage stage(const Lesson<double>& lesson, Index l) const {
+    const Network<double>& network = lesson.network;
+    LoopStage out{.weights = &network.w(l + 1)};
+    if (spec_.loop == "linearised") out.slope = &lesson.activity.slope[at(l)];
+    if (spec_.loop != "transfer") return out;
+    out.transfer = network.transfers[at(l)];
+    if (network.is_normalised()) out.gain = network.normalisations[at(l)].folded_gain();
+    return out;
+  }
+  // W_{l+1} as a linear loop sees it.
+  MatrixXd linear_weights(const Lesson<double>& lesson, Index l) const {
+    const LoopStage seen = stage(lesson, l);
+    MatrixXd w = *seen.weights;
+    if (seen.slope) w = w * seen.slope->col(0).asDiagonal();
+    if (seen.gain.size() > 0) w = w * seen.gain.asDiagonal();
+    if (seen.transfer) w *= seen.transfer->slopes().second;
+    return w;
+  }
+
+  // The state in which the circuit of a batch settles.
+  MatrixXd settle(InversionCircuit& loops, std::size_t which, double scale);
+
+  // r to the credit of layer l, φ′ applied once.
+  void pull_back(const Lesson<double>& lesson, Index l, MatrixXd& r) const {
+    if (spec_.is_linear()) lesson.network.pull_back(l, lesson.activity, r);
+  }
+  void forget_unusable(MatrixXd& m) const {
+    for (Index c = 0; c < m.cols(); ++c)
+      if (!is_usable(c)) m.col(c).setZero();
+  }
+
+  // Counts an unstable loop, and corrects B where that is the policy and can be done.
+  void note(const LoopStability& found) {
+    settling_.unstable += found.unstable;
+    settling_.unstable_paper += found.unstable_paper;
+  }
+  void correct(const MatrixXd& w, MatrixXd& b) {
+    b = models::stabilise(w, std::move(b), spec_.controller, spec_.stabilise).b;
+    ++settling_.interventions;
+  }
+
+  InversionSpec spec_;
+
+ private:
+  bool is_usable(Index c) const {
+    return std::isfinite(settled_at_[c]) && (!unsettled_[at(c)] || uses_unsettled());
+  }
+  bool uses_unsettled() const { return spec_.unsettled == "use" || spec_.accuracy == "paper"; }
+
+  std::vector<MatrixXd> starts_;  // per circuit: where the last batch ended
+  std::vector<char> unsettled_;   // per example of the batch
+  VectorXd settled_at_;  // per example, summed over circuits; NaN where nothing finite is left
+};
+
+MatrixXd InversionRule::settle(InversionCircuit& loops, std::size_t which, double scale) {
+  constexpr double paper_step = 0.5, paper_duration = 500;
+  solve::SolverOptions options;
+  options.rtol = 0.1 * spec_.tolerance;
+  // A loop at rest is told from one that has not begun to move by the size of what drives it.
+  options.atol = 1e-3 * options.rtol * (scale > 0 ? scale : 1);
+  options.settled.tolerance = spec_.tolerance;
+  options.duration = spec_.duration;
+  options.shortcut = spec_.accuracy == "rest";
+  system::Phase& phase = loops.circuit().phases.front();
+  const auto last_for = [&phase](double duration) {
+    phase.until_settled = false;
+    phase.duration = duration;
+  };
+  if (spec_.accuracy == "paper") {
+    options.method = "semi_implicit_euler";
+    options.step = paper_step;
+    options.duration = paper_duration;
+    last_for(paper_duration);
+  }
+  // In closed form the state at the end costs no more than one on the way there.
+  const bool leaps = spec_.accuracy == "dynamics" && spec_.loop != "transfer";
+  if (leaps) last_for(spec_.duration);
+  auto system = std::make_unique<const system::OdeSystem>(system::compile(loops.circuit()));
+  if (leaps && solve::chosen_method(*system, options) != "exact") {
+    phase = {.name = phase.name, .until_settled = true};
+    system = std::make_unique<const system::OdeSystem>(system::compile(loops.circuit()));
+  }
+  MatrixXd& start = starts_[which];
+  if (!spec_.warm_start || start.rows() != system->dimension() || start.cols() != system->trials())
+    start = system->initial_state();
+  Unwatched observer;
+  const solve::SolveSummary summary = solve::solve(*system, start, options, observer);
+
+  for (Index c = 0; c < system->trials(); ++c) {
+    const solve::TrialResult& trial = summary.trials[at(c)];
+    if (!summary.final_state.col(c).allFinite())
+      settled_at_[c] = std::numeric_limits<double>::quiet_NaN();
+    if (trial.outcome != solve::Outcome::settled) {
+      unsettled_[at(c)] = 1;
+      if (settling_.first_failure.empty())
+        settling_.first_failure = std::string(solve::name(trial.outcome)) + ": " + trial.reason;
+    } else if (!trial.skipped) {
+      settled_at_[c] += trial.settled_at;
+    }
+  }
+  const auto evaluations = static_cast<double>(summary.evaluations);
+  settling_.evaluations += evaluations;
+  settling_.multiplications += evaluations * static_cast<double>(system->parameters()) +
+                               loops.built() + static_cast<double>(system->trials()) * loops.read();
+  if (summary.method == "exact")
+    settling_.multiplications += 10 * std::pow(0.5 * static_cast<double>(system->dimension()), 3);
+  if (spec_.warm_start)
+    start = summary.final_state.unaryExpr([](double x) { return std::isfinite(x) ? x : 0.0; });
+  return summary.final_state;
+}
+
+double size_of(const MatrixXd& m) { return m.size() > 0 ? m.cwiseAbs().maxCoeff() : 0; }
+
+FeedbackSpec with_loop(FeedbackSpec feedback, const models::LoopParameters& loop) {
+  for (models::Init& init : feedback.init) init = models::with_loop(init, loop);
+  return feedback;
+}
+
+// --- One loop a layer ------------------------------------------------------------------------------
+
+class Inversion final : public InversionRule {
+ public:
+  Inversion(const InversionSpec& spec, bool simultaneous, const Network<double>& network,
+            const RuleContext& context)
+      : InversionRule(spec, simultaneous ? 1 : at(network.depth() - 1)),
+        simultaneous_(simultaneous),
+        feedback_(with_loop(spec.feedback, spec.controller), network, context, spec.place, -1) {}
+
+  void learn(const Lesson<double>& lesson, const Credit<double>& credit, double rate) override {
+    feedback_.learn(lesson, credit, rate);
+  }
+  std::vector<MatrixXd> feedback(const Network<double>&) const override { return feedback_.all(); }
+  void state(StateVisitor& visitor) override {
+    feedback_.state(visitor);
+    InversionRule::state(visitor);
+  }
+
+ private:
+  LoopMatrices loop(const Lesson<double>& lesson, Index l) const {
+    return {{stage(lesson, l - 1)}, &feedback_.b(l)};
+  }
+
+  void invert(const Lesson<double>& lesson, Credit<double>& credit) override {
+    if (simultaneous_)
+      invert_together(lesson, credit);
+    else
+      invert_in_turn(lesson, credit);
+  }
+
+  void invert_in_turn(const Lesson<double>& lesson, Credit<double>& credit) {
+    for (Index l = lesson.network.depth(); l >= 2; --l) {
+      const MatrixXd& wanted = credit.post[at(l)];
+      MatrixXd& found = credit.post[at(l - 1)];
+      InversionCircuit circuit(spec_.controller, wanted.cols());
+      circuit.add("", loop(lesson, l), wanted);
+      found = circuit.rate(0, 1, settle(circuit, at(l - 2), size_of(wanted)));
+      forget_unusable(found);
+      pull_back(lesson, l - 1, found);
+    }
+  }
+
+  void invert_together(const Lesson<double>& lesson, Credit<double>& credit) {
+    const Index depth = lesson.network.depth();
+    InversionCircuit circuit(spec_.controller, lesson.error.cols());
+    std::size_t above = 0;
+    for (Index l = depth; l >= 2; --l) {
+      const std::string name = "_" + std::to_string(l - 1);
+      above = l == depth ? circuit.add(name, loop(lesson, l), lesson.error)
+                         : circuit.add(name, loop(lesson, l), above,
+                                       spec_.is_linear() ? &lesson.activity.slope[at(l)] : nullptr);
+    }
+    const MatrixXd state = settle(circuit, 0, size_of(lesson.error));
+    for (Index l = depth; l >= 2; --l) {
+      MatrixXd& found = credit.post[at(l - 1)];
+      found = circuit.rate(at(depth - l), 1, state);
+      forget_unusable(found);
+      pull_back(lesson, l - 1, found);
+    }
+  }
+
+  void check(const Lesson<double>& lesson) override {
+    for (Index l = 2; l <= lesson.network.depth(); ++l) {
+      const MatrixXd w = linear_weights(lesson, l - 1);
+      const LoopStability found =
+          stability_of({{{.weights = &w}}, &feedback_.b(l)}, spec_.controller);
+      note(found);
+      if (spec_.stability == "correct" && found.unstable) correct(w, feedback_.b(l));
+    }
+  }
+
+  bool simultaneous_;
+  Feedback<double> feedback_;
+};
+
+// --- One loop through all layers -------------------------------------------------------------------
+
+class SingleLoopInversion final : public InversionRule {
+ public:
+  SingleLoopInversion(const InversionSpec& spec, const Network<double>& network,
+                      const RuleContext& context)
+      : InversionRule(spec, 1), context_(context) {
+    const FeedbackSpec wanted = with_loop(spec.feedback, spec.controller);
+    if (wanted.init.size() > 1 || network.depth() <= 2) {
+      factors_.emplace(wanted, network, context, spec.place, -1);
+      multiply();
+      return;
+    }
+    lone_ = wanted.init.front();
+    const std::string lone =
+        "of one feedback through " + std::to_string(network.depth() - 1) + " layers";
+    const std::string expected =
+        "a list of feedbacks, one for each layer from the second on, whose "
+        "product it is";
+    if (wanted.updates == "kolen_pollack")
+      spec.place.fail("feedback_updates", "kolen_pollack " + lone, expected);
+    if (spec.stability == "correct")
+      spec.place.fail("stability", "correct " + lone, expected + "; or monitor");
+    if (lone_->name() == "ssa") spec.place.fail("feedback", "\"ssa\" " + lone, expected);
+    make_lone(network);
+  }
+
+  void learn(const Lesson<double>& lesson, const Credit<double>& credit, double rate) override {
+    if (factors_) {
+      factors_->learn(lesson, credit, rate);
+      if (spec_.feedback.updates != "fixed") multiply();
+    } else if (spec_.feedback.updates == "follow") {
+      make_lone(lesson.network);
+    }
+  }
+  std::vector<MatrixXd> feedback(const Network<double>&) const override {
+    return factors_ ? factors_->all() : std::vector<MatrixXd>{};
+  }
+  void state(StateVisitor& visitor) override {
+    if (factors_) {
+      factors_->state(visitor);
+      multiply();
+    } else {
+      visitor.matrix("B", b_);
+    }
+    InversionRule::state(visitor);
+  }
+
+ private:
+  // B_2 … B_L, each of which carries the minus: one of them remains.
+  void multiply() {
+    const auto& factors = factors_->all();
+    b_ = factors[2];
+    for (std::size_t l = 3; l < factors.size(); ++l) b_ = -b_ * factors[l];
+  }
+  void make_lone(const Network<double>& network) {
+    models::Init init = lone_;
+    if (models::needs_of(init)) {
+      std::vector<std::string> path;
+      for (Index l = network.depth(); l >= 2; --l) path.push_back("W_" + std::to_string(l));
+      init = models::with_of(init, std::move(path));
+    }
+    b_ = make_feedback(init, network.size(1), network.size(network.depth()), "B", network.depth(),
+                       network, context_);
+  }
+
+  void invert(const Lesson<double>& lesson, Credit<double>& credit) override {
+    const Index depth = lesson.network.depth();
+    LoopMatrices loop{{}, &b_};
+    for (Index l = 1; l < depth; ++l) loop.path.push_back(stage(lesson, l));
+    InversionCircuit circuit(spec_.controller, lesson.error.cols());
+    circuit.add("", loop, lesson.error);
+    const MatrixXd state = settle(circuit, 0, size_of(lesson.error));
+    for (Index l = 1; l < depth; ++l) {
+      MatrixXd& found = credit.post[at(l)];
+      found = circuit.rate(0, l, state);
+      forget_unusable(found);
+      pull_back(lesson, l, found);
+    }
+  }
+
+  void check(const Lesson<double>& lesson) override {
+    const Index depth = lesson.network.depth();
+    std::vector<MatrixXd> weights;
+    for (Index l = 1; l < depth; ++l) weights.push_back(linear_weights(lesson, l));
+    LoopMatrices loop{{}, &b_};
+    for (const MatrixXd& w : weights) loop.path.push_back({.weights = &w});
+    const LoopStability found = stability_of(loop, spec_.controller);
+    note(found);
+    if (spec_.stability != "correct" || !found.unstable) return;
+    // SSA knows loops of one population: it makes those of the factors stable.
+    for (Index l = 2; l <= depth; ++l) {
+      const MatrixXd& w = weights[at(l - 2)];
+      MatrixXd& b = factors_->b(l);
+      if (stability_of({{{.weights = &w}}, &b}, spec_.controller).unstable) correct(w, b);
+    }
+    multiply();
+  }
+
+  RuleContext context_;
+  models::Init lone_;
+  std::optional<Feedback<double>> factors_;
+  MatrixXd b_;  // d_1 × d_L
+};
+
+// --- Kinds -----------------------------------------------------------------------------------------
+
+class InversionKind : public RuleKind {
+ public:
+  using RuleKind::make;
+  void fields(core::Fields& f) override { spec_.fields(f); }
+
+ protected:
+  InversionSpec checked() const {
+    InversionSpec spec = spec_;
+    spec.place = place;
+    spec.check();
+    return spec;
+  }
+
+ private:
+  InversionSpec spec_;
+};
+
+class InversionByLayer final : public InversionKind {
+ public:
+  using InversionKind::make;
+  void fields(core::Fields& f) override {
+    f.choice({"scheme", "", "how the loops run"}, scheme_, {"sequential", "simultaneous"});
+    InversionKind::fields(f);
+  }
+  std::unique_ptr<Rule<double>> make(const Network<double>& network,
+                                     const RuleContext& context) const override {
+    return std::make_unique<Inversion>(checked(), scheme_ == "simultaneous", network, context);
+  }
+
+ private:
+  std::string scheme_ = "sequential";
+};
+
+class InversionBySingleLoop final : public InversionKind {
+ public:
+  using InversionKind::make;
+  std::unique_ptr<Rule<double>> make(const Network<double>& network,
+                                     const RuleContext& context) const override {
+    return std::make_unique<SingleLoopInversion>(checked(), network, context);
+  }
+};
+
+}  // namespace
+
+std::vector<core::Entry<RuleKind>> inversion_rules() {
+  return {
+      {"di",
+       "dynamic inversion: a feedback loop for each layer settles to the error of the one below",
+       core::make_entry<RuleKind, InversionByLayer>},
+      {"sdi", "single-loop dynamic inversion: one controller, and the forward path carries it up",
+       core::make_entry<RuleKind, InversionBySingleLoop>}};
+}
+
+}  // namespace settle::learning

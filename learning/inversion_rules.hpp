@@ -1,0 +1,61 @@
+// Dynamic inversion as a rule: errors travel backwards because loops settle.
+#pragma once
+
+#include "learning/feedback.hpp"
+
+namespace settle::learning {
+
+/// The rules whose hidden errors are the settled states of feedback loops (learning/inversion_circuit.hpp).
+///
+/// `di`, dynamic inversion: one loop a layer, l = L … 2, with setpoint δ_l, whose r settles to δ_{l−1}
+///
+///     τ ṙ_l = −r_l + B_l u_l        τ_u ξ̇_l = −α ξ_l + W_l r_l − δ_l        u_l = k_i ξ_l + k_p e_l + …
+///
+/// - scheme sequential: one circuit a loop, the top first, each until it has settled; simultaneous: one
+///   circuit of all loops, each lower one hearing the upper r(t), times φ′(a_{l−1}) where the loop is
+///   linear.
+///
+/// `sdi`, single-loop dynamic inversion: one controller, and the forward path carries the inversion up
+///
+///     τ ẋ_1 = −x_1 + B u      τ ẋ_l = −x_l + W_l φ(x_{l−1})      τ_u ξ̇ = −α ξ + W_L φ(x_{L−1}) − δ_L
+///
+///   with one B (d_1 × d_L) where the list of feedbacks is one, else the product B_2 … B_L of one a layer
+///   with one minus remaining; δ_l = x_l(∞).
+///
+/// What a loop sees of r:
+/// - linear: W r. φ′(a_{l−1}) is applied once to the settled r (Network::pull_back; in the simultaneous
+///   scheme lower loops hear r times the slope at fixed statistics);
+/// - linearised: W (φ′(a) ⊙ r), and transfer: W φ(r). There r is a displacement of a_{l−1} already and φ′ is
+///   not applied again. Where layers are normalised, the gain γ/√(v + ε) is part of φ′ (of a batch's own
+///   statistics in linearised loops, of the running ones in transfer loops).
+///
+/// All examples of a batch are trials of one circuit.
+///
+/// Parameters (bounds in brackets; times in the circuit's unit):
+/// - scheme (di) = sequential | simultaneous; loop = linear | transfer | linearised;
+/// - leak α = 0.01 [≥ 0]; gains {p = 0, i = 1, d = 0}, i or p not zero; tau = 1, controller_tau = 1,
+///   derivative_tau = 0.1 [> 0]; feedback = negative_transpose, feedback_updates, feedback_decay
+///   (FeedbackSpec, with DI's sign);
+/// - accuracy = dynamics: integrated ("auto": the exact solution where the loop is linear) until the residual
+///   is below tolerance = 1e-6 of the state, at most for duration = 2000; rest: put into the state of rest
+///   where that is shown to be reached (SolverOptions::shortcut), else the same; paper: its semi-implicit
+///   Euler scheme, dt = 0.5, for 500 time units, whose end counts however far from rest it is;
+/// - unsettled = skip | use: an example of which a circuit did not settle has no credit, or the one at the end
+///   of its time (none where that is not finite). It is counted either way;
+/// - warm_start = false: a batch starts from the last one's end, where both have the same size;
+/// - stability = off | monitor | correct, in batches that hold every `stabilise.every`-th example: monitor
+///   counts loops that are unstable by the exact condition and by the paper's, W being W diag(φ′) of the
+///   batch's first example where linearised, and φ at its steepest where `transfer`; correct moves the B of an
+///   unstable loop by SSA (models::stabilise) with stabilise = {margin = 0, step = 0.5, iterations = 2000}, and
+///   counts that.
+///
+/// Settling::multiplications is estimated: evaluations times the weights, the products W B, and for a loop of
+/// n units in closed form 10 n³.
+///
+/// Errors: InputError for gains without i and p, for lists of feedbacks of another length, and for what a lone
+/// B of sdi through several layers does not have (kolen_pollack, correct).
+///
+/// Source: W. F. Podlaski and C. K. Machens, NeurIPS 2020; science.md sections 4, 5 and 7.
+std::vector<core::Entry<RuleKind>> inversion_rules();
+
+}  // namespace settle::learning

@@ -1,0 +1,111 @@
+#include "learning/layerwise.hpp"
+
+#include <cmath>
+#include <limits>
+
+#include "analysis/loops.hpp"
+
+namespace settle::learning {
+namespace {
+
+std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+// x = solve(1/G, y) for all columns at once where they share 1/G, else for each; 0 where 1/G = ∞.
+template <class S, class Solve>
+void for_each_gain(const VectorXd& inverse_gain, const Matrix<S>& y, Index rows, Matrix<S>& x,
+                   const Solve& solve) {
+  x.resize(rows, y.cols());
+  const bool is_shared = inverse_gain.size() == 1;
+  for (Index c = 0; c < (is_shared ? 1 : y.cols()); ++c) {
+    auto part = x.middleCols(is_shared ? 0 : c, is_shared ? y.cols() : 1);
+    if (std::isinf(inverse_gain[c]))
+      part.setZero();
+    else
+      part = solve(inverse_gain[c],
+                   y.middleCols(is_shared ? 0 : c, part.cols()).template cast<double>())
+                 .template cast<S>();
+  }
+}
+
+// (W B − I/G)⁻¹ y
+MatrixXd solve_control(const MatrixXd& w, const MatrixXd& b, double inverse_gain,
+                       const MatrixXd& y) {
+  MatrixXd m = w * b;
+  m.diagonal().array() -= inverse_gain;
+  const auto x = core::solve_linear(m, y);
+  return x ? *x : MatrixXd(core::pseudoinverse(m) * y);
+}
+
+MatrixXd solve_rest(const MatrixXd& w, const MatrixXd& b, double inverse_gain, const MatrixXd& y) {
+  const auto x = analysis::linear_rest(w, b, inverse_gain, y);
+  return x ? *x : MatrixXd(b * solve_control(w, b, inverse_gain, y));
+}
+
+// The matrix in double, without a copy where it is.
+const MatrixXd& wide(const MatrixXd& m) { return m; }
+MatrixXd wide(const Matrix<float>& m) { return m.cast<double>(); }
+
+}  // namespace
+
+template <class S>
+void bp_credit(const Lesson<S>& lesson, Credit<S>& credit) {
+  assign_layerwise(lesson, credit, [&](Index l, const Matrix<S>& delta, Matrix<S>& below) {
+    below.noalias() = lesson.network.w(l).transpose() * delta;
+  });
+}
+
+template <class S>
+void pbp_credit(const Lesson<S>& lesson, Credit<S>& credit) {
+  assign_layerwise(lesson, credit, [&](Index l, const Matrix<S>& delta, Matrix<S>& below) {
+    below = (core::pseudoinverse(wide(lesson.network.w(l))) * wide(delta)).template cast<S>();
+  });
+}
+
+template <class S>
+void ndi_credit(const Lesson<S>& lesson, const std::vector<Matrix<S>>& b,
+                const VectorXd& inverse_gain, Credit<S>& credit) {
+  assign_layerwise(lesson, credit, [&](Index l, const Matrix<S>& delta, Matrix<S>& below) {
+    const auto& w = wide(lesson.network.w(l));
+    const auto& feedback = wide(b[at(l)]);
+    for_each_gain(inverse_gain, delta, w.cols(), below,
+                  [&](double g, const MatrixXd& y) { return solve_rest(w, feedback, g, y); });
+  });
+}
+
+template <class S>
+void ndi_control(const Matrix<S>& w, const Matrix<S>& b, const VectorXd& inverse_gain,
+                 const Matrix<S>& delta, Matrix<S>& control) {
+  const auto& forward = wide(w);
+  const auto& feedback = wide(b);
+  for_each_gain(inverse_gain, delta, w.rows(), control, [&](double g, const MatrixXd& y) {
+    return MatrixXd(-solve_control(forward, feedback, g, y));
+  });
+}
+
+template <class S>
+VectorXd gauss_newton_inverse_gain(const Lesson<S>& lesson, double damping) {
+  const auto depth = static_cast<std::size_t>(lesson.network.depth());
+  const double bias = lesson.network.has_biases() ? 1 : 0;
+  const auto squares = [&](std::size_t l) {
+    return lesson.activity.h[l].template cast<double>().colwise().squaredNorm().array() + bias;
+  };
+  const Eigen::ArrayXXd above = squares(depth - 1) + damping, below = squares(depth - 2);
+  return (below > 0).select(above / below, std::numeric_limits<double>::infinity()).transpose();
+}
+
+template void bp_credit<double>(const Lesson<double>&, Credit<double>&);
+template void bp_credit<float>(const Lesson<float>&, Credit<float>&);
+template void pbp_credit<double>(const Lesson<double>&, Credit<double>&);
+template void pbp_credit<float>(const Lesson<float>&, Credit<float>&);
+template void ndi_credit<double>(const Lesson<double>&, const std::vector<Matrix<double>>&,
+                                 const VectorXd&, Credit<double>&);
+template void ndi_credit<float>(const Lesson<float>&, const std::vector<Matrix<float>>&,
+                                const VectorXd&, Credit<float>&);
+template void ndi_control<double>(const Matrix<double>&, const Matrix<double>&, const VectorXd&,
+                                  const Matrix<double>&, Matrix<double>&);
+template void ndi_control<float>(const Matrix<float>&, const Matrix<float>&, const VectorXd&,
+                                 const Matrix<float>&, Matrix<float>&);
+template VectorXd gauss_newton_inverse_gain<double>(const Lesson<double>&, double);
+template VectorXd gauss_newton_inverse_gain<float>(const Lesson<float>&, double);
+
+}  // namespace settle::learning

@@ -1,0 +1,44 @@
+// How a network moves by a batch's credit.
+#pragma once
+
+#include "learning/training.hpp"
+
+namespace settle::learning {
+
+/// ‖Σ_columns post preᵀ‖_F, through the two matrices of products of columns: without making the sum.
+template <class S>
+double update_norm(const Matrix<S>& post, const Matrix<S>& pre);
+
+/// The step of LearningSpec, with whatever its optimiser remembers.
+template <class S>
+class Updater {
+ public:
+  /// @param rate  η, in place of the specification's
+  Updater(const LearningSpec& spec, double rate, const Network<S>& network);
+
+  double rate() const { return rate_; }
+  /// Clips each column of δ_l, in place.
+  void clip(Credit<S>& credit) const;
+  /// Moves the network: W_l and b_l, and what normalises layers, γ_l and β_l, without decay.
+  void move(Network<S>& network, const Activity<S>& activity, const Credit<S>& credit);
+  void state(StateVisitor& visitor);
+
+ private:
+  // Averages of a parameter's updates and of their squares, where the optimiser has them.
+  template <class M>
+  struct Moments {
+    M mean, square;
+  };
+  template <class M>
+  void step(M& parameter, const M& sum, Moments<M>& moments, double decay) const;
+  template <class M>
+  void remember(const M& parameter, std::vector<Moments<M>>& moments) const;
+
+  LearningSpec spec_;
+  double rate_;
+  std::int64_t steps_ = 0;                                    // Adam's
+  std::vector<Moments<Matrix<S>>> weights_;                   // per layer
+  std::vector<Moments<Vector<S>>> biases_, scales_, shifts_;  // likewise
+};
+
+}  // namespace settle::learning
