@@ -232,14 +232,13 @@ class Dfc final : public Rule<double> {
   void make_feedback_of(const Network<double>& network) {
     const Index depth = network.depth();
     q_.resize(network.weights.size());
-    std::vector<std::string> path;  // W_L … W_{l+1}
+    std::vector<Index> path;  // L … l + 1
     for (Index l = depth - 1; l >= 1; --l) {
-      path.push_back("W_" + std::to_string(l + 1));
-      models::Init init = models::one_each(spec_.feedback, at(l - 1), at(depth - 1), place_,
-                                           "feedback", "one for each hidden layer");
-      if (models::needs_of(init)) init = models::with_of(init, path);
+      path.push_back(l + 1);
+      const models::Init& init = models::one_each(spec_.feedback, at(l - 1), at(depth - 1), place_,
+                                                  "feedback", "one for each hidden layer");
       q_[at(l)] = make_feedback(init, network.size(l), network.size(depth),
-                                "Q_" + std::to_string(l), l + 1, network, context_);
+                                "Q_" + std::to_string(l), path, network, context_);
     }
     q_[at(depth)] = MatrixXd::Identity(network.size(depth), network.size(depth));
   }
