@@ -14,6 +14,7 @@
 #include "cli/interrupt.hpp"
 #include "cli/run_summary.hpp"
 #include "cli/sweep_summary.hpp"
+#include "cli/train.hpp"
 #include "sim/io/result_reader.hpp"
 #include "sim/io/training_file.hpp"
 

@@ -369,7 +369,7 @@ int run_training(const io::LoadedFile& file, const std::filesystem::path& result
 }
 
 int resume_training(const std::filesystem::path& result, const RunOptions& options, Json& all) {
-  const io::Resumption from = io::read_resumption(h5::File::open(result));
+  const io::Resumption from = io::read_resumption(io::h5::File::open(result));
   RunOptions same = options;
   same.quick = false;  // a rehearsal that goes on is the whole run of its few examples
   const bool quick =
