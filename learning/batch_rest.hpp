@@ -8,9 +8,9 @@ namespace settle::learning {
 
 /// What a rule's table says about coming to rest.
 struct RestSpec {
-  double tolerance = 1e-6;         ///< ‖T ẋ‖∞ relative to ‖x‖∞ below which it is rest
-  double duration = 1000;          ///< time in which it must be reached
-  std::string unsettled = "skip";  ///< skip | use: an example that is not at rest by then
+  double tolerance = 1e-6;        ///< ‖T ẋ‖∞ relative to ‖x‖∞ below which it is rest
+  double duration = 1000;         ///< time in which it must be reached
+  std::string unsettled = "use";  ///< skip | use: an example that is not at rest by then
   std::string accuracy = "dynamics";  ///< dynamics | rest: integrated, or by Newton's method
 
   void fields(core::Fields& f);

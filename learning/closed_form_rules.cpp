@@ -333,6 +333,8 @@ class Ndi final : public Rule<S> {
     feedback_.learn(lesson, credit, rate);
   }
   std::vector<Matrix<S>> feedback(const Network<S>&) const override { return feedback_.all(); }
+  double feedback_sign() const override { return -1; }
+  double inverse_gain() const override { return spec_.inverse_gain(); }
   void state(StateVisitor& visitor) override { feedback_.state(visitor); }
 
  private:

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <cmath>
 
+#include "learning/compare.hpp"
+#include "learning/layerwise.hpp"
 #include "learning/update.hpp"
 
 namespace settle::learning {
@@ -13,6 +15,18 @@ const double nan = std::numeric_limits<double>::quiet_NaN();
 
 // Examples that are evaluated at a time.
 constexpr Index evaluated_at_once = 1024;
+
+// Outputs of a batch for which a Gauss–Newton step is made.
+constexpr Index most_outputs = 1000;
+
+// What a rule's last update was beside others, per layer; angles in degrees.
+struct Comparison {
+  explicit Comparison(Index depth) {
+    for (auto* list : {&bp, &pbp, &ndi, &gauss_newton, &feedback, &exact, &paper})
+      list->assign(static_cast<std::size_t>(depth), nan);
+  }
+  std::vector<double> bp, pbp, ndi, gauss_newton, feedback, exact, paper;
+};
 
 struct Evaluation {
   double loss = nan;   // mean
@@ -41,6 +55,7 @@ class CourseOf final : public Course {
     if (scaling_ == "matched") reference_ = rules().find("bp")->make()->make(network_, context);
     credit_.reset(network_.weights.size());
     norms_.assign(network_.weights.size(), nan);
+    comparison_ = Comparison(network_.depth());
   }
 
   bool advance(const std::atomic<bool>& pauses) override {
@@ -61,6 +76,8 @@ class CourseOf final : public Course {
         evaluate_on(data_.training, most > 0 ? std::min(most, count) : count);
     const Evaluation held_out = evaluate_on(data_.held_out, data_.held_out.count());
     const Settling settling = rule_->take_settling();
+    unsettled_ += settling.unsettled;
+    if (first_failure_.empty()) first_failure_ = settling.first_failure;
     const auto share = [&](double sum, std::int64_t of) {
       return of > 0 ? sum / static_cast<double>(of) : nan;
     };
@@ -73,6 +90,13 @@ class CourseOf final : public Course {
         {held_out.error},
         {examples > 0 ? seconds_ / examples : nan},
         norms,
+        comparison_.bp,
+        comparison_.pbp,
+        comparison_.ndi,
+        comparison_.gauss_newton,
+        comparison_.feedback,
+        comparison_.exact,
+        comparison_.paper,
         {static_cast<double>(settling.unsettled)},
         {share(settling.time, settling.examples - settling.unsettled)},
         {share(settling.evaluations, settling.examples)},
@@ -84,8 +108,12 @@ class CourseOf final : public Course {
     examples_then_ = this->examples();
     last_error_ = data_.held_out.count() > 0 ? held_out.error : training.error;
     ++evaluated_;
-    if (outcome_ == CourseOutcome::running && batches_ == schedule_.batches())
+    if (outcome_ == CourseOutcome::running && batches_ == schedule_.batches()) {
       outcome_ = CourseOutcome::trained;
+      if (unsettled_ > 0)
+        reason_ = std::to_string(unsettled_) + " circuits did not settle" +
+                  (first_failure_.empty() ? "" : ": " + first_failure_);
+    }
     return out;
   }
 
@@ -99,6 +127,7 @@ class CourseOf final : public Course {
     visitor.integer("examples_then", examples_then_);
     for (std::size_t l = 1; l < norms_.size(); ++l)
       visitor.number("norm_" + std::to_string(l), norms_[l]);
+    visitor.integer("unsettled", unsettled_);
     for_each_parameter(network_, [&](const std::string& name, auto& m) {
       Matrix<S> copy = m;
       visitor.matrix(name, copy);
@@ -171,6 +200,8 @@ class CourseOf final : public Course {
     const Lesson<S> lesson{network_, activity_, targets_,
                            error_,   loss_,     static_cast<std::uint64_t>(examples())};
     rule_->assign(lesson, credit_);
+    const bool is_evaluated = batches_ + 1 == schedule_.evaluations()[evaluated_];
+    if (is_evaluated && learning_.compare) compare(lesson);
     updater_.clip(credit_);
     scale(lesson);
     if (batches_ > 0 || !plan_.learning.skip_first) {
@@ -180,11 +211,50 @@ class CourseOf final : public Course {
     if (network_.is_normalised())
       network_.note_statistics(activity_, plan_.network.normalisation_momentum);
     ++batches_;
-    if (batches_ != schedule_.evaluations()[evaluated_]) return;
+    if (!is_evaluated) return;
     for (Index l = 1; l <= network_.depth(); ++l)
       norms_[static_cast<std::size_t>(l)] =
           learning_.learning_rate *
           update_norm(credit_.post[static_cast<std::size_t>(l)], credit_.pre_of(l, activity_));
+  }
+
+  // The rule's credit beside those of others, and its loops, in the state before it moves the network.
+  void compare(const Lesson<S>& lesson) {
+    comparison_ = Comparison(network_.depth());
+    Credit<S> other;
+    const auto beside = [&](std::vector<double>& to) {
+      const Angles found = angles(lesson, credit_, other);
+      std::copy(found.layers.begin() + 1, found.layers.end(), to.begin());
+    };
+    bp_credit(lesson, other);
+    beside(comparison_.bp);
+    pbp_credit(lesson, other);
+    beside(comparison_.pbp);
+    const std::vector<Matrix<S>> feedback = rule_->feedback(network_);
+    const S sign = static_cast<S>(rule_->feedback_sign());
+    const bool is_by_layer = feedback.size() == network_.weights.size() && network_.depth() > 1 &&
+                             feedback[2].rows() == network_.w(2).cols();
+    if (is_by_layer) {
+      std::vector<Matrix<S>> inverting(feedback.size());
+      for (std::size_t l = 2; l < feedback.size(); ++l) {
+        inverting[l] = -sign * feedback[l];
+        comparison_.feedback[l - 1] = feedback_angle(feedback[l], network_.weights[l], sign);
+      }
+      ndi_credit(lesson, inverting, VectorXd::Constant(1, rule_->inverse_gain()), other);
+      beside(comparison_.ndi);
+    }
+    // The step is one of (d_L B)² numbers; a batch's own statistics make its examples depend on each other.
+    if (lesson.error.size() <= most_outputs && !activity_.by_batch) {
+      gauss_newton_credit(lesson, 0.0, other);
+      beside(comparison_.gauss_newton);
+    }
+    const auto loops = rule_->abscissas(lesson);
+    const std::size_t unseen = comparison_.exact.size() - loops.exact.size();
+    if (loops.exact.empty()) return;
+    std::copy(loops.exact.begin(), loops.exact.end(),
+              comparison_.exact.begin() + static_cast<std::ptrdiff_t>(unseen));
+    std::copy(loops.paper.begin(), loops.paper.end(),
+              comparison_.paper.begin() + static_cast<std::ptrdiff_t>(unseen));
   }
 
   // Gives each layer's update the norm of backpropagation's, or norm 1.
@@ -241,7 +311,10 @@ class CourseOf final : public Course {
   std::vector<Index> order_;
   std::int64_t epoch_ = -1, examples_then_ = 0;
   std::vector<double> norms_;  // of the last update before an evaluation
+  Comparison comparison_{0};
   double seconds_ = 0;
+  std::int64_t unsettled_ = 0;
+  std::string first_failure_;
 };
 
 }  // namespace
@@ -254,6 +327,15 @@ const std::vector<Variable>& course_variables() {
       {"test_error", "1", "on held-out examples: share of wrong classes, or mean squared error"},
       {"seconds_per_example", "s", "time to train an example, since the last evaluation"},
       {"update_norm", "1", "Frobenius norm of the last update of W", true},
+      {"angle_to_bp", "degree", "angle of the last update to backpropagation's", true},
+      {"angle_to_pbp", "degree", "angle of the last update to that by pseudoinverses", true},
+      {"angle_to_ndi", "degree",
+       "angle of the last update to that of loops at rest with the rule's own feedback", true},
+      {"angle_to_gauss_newton", "degree",
+       "angle of the last update to the Gauss-Newton step of least norm", true},
+      {"feedback_angle", "degree", "angle of the feedback B to the transposed weights", true},
+      {"slowest_pole", "1/time", "max Re of the poles of the loop about a layer", true},
+      {"paper_criterion", "1/time", "max Re of the eigenvalues of kWB - leak", true},
       {"unsettled", "1", "examples whose circuit did not settle, since the last evaluation"},
       {"settling_time", "1", "mean time to rest of those that did, in the circuit's unit"},
       {"evaluations", "1", "mean evaluations of a right-hand side an example"},

@@ -183,6 +183,8 @@ LoopStability stability_of(const LoopPath& loop, const models::LoopParameters& p
   const auto [pole, why_no_pole] = analysis::loop_pole(linearisation, controller);
   const double zero = linearisation.rounding();
   LoopStability out;
+  if (why_no_pole.empty()) out.pole = pole;
+  if (why_no_paper.empty()) out.paper = paper;
   out.unstable = why_no_pole.empty() && !(pole < -zero);
   // Without an integrator the paper has no condition.
   out.unstable_paper = why_no_paper.empty() && !(paper < 0);

@@ -1,6 +1,8 @@
 // Loops that invert layers of a network, as a circuit that the engine integrates.
 #pragma once
 
+#include <limits>
+
 #include "models/stabilise.hpp"
 #include "sim/core/transfer.hpp"
 #include "sim/system/circuit.hpp"
@@ -87,6 +89,9 @@ class InversionCircuit {
 struct LoopStability {
   bool unstable = false;
   bool unstable_paper = false;
+  double pole = std::numeric_limits<double>::quiet_NaN();  ///< max Re λ of the loop, 1/time
+  double paper =
+      std::numeric_limits<double>::quiet_NaN();  ///< max Re λ(k_i W B − α I); NaN without i
 };
 
 /// Of a loop that is linear (stages without transfer, slopes of one trial): unstable where not every pole

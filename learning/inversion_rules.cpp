@@ -21,7 +21,7 @@ struct InversionSpec {
   std::string accuracy = "dynamics";
   double tolerance = 1e-6;
   std::optional<double> duration;
-  std::string unsettled = "skip";
+  std::string unsettled = "use";
   bool warm_start = false;
   std::string stability = "off";
   models::StabiliseOptions stabilise;
@@ -120,6 +120,20 @@ class InversionRule : public Rule<double> {
     }
   }
 
+  double feedback_sign() const final { return -1; }
+  double inverse_gain() const final {
+    const models::LoopParameters& loop = spec_.controller;
+    return loop.leak > 0 ? 1 / (loop.i / loop.leak + loop.p) : loop.i != 0 ? 0.0 : 1 / loop.p;
+  }
+  Abscissas abscissas(const Lesson<double>& lesson) const final {
+    Abscissas out;
+    for (const LoopStability& loop : stabilities(lesson)) {
+      out.exact.push_back(loop.pole);
+      out.paper.push_back(loop.paper);
+    }
+    return out;
+  }
+
   void state(StateVisitor& visitor) override {
     for (std::size_t k = 0; spec_.warm_start && k < starts_.size(); ++k)
       visitor.matrix("start_" + std::to_string(k + 1), starts_[k]);
@@ -131,8 +145,10 @@ class InversionRule : public Rule<double> {
 
   // Settles the loops; post_L is there.
   virtual void invert(const Lesson<double>& lesson, Credit<double>& credit) = 0;
-  // The stability of every loop, and what the policy says.
-  virtual void check(const Lesson<double>& lesson) = 0;
+  // The stability of every loop, that of the lowest layer first.
+  virtual std::vector<LoopStability> stabilities(const Lesson<double>& lesson) const = 0;
+  // Corrects the feedback of loops that are unstable.
+  virtual void correct(const Lesson<double>& lesson, const std::vector<LoopStability>& found) = 0;
 
   // The population of layer l on a loop's path, seen as the rule says.
   LoopStage stage(const Lesson<double>& lesson, Index l) const {
@@ -166,12 +182,18 @@ class InversionRule : public Rule<double> {
       if (!is_usable(c)) m.col(c).setZero();
   }
 
-  // Counts an unstable loop, and corrects B where that is the policy and can be done.
-  void note(const LoopStability& found) {
-    settling_.unstable += found.unstable;
-    settling_.unstable_paper += found.unstable_paper;
+  // Counts unstable loops, and corrects them where that is the policy.
+  void check(const Lesson<double>& lesson) {
+    const std::vector<LoopStability> found = stabilities(lesson);
+    bool any = false;
+    for (const LoopStability& loop : found) {
+      settling_.unstable += loop.unstable;
+      settling_.unstable_paper += loop.unstable_paper;
+      any = any || loop.unstable;
+    }
+    if (any && spec_.stability == "correct") correct(lesson, found);
   }
-  void correct(const MatrixXd& w, MatrixXd& b) {
+  void stabilise(const MatrixXd& w, MatrixXd& b) {
     b = models::stabilise(w, std::move(b), spec_.controller, spec_.stabilise).b;
     ++settling_.interventions;
   }
@@ -315,14 +337,17 @@ class Inversion final : public InversionRule {
     }
   }
 
-  void check(const Lesson<double>& lesson) override {
+  std::vector<LoopStability> stabilities(const Lesson<double>& lesson) const override {
+    std::vector<LoopStability> out;
     for (Index l = 2; l <= lesson.network.depth(); ++l) {
       const MatrixXd w = linear_weights(lesson, l - 1);
-      const LoopStability found =
-          stability_of({{{.weights = &w}}, &feedback_.b(l)}, spec_.controller);
-      note(found);
-      if (spec_.stability == "correct" && found.unstable) correct(w, feedback_.b(l));
+      out.push_back(stability_of({{{.weights = &w}}, &feedback_.b(l)}, spec_.controller));
     }
+    return out;
+  }
+  void correct(const Lesson<double>& lesson, const std::vector<LoopStability>& found) override {
+    for (Index l = 2; l <= lesson.network.depth(); ++l)
+      if (found[at(l - 2)].unstable) stabilise(linear_weights(lesson, l - 1), feedback_.b(l));
   }
 
   bool simultaneous_;
@@ -406,20 +431,19 @@ class SingleLoopInversion final : public InversionRule {
     }
   }
 
-  void check(const Lesson<double>& lesson) override {
-    const Index depth = lesson.network.depth();
+  std::vector<LoopStability> stabilities(const Lesson<double>& lesson) const override {
     std::vector<MatrixXd> weights;
-    for (Index l = 1; l < depth; ++l) weights.push_back(linear_weights(lesson, l));
+    for (Index l = 1; l < lesson.network.depth(); ++l) weights.push_back(linear_weights(lesson, l));
     LoopPath loop{{}, &b_};
     for (const MatrixXd& w : weights) loop.path.push_back({.weights = &w});
-    const LoopStability found = stability_of(loop, spec_.controller);
-    note(found);
-    if (spec_.stability != "correct" || !found.unstable) return;
-    // SSA knows loops of one population: it makes those of the factors stable.
-    for (Index l = 2; l <= depth; ++l) {
-      const MatrixXd& w = weights[at(l - 2)];
+    return {stability_of(loop, spec_.controller)};
+  }
+  // SSA knows loops of one population: it makes those of the factors stable.
+  void correct(const Lesson<double>& lesson, const std::vector<LoopStability>&) override {
+    for (Index l = 2; l <= lesson.network.depth(); ++l) {
+      const MatrixXd w = linear_weights(lesson, l - 1);
       MatrixXd& b = factors_->b(l);
-      if (stability_of({{{.weights = &w}}, &b}, spec_.controller).unstable) correct(w, b);
+      if (stability_of({{{.weights = &w}}, &b}, spec_.controller).unstable) stabilise(w, b);
     }
     multiply();
   }
