@@ -8,7 +8,7 @@ ARGS   ?=
 JOBS   ?= $(shell nproc)
 BUILD   = build/$(PRESET)
 
-.PHONY: help setup configure build run test bench bench-micro growth clean format
+.PHONY: help setup configure build run test bench bench-learning bench-micro growth clean format
 
 help:
 	@echo "make run      install what is missing, build, and run $(CONFIG)"
@@ -16,6 +16,7 @@ help:
 	@echo "make test     build and run the tests; ARGS=\"…\" more options of ctest"
 	@echo "make bench    time settle beside other ways to run the same circuits; ARGS=\"W1 W5\" some workloads"
 	@echo "make growth   how time and memory grow with size, trials and 1/α, as growth.csv and growth.svg"
+	@echo "make bench-learning   what an example costs by each rule, beside backpropagation"
 	@echo "make bench-micro   time its parts by themselves"
 	@echo "make build    build the program as $(BUILD)/settle"
 	@echo "make setup    install what is missing of packages.txt"
@@ -50,6 +51,10 @@ bench: configure
 growth: configure
 	@cmake --build $(BUILD) --target bench_growth -j $(JOBS)
 	@$(BUILD)/bench/bench_growth $(ARGS)
+
+bench-learning: configure
+	@cmake --build $(BUILD) --target bench_learning -j $(JOBS)
+	@$(BUILD)/bench/bench_learning $(ARGS)
 
 bench-micro: configure
 	@cmake --build $(BUILD) --target bench_micro -j $(JOBS)
