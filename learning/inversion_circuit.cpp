@@ -1,6 +1,7 @@
 #include "learning/inversion_circuit.hpp"
 
 #include "analysis/stability.hpp"
+#include "models/circuit_parts.hpp"
 #include "models/pid.hpp"
 
 namespace settle::learning {
@@ -8,17 +9,8 @@ namespace {
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
-const core::Transfer& identity() {
-  static const core::Transfer transfer = core::transfer("identity");
-  return transfer;
-}
-
 system::SharedWeights dense(MatrixXd m) {
   return std::make_shared<const system::Weights>(std::move(m));
-}
-
-system::SharedWeights unit(Index n) {
-  return std::make_shared<const system::Weights>(system::Weights::Identity{n});
 }
 
 }  // namespace
@@ -39,29 +31,6 @@ std::size_t InversionCircuit::add(const std::string& name, const LoopPath& loop,
 std::size_t InversionCircuit::add(const std::string& name, const LoopPath& loop, std::size_t above,
                                   const MatrixXd* slope) {
   return add(name, loop, nullptr, above, slope);
-}
-
-int InversionCircuit::add_node(const std::string& name, Index size, double tau,
-                               const core::Transfer& transfer) {
-  system::Node& node = circuit_.nodes.emplace_back();
-  node.name = name;
-  node.size = size;
-  node.tau = VectorXd::Constant(size, tau);
-  node.leak = VectorXd::Ones(size);
-  node.transfer = transfer;
-  node.initial = MatrixXd::Zero(size, 1);
-  return static_cast<int>(circuit_.nodes.size()) - 1;
-}
-
-system::Edge& InversionCircuit::connect(int from, int to, system::SharedWeights weights,
-                                        double gain) {
-  system::Edge& edge = circuit_.edges.emplace_back();
-  edge.name = circuit_.nodes[at(from)].name + "->" + circuit_.nodes[at(to)].name;
-  edge.from = from;
-  edge.to = to;
-  edge.gain = gain;
-  edge.weights = std::move(weights);
-  return edge;
 }
 
 MatrixXd InversionCircuit::product(const MatrixXd& a, const MatrixXd& b) {
@@ -103,8 +72,8 @@ std::size_t InversionCircuit::add(const std::string& name, const LoopPath& loop,
     if (state >= 0) circuit_.update_order.push_back(state);
 
   Built& built = loops_.emplace_back();
-  int heard = controller.control;                    // what the next population hears
-  system::SharedWeights weights = unit(controlled);  // … through
+  int heard = controller.control;  // what the next population hears
+  system::SharedWeights weights = models::identity_weights(controlled);  // … through
   const MatrixXd* gate = nullptr;
   for (std::size_t k = 0; k < loop.path.size(); ++k) {
     const LoopStage& stage = loop.path[k];
@@ -114,10 +83,10 @@ std::size_t InversionCircuit::add(const std::string& name, const LoopPath& loop,
     const Index size = lift ? controlled : stage.weights->cols();
     if (k == 0 && !folds && !lift) weights = dense(b);
     const core::Transfer& sent =
-        stage.transfer && stage.gain.size() == 0 ? stage.transfer : identity();
-    int node = add_node("hidden" + number, size, parameters_.tau, sent);
+        stage.transfer && stage.gain.size() == 0 ? stage.transfer : models::identity_transfer();
+    int node = models::add_node(circuit_, "hidden" + number, size, parameters_.tau, 1, sent);
     circuit_.update_order.push_back(node);
-    system::Edge& edge = connect(heard, node, weights);
+    system::Edge& edge = models::connect(circuit_, heard, node, 1, weights);
     if (gate) edge.gate = *gate;
     built.places.push_back({rows_before(node), size, lift});
     if (k == 0) built.first = node;
@@ -132,13 +101,15 @@ std::size_t InversionCircuit::add(const std::string& name, const LoopPath& loop,
       gate = nullptr;
     } else {
       if (lift) {
-        const int rate = add_node("rate" + number, b.rows(), 0, identity());
-        connect(node, rate, dense(b));
+        const int rate = models::add_node(circuit_, "rate" + number, b.rows(), 0, 1);
+        models::connect(circuit_, node, rate, 1, dense(b));
         node = rate;
       } else if (stage.gain.size() > 0) {
-        const int normalised = add_node("normalised" + number, size, 0, stage.transfer);
-        connect(node, normalised,
-                std::make_shared<const system::Weights>(system::Weights::Diagonal{stage.gain}));
+        const int normalised =
+            models::add_node(circuit_, "normalised" + number, size, 0, 1, stage.transfer);
+        models::connect(
+            circuit_, node, normalised, 1,
+            std::make_shared<const system::Weights>(system::Weights::Diagonal{stage.gain}));
         node = normalised;
       }
       if (out.size() == 0) out = *stage.weights;
@@ -148,19 +119,21 @@ std::size_t InversionCircuit::add(const std::string& name, const LoopPath& loop,
   }
   system::Controller& own = circuit_.controllers.back();
   own.measured_edges.push_back(static_cast<int>(circuit_.edges.size()));
-  system::Edge& measured = connect(heard, controller.error, weights);
+  system::Edge& measured = models::connect(circuit_, heard, controller.error, 1, weights);
   if (gate) measured.gate = *gate;
 
   if (setpoint) return loops_.size() - 1;
   // D ⊙ r of the loop above.
   const Built& other = loops_[above];
   const MatrixXd* const lift = other.places.front().lift;
-  const int wanted = add_node("setpoint" + name, b.cols(), 0, identity());
-  system::Edge& moving = connect(other.first, wanted, lift ? dense(*lift) : unit(b.cols()));
-  moving.transfer = identity();
+  const int wanted = models::add_node(circuit_, "setpoint" + name, b.cols(), 0, 1);
+  system::Edge& moving = models::connect(circuit_, other.first, wanted, 1,
+                                         lift ? dense(*lift) : models::identity_weights(b.cols()));
+  moving.transfer = models::identity_transfer();
   if (slope) moving.receiver_gate = *slope;
   own.setpoint_edges.push_back(static_cast<int>(circuit_.edges.size()));
-  connect(wanted, controller.error, folds ? dense(b) : unit(b.cols()), -1);
+  models::connect(circuit_, wanted, controller.error, -1,
+                  folds ? dense(b) : models::identity_weights(b.cols()));
   return loops_.size() - 1;
 }
 

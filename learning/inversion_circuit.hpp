@@ -74,8 +74,6 @@ class InversionCircuit {
 
   std::size_t add(const std::string& name, const LoopPath& loop, const MatrixXd* setpoint,
                   std::size_t above, const MatrixXd* slope);
-  int add_node(const std::string& name, Index size, double tau, const core::Transfer& transfer);
-  system::Edge& connect(int from, int to, system::SharedWeights weights, double gain = 1);
   MatrixXd product(const MatrixXd& a, const MatrixXd& b);
   Index rows_before(int node) const;
 

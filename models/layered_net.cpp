@@ -32,45 +32,16 @@ system::Circuit layered_circuit(const LayeredNet& net) {
 
 int add_layer(system::Circuit& circuit, const LayeredNet& net, std::size_t l, double tau,
               double leak) {
-  system::Node node;
-  node.name = net.name(l);
-  node.size = net.size(l);
-  node.tau = VectorXd::Constant(node.size, tau);
-  node.leak = VectorXd::Constant(node.size, leak);
-  node.transfer = net.transfer(l);
-  node.initial = net.start[l];
-  circuit.nodes.push_back(std::move(node));
-  const int index = static_cast<int>(circuit.nodes.size()) - 1;
+  const int index = add_node(circuit, net.name(l), net.size(l), tau, leak, net.transfer(l));
+  circuit.nodes.back().initial = net.start[l];
   circuit.update_order.push_back(index);
   return index;
 }
 
 int add_sum(system::Circuit& circuit, const std::string& name, Index size, MatrixXd constant) {
-  system::Node node;
-  node.name = name;
-  node.size = size;
-  node.tau = VectorXd::Zero(size);
-  node.leak = VectorXd::Ones(size);
-  node.transfer = core::transfer("identity");
-  node.constant = std::move(constant);
-  circuit.nodes.push_back(std::move(node));
-  return static_cast<int>(circuit.nodes.size()) - 1;
-}
-
-system::Edge& connect(system::Circuit& circuit, int from, int to, double gain,
-                      system::SharedWeights weights) {
-  system::Edge edge;
-  edge.name = circuit.nodes[static_cast<std::size_t>(from)].name + "->" +
-              circuit.nodes[static_cast<std::size_t>(to)].name;
-  edge.from = from;
-  edge.to = to;
-  edge.gain = gain;
-  edge.weights = std::move(weights);
-  return circuit.edges.emplace_back(std::move(edge));
-}
-
-system::SharedWeights identity_weights(Index size) {
-  return std::make_shared<const system::Weights>(system::Weights::Identity{size});
+  const int index = add_node(circuit, name, size, 0, 1);
+  circuit.nodes.back().constant = std::move(constant);
+  return index;
 }
 
 system::SharedWeights shared(const MatrixXd& weights) {

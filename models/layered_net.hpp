@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "sim/system/circuit.hpp"
+#include "models/circuit_parts.hpp"
 
 namespace settle::models {
 
@@ -37,10 +37,6 @@ int add_layer(system::Circuit& circuit, const LayeredNet& net, std::size_t l, do
 /// An instantaneous node without φ.
 int add_sum(system::Circuit& circuit, const std::string& name, Eigen::Index size,
             Eigen::MatrixXd constant);
-/// The edge "from->to".
-system::Edge& connect(system::Circuit& circuit, int from, int to, double gain,
-                      system::SharedWeights weights);
-system::SharedWeights identity_weights(Eigen::Index size);
 system::SharedWeights shared(const Eigen::MatrixXd& weights);
 
 }  // namespace settle::models

@@ -51,6 +51,17 @@ inline Recorded record(const system::OdeSystem& system, const solve::SolverOptio
   return out;
 }
 
+/// The message of the InputError that `act` throws.
+template <class Act>
+std::string error_of(Act act) {
+  try {
+    act();
+  } catch (const core::InputError& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
 /// A configuration, compiled.
 struct Simulation {
   explicit Simulation(const std::string& toml)

@@ -12,6 +12,7 @@ namespace settle::learning {
 namespace {
 
 using Catch::Contains;
+using test::error_of;
 using test::exercise;
 using test::Exercise;
 using test::relative;
@@ -31,16 +32,6 @@ Credit<double> credit_of(Rule<double>& rule, const Exercise<double>& at_work) {
 }
 Credit<double> credit_of(const std::string& toml, const Exercise<double>& at_work) {
   return credit_of(*rule(toml, at_work.network), at_work);
-}
-
-template <class Act>
-std::string error_of(Act act) {
-  try {
-    act();
-  } catch (const core::InputError& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 // One step of plain gradient descent with decay, and the rule's own learning.

@@ -10,6 +10,7 @@
 #include "sim/core/random.hpp"
 #include "sim/io/hdf5.hpp"
 #include "sim/io/toml.hpp"
+#include "tests/support.hpp"
 #include "tests/temporary_folder.hpp"
 
 namespace settle::learning {
@@ -18,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 using Catch::Contains;
 using Eigen::VectorXd;
+using test::error_of;
 using Labels = std::vector<int>;
 
 core::Value table(const std::string& toml) {
@@ -28,16 +30,6 @@ Data source(const std::string& toml) { return read_data_source(table(toml), "dat
 
 DataSet load(const std::string& toml, const DataRequest& request = {}) {
   return source(toml)->load(request);
-}
-
-template <class Act>
-std::string error_of(Act act) {
-  try {
-    act();
-  } catch (const core::InputError& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 std::string big_endian(std::uint32_t number) {

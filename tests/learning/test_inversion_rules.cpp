@@ -8,6 +8,7 @@ namespace settle::learning {
 namespace {
 
 using Catch::Contains;
+using test::error_of;
 using test::relative;
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
@@ -68,16 +69,6 @@ Outcome run(const Batch& batch, const std::string& name, const std::string& toml
   Credit<double> credit;
   rule->assign(batch.lesson(), credit);
   return {credit.post, rule->feedback(batch.network), rule->take_settling()};
-}
-
-template <class Act>
-std::string error_of(Act act) {
-  try {
-    act();
-  } catch (const core::InputError& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 // B (W B − I/G)⁻¹ δ, by whichever of its two forms has a matrix that is sure to be regular.

@@ -8,6 +8,7 @@
 #include "models/initialisation.hpp"
 #include "models/stabilise.hpp"
 #include "sim/core/error.hpp"
+#include "tests/support.hpp"
 #include "tests/temporary_folder.hpp"
 
 using namespace settle;
@@ -16,6 +17,7 @@ using Catch::Contains;
 using core::Array;
 using core::Value;
 using system::Weights;
+using test::error_of;
 
 namespace {
 
@@ -62,17 +64,6 @@ MatrixXd dense(const Init& what, const InitContext& where) {
 
 MatrixXd random_dense(Index rows, Index cols, const char* stream) {
   return dense(init("uniform", {{"low", -1}, {"high", 1}}), context(rows, cols, stream));
-}
-
-// The message of the InputError that `act` throws.
-template <class Act>
-std::string error_of(Act act) {
-  try {
-    act();
-  } catch (const core::InputError& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 // An example of every member of the family, with what has no default filled in.

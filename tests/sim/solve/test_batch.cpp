@@ -22,6 +22,20 @@ std::string inversion(const std::string& layers, const std::string& trials,
          solver;
 }
 
+// Whether some trials of a run have the bits without the others that they have beside them.
+void check_parts(const Simulation& all, const solve::SolveSummary& summary,
+                 const std::vector<std::pair<Index, Index>>& parts) {
+  for (const auto& [first, count] : parts) {
+    const system::OdeSystem some = system::compile(all.circuit().of_trials(first, count));
+    Samples samples;
+    const auto part = solve::solve(some, some.initial_state(), all.config.solver, samples);
+    CHECK(part.final_state == summary.final_state.middleCols(first, count));
+    REQUIRE(samples.times == all.samples.times);
+    for (std::size_t k = 0; k < samples.times.size(); ++k)
+      REQUIRE(samples.states[k] == all.samples.states[k].middleCols(first, count));
+  }
+}
+
 }  // namespace
 
 TEST_CASE("a trial's bits do not depend on which others run beside it") {
@@ -37,15 +51,7 @@ TEST_CASE("a trial's bits do not depend on which others run beside it") {
       inversion(layers, trials,
                 "method = \"" + method + "\"\nduration = 6\n" + (fixed ? "step = 0.25\n" : "")));
   const auto summary = all.run();
-  for (const auto& [first, count] : {std::pair<Index, Index>{0, 3}, {5, 2}, {1, 8}}) {
-    const system::OdeSystem some = system::compile(all.circuit().of_trials(first, count));
-    Samples samples;
-    const auto part = solve::solve(some, some.initial_state(), all.config.solver, samples);
-    CHECK(part.final_state == summary.final_state.middleCols(first, count));
-    REQUIRE(samples.times == all.samples.times);
-    for (std::size_t k = 0; k < samples.times.size(); ++k)
-      REQUIRE(samples.states[k] == all.samples.states[k].middleCols(first, count));
-  }
+  check_parts(all, summary, {{0, 3}, {5, 2}, {1, 8}});
   // Alone, by products of a matrix and a vector: other rounding, and so other steps, each within rtol =
   // 1e-6 of states of about 1, some dozen of them.
   const system::OdeSystem one = system::compile(all.circuit().of_trial(4));
@@ -61,15 +67,7 @@ TEST_CASE("trials that are handed over as stiff have the bits that they have wit
   Simulation all(inversion(layers, "20", "duration = 200\n"));
   const auto summary = all.run();
   CHECK(summary.how.find("rosenbrock4 took over") != std::string::npos);
-  for (const auto& [first, count] : {std::pair<Index, Index>{0, 3}, {5, 2}}) {
-    const system::OdeSystem some = system::compile(all.circuit().of_trials(first, count));
-    Samples samples;
-    const auto part = solve::solve(some, some.initial_state(), all.config.solver, samples);
-    CHECK(part.final_state == summary.final_state.middleCols(first, count));
-    REQUIRE(samples.times == all.samples.times);
-    for (std::size_t k = 0; k < samples.times.size(); ++k)
-      REQUIRE(samples.states[k] == all.samples.states[k].middleCols(first, count));
-  }
+  check_parts(all, summary, {{0, 3}, {5, 2}});
 }
 
 TEST_CASE("the number of threads changes no bit of many trials") {
