@@ -163,6 +163,8 @@ class Watch final : public learning::TrainingObserver {
                 writer.integer(full, value);
               else if constexpr (std::is_same_v<T, double>)
                 writer.number(full, value);
+              else if constexpr (std::is_same_v<T, std::string>)
+                writer.text(full, value);
               else
                 writer.matrix(full, value);
             },
@@ -218,6 +220,9 @@ class CheckpointVisitor final : public learning::StateVisitor {
     n = reader_.integer(prefix_ + name);
   }
   void number(const std::string& name, double& x) override { x = reader_.number(prefix_ + name); }
+  void text(const std::string& name, std::string& text) override {
+    text = reader_.text(prefix_ + name);
+  }
 
  private:
   const io::CheckpointReader& reader_;

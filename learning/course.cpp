@@ -124,10 +124,18 @@ class CourseOf final : public Course {
     auto evaluated = static_cast<std::int64_t>(evaluated_);
     visitor.integer("evaluated", evaluated);
     evaluated_ = static_cast<std::size_t>(evaluated);
+    auto outcome = static_cast<std::int64_t>(outcome_);
+    visitor.integer("outcome", outcome);
+    outcome_ = static_cast<CourseOutcome>(outcome);
+    visitor.text("reason", reason_);
+    double error = last_error_;
+    visitor.number("last_error", error);
+    last_error_ = error;
     visitor.integer("examples_then", examples_then_);
     for (std::size_t l = 1; l < norms_.size(); ++l)
       visitor.number("norm_" + std::to_string(l), norms_[l]);
     visitor.integer("unsettled", unsettled_);
+    visitor.text("first_failure", first_failure_);
     for_each_parameter(network_, [&](const std::string& name, auto& m) {
       Matrix<S> copy = m;
       visitor.matrix(name, copy);
@@ -135,6 +143,7 @@ class CourseOf final : public Course {
     });
     updater_.state(visitor);
     rule_->state(visitor);
+    rule_->settling_state(visitor);
   }
 
   std::vector<std::pair<std::string, MatrixXd>> parameters() const override {
