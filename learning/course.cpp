@@ -213,9 +213,10 @@ class CourseOf final : public Course {
     if (is_evaluated && learning_.compare) compare(lesson);
     updater_.clip(credit_);
     scale(lesson);
+    const double rate = learning_.learning_rate * updater_.share(activity_.count());
     if (batches_ > 0 || !plan_.learning.skip_first) {
       updater_.move(network_, activity_, credit_);
-      rule_->learn(lesson, credit_, learning_.learning_rate);
+      rule_->learn(lesson, credit_, rate);
     }
     if (network_.is_normalised())
       network_.note_statistics(activity_, plan_.network.normalisation_momentum);
@@ -223,7 +224,7 @@ class CourseOf final : public Course {
     if (!is_evaluated) return;
     for (Index l = 1; l <= network_.depth(); ++l)
       norms_[static_cast<std::size_t>(l)] =
-          learning_.learning_rate *
+          rate *
           update_norm(credit_.post[static_cast<std::size_t>(l)], credit_.pre_of(l, activity_));
   }
 
@@ -276,8 +277,8 @@ class CourseOf final : public Course {
     for (Index l = 1; l <= network_.depth(); ++l) {
       const auto k = static_cast<std::size_t>(l);
       const double own = update_norm(credit_.post[k], credit_.pre_of(l, activity_));
-      const double wanted =
-          reference_ ? update_norm(wanted_.post[k], wanted_.pre_of(l, activity_)) : 1.0;
+      const double wanted = reference_ ? update_norm(wanted_.post[k], wanted_.pre_of(l, activity_))
+                                       : 1 / updater_.share(activity_.count());
       if (own > 0) credit_.post[k] *= static_cast<S>(wanted / own);
     }
   }
