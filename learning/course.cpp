@@ -231,6 +231,7 @@ class CourseOf final : public Course {
   // The rule's credit beside those of others, and its loops, in the state before it moves the network.
   void compare(const Lesson<S>& lesson) {
     comparison_ = Comparison(network_.depth());
+    const auto own = activity_.credit;  // that others' credit goes over
     Credit<S> other;
     const auto beside = [&](std::vector<double>& to) {
       const Angles found = angles(lesson, credit_, other);
@@ -258,6 +259,7 @@ class CourseOf final : public Course {
       gauss_newton_credit(lesson, 0.0, other);
       beside(comparison_.gauss_newton);
     }
+    activity_.credit = own;
     const auto loops = rule_->abscissas(lesson);
     const std::size_t unseen = comparison_.exact.size() - loops.exact.size();
     if (loops.exact.empty()) return;
@@ -272,7 +274,9 @@ class CourseOf final : public Course {
     if (scaling_ == "free") return;
     if (reference_) {
       wanted_.reset(network_.weights.size());
+      const auto own = activity_.credit;
       reference_->assign(lesson, wanted_);
+      activity_.credit = own;
     }
     for (Index l = 1; l <= network_.depth(); ++l) {
       const auto k = static_cast<std::size_t>(l);
