@@ -277,6 +277,7 @@ class CourseOf final : public Course {
       const auto own = activity_.credit;
       reference_->assign(lesson, wanted_);
       activity_.credit = own;
+      updater_.clip(wanted_);
     }
     for (Index l = 1; l <= network_.depth(); ++l) {
       const auto k = static_cast<std::size_t>(l);
