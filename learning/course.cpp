@@ -217,9 +217,9 @@ class CourseOf final : public Course {
     if (batches_ > 0 || !plan_.learning.skip_first) {
       updater_.move(network_, activity_, credit_);
       rule_->learn(lesson, credit_, rate);
+      if (network_.is_normalised())
+        network_.note_statistics(activity_, plan_.network.normalisation_momentum);
     }
-    if (network_.is_normalised())
-      network_.note_statistics(activity_, plan_.network.normalisation_momentum);
     ++batches_;
     if (!is_evaluated) return;
     for (Index l = 1; l <= network_.depth(); ++l)
