@@ -31,6 +31,7 @@ struct Comparison {
 struct Evaluation {
   double loss = nan;   // mean
   double error = nan;  // share of wrong classes, or mean squared error of an output
+  bool is_finite = true;
 };
 
 template <class S>
@@ -108,6 +109,9 @@ class CourseOf final : public Course {
     examples_then_ = this->examples();
     last_error_ = data_.held_out.count() > 0 ? held_out.error : training.error;
     ++evaluated_;
+    // After the last step no further one would notice.
+    if (outcome_ == CourseOutcome::running && !(training.is_finite && held_out.is_finite))
+      end(CourseOutcome::diverged, "the network's error left the numbers");
     if (outcome_ == CourseOutcome::running && batches_ == schedule_.batches()) {
       outcome_ = CourseOutcome::trained;
       if (unsettled_ > 0)
@@ -291,11 +295,13 @@ class CourseOf final : public Course {
   Evaluation evaluate_on(const Examples& examples, Index count) const {
     if (count == 0) return {};
     double loss = 0, error = 0;
+    bool is_finite = true;
     for (Index first = 0; first < count; first += evaluated_at_once) {
       const Index now = std::min(evaluated_at_once, count - first);
       const Matrix<S> inputs = examples.inputs.middleCols(first, now).template cast<S>();
       const Matrix<S> targets = examples.targets.middleCols(first, now).template cast<S>();
       const Matrix<S> outputs = network_.outputs(inputs);
+      is_finite = is_finite && outputs.allFinite();
       loss += total_loss<S>(loss_, network_.kind, outputs, targets);
       if (data_.classes == 0 || examples.labels.empty()) {
         error += static_cast<double>((outputs - targets).squaredNorm()) /
@@ -308,7 +314,8 @@ class CourseOf final : public Course {
         error += chosen != examples.labels[static_cast<std::size_t>(first + c)];
       }
     }
-    return {loss / static_cast<double>(count), error / static_cast<double>(count)};
+    return {loss / static_cast<double>(count), error / static_cast<double>(count),
+            is_finite && std::isfinite(loss)};
   }
 
   const Plan& plan_;
