@@ -383,6 +383,7 @@ int resume_training(const std::filesystem::path& result, const RunOptions& optio
   const Lesson lesson = prepare_training(value, from.base, quick);
   const io::CheckpointReader checkpoint(checkpoint_of(result));
   io::ResumableInfo info{program_info(options.command), from};
+  info.run.config_expanded = io::toml_text(learning::expanded(lesson.plan));
   io::TrainingFile recorded(result, layout_of(lesson), info, io::TrainingFile::Opening::resume);
   return finish(lesson, recorded, result, same, all, [&](CourseId id, Course& course) {
     const std::string prefix = Watch::prefix(lesson.plan, id);
