@@ -115,6 +115,7 @@ class Watch final : public learning::TrainingObserver {
         {CourseOutcome::diverged, io::CourseOutcome::diverged},
         {CourseOutcome::failed, io::CourseOutcome::failed}};
     const io::CourseOutcome outcome = names.at(course.outcome());
+    latest_.try_emplace({id.rule, id.seed}, course.last_error());  // over when it was put back
     file_.end(id.rule, id.seed, outcome, course.reason());
     ++standings[id.rule].outcomes[io::course_outcome_names()[static_cast<std::size_t>(outcome)]];
     for (const auto& [name, matrix] : course.parameters())
