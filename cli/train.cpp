@@ -115,6 +115,7 @@ class Watch final : public learning::TrainingObserver {
         {CourseOutcome::diverged, io::CourseOutcome::diverged},
         {CourseOutcome::failed, io::CourseOutcome::failed}};
     const io::CourseOutcome outcome = names.at(course.outcome());
+    latest_.try_emplace({id.rule, id.seed}, course.last_error());  // over when it was put back
     file_.end(id.rule, id.seed, outcome, course.reason());
     ++standings[id.rule].outcomes[io::course_outcome_names()[static_cast<std::size_t>(outcome)]];
     for (const auto& [name, matrix] : course.parameters())
@@ -163,6 +164,8 @@ class Watch final : public learning::TrainingObserver {
                 writer.integer(full, value);
               else if constexpr (std::is_same_v<T, double>)
                 writer.number(full, value);
+              else if constexpr (std::is_same_v<T, std::string>)
+                writer.text(full, value);
               else
                 writer.matrix(full, value);
             },
@@ -218,6 +221,9 @@ class CheckpointVisitor final : public learning::StateVisitor {
     n = reader_.integer(prefix_ + name);
   }
   void number(const std::string& name, double& x) override { x = reader_.number(prefix_ + name); }
+  void text(const std::string& name, std::string& text) override {
+    text = reader_.text(prefix_ + name);
+  }
 
  private:
   const io::CheckpointReader& reader_;
@@ -378,6 +384,7 @@ int resume_training(const std::filesystem::path& result, const RunOptions& optio
   const Lesson lesson = prepare_training(value, from.base, quick);
   const io::CheckpointReader checkpoint(checkpoint_of(result));
   io::ResumableInfo info{program_info(options.command), from};
+  info.run.config_expanded = io::toml_text(learning::expanded(lesson.plan));
   io::TrainingFile recorded(result, layout_of(lesson), info, io::TrainingFile::Opening::resume);
   return finish(lesson, recorded, result, same, all, [&](CourseId id, Course& course) {
     const std::string prefix = Watch::prefix(lesson.plan, id);

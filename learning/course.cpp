@@ -31,6 +31,7 @@ struct Comparison {
 struct Evaluation {
   double loss = nan;   // mean
   double error = nan;  // share of wrong classes, or mean squared error of an output
+  bool is_finite = true;
 };
 
 template <class S>
@@ -108,6 +109,9 @@ class CourseOf final : public Course {
     examples_then_ = this->examples();
     last_error_ = data_.held_out.count() > 0 ? held_out.error : training.error;
     ++evaluated_;
+    // After the last step no further one would notice.
+    if (outcome_ == CourseOutcome::running && !(training.is_finite && held_out.is_finite))
+      end(CourseOutcome::diverged, "the network's error left the numbers");
     if (outcome_ == CourseOutcome::running && batches_ == schedule_.batches()) {
       outcome_ = CourseOutcome::trained;
       if (unsettled_ > 0)
@@ -124,10 +128,18 @@ class CourseOf final : public Course {
     auto evaluated = static_cast<std::int64_t>(evaluated_);
     visitor.integer("evaluated", evaluated);
     evaluated_ = static_cast<std::size_t>(evaluated);
+    auto outcome = static_cast<std::int64_t>(outcome_);
+    visitor.integer("outcome", outcome);
+    outcome_ = static_cast<CourseOutcome>(outcome);
+    visitor.text("reason", reason_);
+    double error = last_error_;
+    visitor.number("last_error", error);
+    last_error_ = error;
     visitor.integer("examples_then", examples_then_);
     for (std::size_t l = 1; l < norms_.size(); ++l)
       visitor.number("norm_" + std::to_string(l), norms_[l]);
     visitor.integer("unsettled", unsettled_);
+    visitor.text("first_failure", first_failure_);
     for_each_parameter(network_, [&](const std::string& name, auto& m) {
       Matrix<S> copy = m;
       visitor.matrix(name, copy);
@@ -135,6 +147,7 @@ class CourseOf final : public Course {
     });
     updater_.state(visitor);
     rule_->state(visitor);
+    rule_->settling_state(visitor);
   }
 
   std::vector<std::pair<std::string, MatrixXd>> parameters() const override {
@@ -204,23 +217,25 @@ class CourseOf final : public Course {
     if (is_evaluated && learning_.compare) compare(lesson);
     updater_.clip(credit_);
     scale(lesson);
+    const double rate = learning_.learning_rate * updater_.share(activity_.count());
     if (batches_ > 0 || !plan_.learning.skip_first) {
       updater_.move(network_, activity_, credit_);
-      rule_->learn(lesson, credit_, learning_.learning_rate);
+      rule_->learn(lesson, credit_, rate);
+      if (network_.is_normalised())
+        network_.note_statistics(activity_, plan_.network.normalisation_momentum);
     }
-    if (network_.is_normalised())
-      network_.note_statistics(activity_, plan_.network.normalisation_momentum);
     ++batches_;
     if (!is_evaluated) return;
     for (Index l = 1; l <= network_.depth(); ++l)
       norms_[static_cast<std::size_t>(l)] =
-          learning_.learning_rate *
+          rate *
           update_norm(credit_.post[static_cast<std::size_t>(l)], credit_.pre_of(l, activity_));
   }
 
   // The rule's credit beside those of others, and its loops, in the state before it moves the network.
   void compare(const Lesson<S>& lesson) {
     comparison_ = Comparison(network_.depth());
+    const auto own = activity_.credit;  // that others' credit goes over
     Credit<S> other;
     const auto beside = [&](std::vector<double>& to) {
       const Angles found = angles(lesson, credit_, other);
@@ -248,6 +263,7 @@ class CourseOf final : public Course {
       gauss_newton_credit(lesson, 0.0, other);
       beside(comparison_.gauss_newton);
     }
+    activity_.credit = own;
     const auto loops = rule_->abscissas(lesson);
     const std::size_t unseen = comparison_.exact.size() - loops.exact.size();
     if (loops.exact.empty()) return;
@@ -262,13 +278,16 @@ class CourseOf final : public Course {
     if (scaling_ == "free") return;
     if (reference_) {
       wanted_.reset(network_.weights.size());
+      const auto own = activity_.credit;
       reference_->assign(lesson, wanted_);
+      activity_.credit = own;
+      updater_.clip(wanted_);
     }
     for (Index l = 1; l <= network_.depth(); ++l) {
       const auto k = static_cast<std::size_t>(l);
       const double own = update_norm(credit_.post[k], credit_.pre_of(l, activity_));
-      const double wanted =
-          reference_ ? update_norm(wanted_.post[k], wanted_.pre_of(l, activity_)) : 1.0;
+      const double wanted = reference_ ? update_norm(wanted_.post[k], wanted_.pre_of(l, activity_))
+                                       : 1 / updater_.share(activity_.count());
       if (own > 0) credit_.post[k] *= static_cast<S>(wanted / own);
     }
   }
@@ -276,11 +295,13 @@ class CourseOf final : public Course {
   Evaluation evaluate_on(const Examples& examples, Index count) const {
     if (count == 0) return {};
     double loss = 0, error = 0;
+    bool is_finite = true;
     for (Index first = 0; first < count; first += evaluated_at_once) {
       const Index now = std::min(evaluated_at_once, count - first);
       const Matrix<S> inputs = examples.inputs.middleCols(first, now).template cast<S>();
       const Matrix<S> targets = examples.targets.middleCols(first, now).template cast<S>();
       const Matrix<S> outputs = network_.outputs(inputs);
+      is_finite = is_finite && outputs.allFinite();
       loss += total_loss<S>(loss_, network_.kind, outputs, targets);
       if (data_.classes == 0 || examples.labels.empty()) {
         error += static_cast<double>((outputs - targets).squaredNorm()) /
@@ -293,7 +314,8 @@ class CourseOf final : public Course {
         error += chosen != examples.labels[static_cast<std::size_t>(first + c)];
       }
     }
-    return {loss / static_cast<double>(count), error / static_cast<double>(count)};
+    return {loss / static_cast<double>(count), error / static_cast<double>(count),
+            is_finite && std::isfinite(loss)};
   }
 
   const Plan& plan_;

@@ -30,7 +30,7 @@ class Course {
   /// The values of course_variables() now: one each, or one a layer; NaN where there is none. What is counted
   /// (failures to settle, interventions) is since the last evaluation.
   virtual std::vector<std::vector<double>> evaluate() = 0;
-  /// Everything that changes, for a checkpoint.
+  /// Everything that changes, for a checkpoint of a course that was evaluated wherever it was due, or is over.
   virtual void state(StateVisitor& visitor) = 0;
   /// W_l, b_l and what normalises layers, by name, as they are now.
   virtual std::vector<std::pair<std::string, MatrixXd>> parameters() const = 0;

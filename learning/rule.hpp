@@ -38,6 +38,19 @@ struct Credit {
   }
 };
 
+/// Numbers of a rule that change while it learns, as a checkpoint keeps them: visited in a fixed order, by
+/// name, to be written or read.
+class StateVisitor {
+ public:
+  virtual ~StateVisitor() = default;
+  virtual void matrix(const std::string& name, MatrixXd& m) = 0;
+  virtual void matrix(const std::string& name, Eigen::MatrixXf& m) = 0;
+  virtual void integer(const std::string& name, std::int64_t& n) = 0;
+  virtual void number(const std::string& name, double& x) = 0;
+  /// A visitor that keeps numbers alone leaves texts as they are.
+  virtual void text(const std::string& /*name*/, std::string& /*text*/) {}
+};
+
 /// What settling has cost, and how it went; of the examples since it was taken last.
 struct Settling {
   std::int64_t examples = 0;        ///< that went through a circuit
@@ -49,17 +62,18 @@ struct Settling {
   std::int64_t unstable = 0;        ///< loops found unstable by the exact condition
   std::int64_t unstable_paper = 0;  ///< loops found unstable by the paper's condition
   std::string first_failure;        ///< why the first example did not settle
-};
 
-/// Numbers of a rule that change while it learns, as a checkpoint keeps them: visited in a fixed order, by
-/// name, to be written or read.
-class StateVisitor {
- public:
-  virtual ~StateVisitor() = default;
-  virtual void matrix(const std::string& name, MatrixXd& m) = 0;
-  virtual void matrix(const std::string& name, Eigen::MatrixXf& m) = 0;
-  virtual void integer(const std::string& name, std::int64_t& n) = 0;
-  virtual void number(const std::string& name, double& x) = 0;
+  void state(StateVisitor& visitor) {
+    visitor.integer("settling_examples", examples);
+    visitor.integer("settling_unsettled", unsettled);
+    visitor.number("settling_time", time);
+    visitor.number("settling_evaluations", evaluations);
+    visitor.number("settling_multiplications", multiplications);
+    visitor.integer("settling_interventions", interventions);
+    visitor.integer("settling_unstable", unstable);
+    visitor.integer("settling_unstable_paper", unstable_paper);
+    visitor.text("settling_first_failure", first_failure);
+  }
 };
 
 /// A rule at work on one network: its feedback weights and whatever else it learns.
@@ -88,6 +102,8 @@ class Rule {
   virtual Abscissas abscissas(const Lesson<S>& /*lesson*/) const { return {}; }
   /// Numbers that a checkpoint must keep.
   virtual void state(StateVisitor&) {}
+  /// Likewise, of the tally that has not been taken.
+  void settling_state(StateVisitor& visitor) { settling_.state(visitor); }
   /// Takes the tally of the examples since the last call.
   Settling take_settling() { return std::exchange(settling_, {}); }
 

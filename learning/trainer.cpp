@@ -22,6 +22,7 @@ class SnapshotMaker final : public StateVisitor {
   void matrix(const std::string& name, Eigen::MatrixXf& m) override { add(name, m); }
   void integer(const std::string& name, std::int64_t& n) override { add(name, n); }
   void number(const std::string& name, double& x) override { add(name, x); }
+  void text(const std::string& name, std::string& text) override { add(name, text); }
 
  private:
   void add(const std::string& name, Snapshot::Number number) {

@@ -15,7 +15,7 @@ struct CourseId {
 
 /// A course's numbers as a checkpoint keeps them, in the order in which they were visited.
 struct Snapshot {
-  using Number = std::variant<MatrixXd, Eigen::MatrixXf, std::int64_t, double>;
+  using Number = std::variant<MatrixXd, Eigen::MatrixXf, std::int64_t, double, std::string>;
   std::vector<std::pair<std::string, Number>> numbers;
 };
 Snapshot take_snapshot(Course& course);

@@ -93,7 +93,7 @@ template <class S>
 void Updater<S>::move(Network<S>& network, const Activity<S>& activity, const Credit<S>& credit) {
   ++steps_;
   const S keep = static_cast<S>(1 - spec_.decay);
-  const S share = spec_.batch_update == "mean" ? S(1) / static_cast<S>(activity.count()) : S(1);
+  const S share = static_cast<S>(this->share(activity.count()));
   const S eta = static_cast<S>(spec_.learning_rate) * share;
   const bool is_plain = spec_.optimiser == "sgd";
   for (Index l = 1; l <= network.depth(); ++l) {

@@ -15,6 +15,10 @@ class Updater {
  public:
   Updater(const LearningSpec& spec, const Network<S>& network);
 
+  /// What the sum over a batch's examples is multiplied by besides η: 1, or 1/B where its mean counts.
+  double share(Index examples) const {
+    return spec_.batch_update == "mean" ? 1 / static_cast<double>(examples) : 1;
+  }
   /// Clips each column of δ_l, in place.
   void clip(Credit<S>& credit) const;
   /// Moves the network: W_l and b_l, and what normalises layers, γ_l and β_l, without decay.

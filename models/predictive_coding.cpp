@@ -15,9 +15,9 @@ system::Circuit predictive_coding(const LayeredNet& net, const MatrixXd& target,
     if (l == depth) {
       const MatrixXd drive = std::move(constant);
       constant = target;
-      if (drive.cols() == 1)
+      if (drive.size() > 0 && drive.cols() == 1)
         constant.colwise() += drive.col(0);
-      else if (drive.size() > 0)
+      else if (drive.size() > 0)  // empty without a bias
         constant += drive;
       constant *= output_precision;
     }

@@ -439,7 +439,7 @@ class Memory final : public StateVisitor {
   std::size_t next_ = 0;
 };
 
-TEST_CASE("a rule goes on from its state to the same bits") {
+TEST_CASE("a rule of settling loops goes on from its state to the same bits") {
   const std::string name = GENERATE("di", "sdi");
   Batch batch({5, 8, 4, 3}, 3);
   const auto made = kind(name,
