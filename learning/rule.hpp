@@ -38,6 +38,8 @@ struct Credit {
   }
 };
 
+class StateVisitor;
+
 /// What settling has cost, and how it went; of the examples since it was taken last.
 struct Settling {
   std::int64_t examples = 0;        ///< that went through a circuit
@@ -49,6 +51,8 @@ struct Settling {
   std::int64_t unstable = 0;        ///< loops found unstable by the exact condition
   std::int64_t unstable_paper = 0;  ///< loops found unstable by the paper's condition
   std::string first_failure;        ///< why the first example did not settle
+
+  void state(StateVisitor& visitor);
 };
 
 /// Numbers of a rule that change while it learns, as a checkpoint keeps them: visited in a fixed order, by
@@ -60,6 +64,8 @@ class StateVisitor {
   virtual void matrix(const std::string& name, Eigen::MatrixXf& m) = 0;
   virtual void integer(const std::string& name, std::int64_t& n) = 0;
   virtual void number(const std::string& name, double& x) = 0;
+  /// Words of a report, from which nothing is computed.
+  virtual void text(const std::string& /*name*/, std::string& /*text*/) {}
 };
 
 /// A rule at work on one network: its feedback weights and whatever else it learns.
@@ -90,6 +96,8 @@ class Rule {
   virtual void state(StateVisitor&) {}
   /// Takes the tally of the examples since the last call.
   Settling take_settling() { return std::exchange(settling_, {}); }
+  /// The tally itself, which a checkpoint keeps as well.
+  void tally_state(StateVisitor& visitor) { settling_.state(visitor); }
 
  protected:
   Settling settling_;
