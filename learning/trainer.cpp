@@ -22,6 +22,7 @@ class SnapshotMaker final : public StateVisitor {
   void matrix(const std::string& name, Eigen::MatrixXf& m) override { add(name, m); }
   void integer(const std::string& name, std::int64_t& n) override { add(name, n); }
   void number(const std::string& name, double& x) override { add(name, x); }
+  void text(const std::string& name, std::string& text) override { add(name, text); }
 
  private:
   void add(const std::string& name, Snapshot::Number number) {
@@ -82,7 +83,6 @@ class Training {
       const std::lock_guard lock(mutex_);
       observer_.evaluated(runner.id, step, values);
     }
-    if (course.outcome() != CourseOutcome::running) keep(runner);
     const std::lock_guard lock(mutex_);
     observer_.ended(runner.id, course);
   }
@@ -144,14 +144,13 @@ std::vector<std::shared_ptr<const DataSet>> load_data(const Plan& plan,
 }
 
 void train(const Plan& plan, const std::vector<std::shared_ptr<const DataSet>>& data,
-           TrainingObserver& observer, const std::function<void(CourseId, Course&)>& begin) {
+           TrainingObserver& observer, const std::function<bool(CourseId, Course&)>& begin) {
   Training training(plan, observer);
   for (std::size_t s = 0; s < plan.seeds.size(); ++s)
     for (std::size_t r = 0; r < plan.rules.size(); ++r) {
       const CourseId id{r, s};
       auto course = make_course(plan, plan.rules[r], plan.seeds[s], *data[s]);
-      if (begin) begin(id, *course);
-      training.add(id, std::move(course));
+      if (!begin || begin(id, *course)) training.add(id, std::move(course));
     }
   training.run();
 }
