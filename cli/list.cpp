@@ -7,7 +7,7 @@
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
 #include "learning/data.hpp"
-#include "learning/rule.hpp"
+#include "learning/training.hpp"
 #include "sim/solve/method.hpp"
 #include "sim/system/signal.hpp"
 
@@ -76,6 +76,8 @@ std::vector<Family> families() {
         {"axis", "[[sweep.axes]], or an entry of sweep.axes = [ … ]",
          [] { return analysis::document_axis(); }},
         {"tune", "[tune]: bounds of a search for gains", tables(analysis::TuneSpec{})},
+        {"network", "[network], of a file of training", tables(learning::NetworkSpec{})},
+        {"learning", "[learning]: how a network is trained", tables(learning::LearningSpec{})},
         {"rule", "[[rule]], beside the parameters of its kind", tables(learning::RuleSpec{})}}});
   return out;
 }

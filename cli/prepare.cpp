@@ -2,6 +2,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
+#include "learning/training.hpp"
 #include "settle_revision.hpp"
 #include "settle_version.hpp"
 #include "sim/io/recorder.hpp"
@@ -86,6 +87,9 @@ Prepared prepare(const std::filesystem::path& file, const std::vector<std::strin
 
 Prepared prepare(io::LoadedFile file, const std::filesystem::path& base,
                  const std::vector<std::string>& set) {
+  if (learning::is_plan(file.value))
+    throw core::InputError(file.path.string(), "a configuration of training",
+                           "one of a circuit, with [model] or [[population]]");
   Prepared out;
   out.file = std::move(file);
   core::Value value = out.file.value;

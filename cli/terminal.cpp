@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <iostream>
 
@@ -63,11 +64,20 @@ void Table::print() const {
 }
 
 std::string duration_text(double seconds) {
-  if (seconds < 60) return core::brief(seconds) + " s";
+  const auto short_text = [](double amount, const char* unit) {
+    char buffer[32];
+    std::snprintf(buffer, sizeof buffer, "%.3g %s", amount, unit);
+    return std::string(buffer);
+  };
+  if (seconds < 0.9995e-3) return short_text(1e6 * seconds, "µs");
+  if (seconds < 0.9995) return short_text(1e3 * seconds, "ms");
+  if (seconds < 59.95) return short_text(seconds, "s");
   const auto whole = static_cast<long long>(std::llround(seconds));
   if (whole < 3600) return std::to_string(whole / 60) + " min " + std::to_string(whole % 60) + " s";
   return std::to_string(whole / 3600) + " h " + std::to_string(whole % 3600 / 60) + " min";
 }
+
+std::string count_text(double count) { return std::to_string(std::llround(count)); }
 
 std::string bytes_text(double bytes) {
   const char* units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};

@@ -70,8 +70,10 @@ class Table {
 /// Columns that a text takes on a terminal: marks of colour take none.
 std::size_t display_width(const std::string& text);
 
-/// "1.2 s", "3 min 20 s".
+/// "0.74 µs", "12.3 ms", "1.2 s", "3 min 20 s".
 std::string duration_text(double seconds);
+/// Every digit of a whole number.
+std::string count_text(double count);
 /// "1.2 MiB".
 std::string bytes_text(double bytes);
 

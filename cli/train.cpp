@@ -6,12 +6,12 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "analysis/summary.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/run_summary.hpp"
-#include "cli/terminal.hpp"
+#include "cli/train_summary.hpp"
 #include "learning/trainer.hpp"
 #include "sim/io/checkpoint.hpp"
+#include "sim/io/checksum.hpp"
 #include "sim/io/training_file.hpp"
 
 namespace settle::cli {
@@ -24,6 +24,7 @@ using learning::CourseId;
 using learning::CourseOutcome;
 
 constexpr std::int64_t quick_examples = 200;
+constexpr const char* identity_name = "config_sha256";  // in a checkpoint
 
 std::filesystem::path checkpoint_of(const std::filesystem::path& result) {
   return result.parent_path() / (result.stem().string() + ".checkpoint.h5");
@@ -32,11 +33,14 @@ std::filesystem::path checkpoint_of(const std::filesystem::path& result) {
 // A configuration with its data.
 struct Lesson {
   learning::Plan plan;
+  std::string title;
   std::vector<std::shared_ptr<const learning::DataSet>> data;
 };
 
-Lesson prepare_training(const core::Value& value, const std::filesystem::path& base, bool quick) {
-  Lesson out{learning::read_plan(value, base), {}};
+Lesson prepare_training(const core::Value& value, const std::filesystem::path& base,
+                        const std::string& name, bool quick) {
+  Lesson out{learning::read_plan(value, base), "", {}};
+  out.title = out.plan.title.empty() ? name : out.plan.title;
   learning::DataRequest request;
   request.base = base;
   request.layers = out.plan.network.layers;
@@ -50,6 +54,10 @@ Lesson prepare_training(const core::Value& value, const std::filesystem::path& b
     spec.examples = std::min<double>(all, quick_examples);
   }
   return out;
+}
+
+std::string expanded_text(const Lesson& lesson) {
+  return io::toml_text(learning::expanded(lesson.plan));
 }
 
 io::TrainingLayout layout_of(const Lesson& lesson) {
@@ -69,13 +77,6 @@ io::TrainingLayout layout_of(const Lesson& lesson) {
   return layout;
 }
 
-// What became of a rule, over its seeds.
-struct Standing {
-  std::vector<double> first, last, seconds;
-  double unsettled = 0;
-  std::map<std::string, std::size_t> outcomes;
-};
-
 // Records, shows the progress, keeps checkpoints, and ends the training where the user wants it.
 class Watch final : public learning::TrainingObserver {
  public:
@@ -84,28 +85,15 @@ class Watch final : public learning::TrainingObserver {
       : lesson_(lesson),
         file_(file),
         checkpoint_(checkpoint_of(result)),
+        identity_(io::sha256(expanded_text(lesson))),
         display_(display),
-        quick_(quick),
-        standings(lesson.plan.rules.size()) {}
+        quick_(quick) {}
 
   void evaluated(CourseId id, std::size_t step,
                  const std::vector<std::vector<double>>& values) override {
     const auto& variables = learning::course_variables();
     for (std::size_t v = 0; v < variables.size(); ++v)
       file_.put(variables[v].name, id.rule, id.seed, step, values[v]);
-    Standing& own = standings[id.rule];
-    const auto value = [&](const char* name) {
-      for (std::size_t v = 0; v < variables.size(); ++v)
-        if (variables[v].name == name) return values[v].front();
-      return std::nan("");
-    };
-    const bool has_test = lesson_.data[id.seed]->held_out.count() > 0;
-    const double error = value(has_test ? "test_error" : "train_error");
-    if (step == 0) own.first.push_back(error);
-    latest_[{id.rule, id.seed}] = error;
-    if (std::isfinite(value("seconds_per_example")))
-      own.seconds.push_back(value("seconds_per_example"));
-    own.unsettled += value("unsettled");
   }
 
   void ended(CourseId id, const Course& course) override {
@@ -114,15 +102,23 @@ class Watch final : public learning::TrainingObserver {
         {CourseOutcome::trained, io::CourseOutcome::trained},
         {CourseOutcome::diverged, io::CourseOutcome::diverged},
         {CourseOutcome::failed, io::CourseOutcome::failed}};
-    const io::CourseOutcome outcome = names.at(course.outcome());
-    latest_.try_emplace({id.rule, id.seed}, course.last_error());  // over when it was put back
-    file_.end(id.rule, id.seed, outcome, course.reason());
-    ++standings[id.rule].outcomes[io::course_outcome_names()[static_cast<std::size_t>(outcome)]];
     for (const auto& [name, matrix] : course.parameters())
       if (matrix.cols() == 1 && !name.starts_with("W_"))
         file_.put_vector(id.rule, id.seed, name, matrix.col(0));
       else
         file_.put_matrix(id.rule, id.seed, name, matrix);
+    file_.end(id.rule, id.seed, names.at(course.outcome()), course.reason());
+    seen_ += static_cast<double>(course.examples());
+    if (course.outcome() != CourseOutcome::running) kept_.erase({id.rule, id.seed});
+  }
+
+  // Of a course that was over before.
+  void leave_out(const Course& course) {
+    seen_ += static_cast<double>(course.schedule().examples_after(course.schedule().batches()));
+  }
+  // Until there is a newer one.
+  void begin_from(CourseId id, learning::Snapshot snapshot) {
+    kept_[{id.rule, id.seed}] = std::move(snapshot);
   }
 
   void keep(CourseId id, learning::Snapshot snapshot) override {
@@ -145,9 +141,8 @@ class Watch final : public learning::TrainingObserver {
     const std::chrono::duration<double> passed = Clock::now() - start_;
     std::string text;
     if (known > 0) text += "error " + core::brief(error / static_cast<double>(known)) + ", ";
-    text += core::brief(std::round((seen - seen_before_) / std::max(passed.count(), 1e-3))) +
-            " examples/s";
-    display_.show(seen / all, text);
+    text += count_text((seen - seen_before_) / std::max(passed.count(), 1e-3)) + " examples/s";
+    display_.show(all > 0 ? seen / all : 1, text);
     rehearsed_ = quick_ && passed.count() > quick_seconds;
     return !stop_requested() && !rehearsed_;
   }
@@ -155,6 +150,7 @@ class Watch final : public learning::TrainingObserver {
   void write_checkpoint() {
     file_.flush();
     io::CheckpointWriter writer(checkpoint_);
+    writer.text(identity_name, identity_);
     for (const auto& [id, snapshot] : kept_)
       for (const auto& [name, number] : snapshot.numbers)
         std::visit(
@@ -180,24 +176,19 @@ class Watch final : public learning::TrainingObserver {
   }
 
   bool rehearsed() const { return rehearsed_; }
-  double last_error(CourseId id) const {
-    const auto found = latest_.find({id.rule, id.seed});
-    return found == latest_.end() ? std::nan("") : found->second;
-  }
+  double seen() const { return seen_; }
 
  private:
   const Lesson& lesson_;
   io::TrainingFile& file_;
   std::filesystem::path checkpoint_;
+  std::string identity_;
   ProgressDisplay& display_;
   bool quick_, rehearsed_ = false;
   std::map<std::pair<std::size_t, std::size_t>, learning::Snapshot> kept_;
-  std::map<std::pair<std::size_t, std::size_t>, double> latest_;
   Clock::time_point start_ = Clock::now(), written_ = start_;
-  double seen_before_ = -1;
-
- public:
-  std::vector<Standing> standings;
+  double seen_before_ = -1;  // by all that run, when they began
+  double seen_ = 0;          // by all that have ended
 };
 
 // Puts a course where a checkpoint has it.
@@ -230,124 +221,108 @@ class CheckpointVisitor final : public learning::StateVisitor {
   std::string prefix_;
 };
 
-std::string network_text(const learning::NetworkSpec& network) {
-  std::string text;
-  double parameters = 0;
-  for (std::size_t l = 0; l < network.layers.size(); ++l) {
-    text += (l > 0 ? "-" : "") + std::to_string(network.layers[l]);
-    if (l > 0)
-      parameters += static_cast<double>(network.layers[l]) *
-                    (static_cast<double>(network.layers[l - 1]) + (network.bias ? 1 : 0));
+// The checkpoint beside a result; null where there is none yet, since the result holds nothing either.
+// @throws InputError
+std::unique_ptr<io::CheckpointReader> open_checkpoint(const std::filesystem::path& result,
+                                                      const std::string& config) {
+  const std::filesystem::path path = checkpoint_of(result);
+  const std::string way_out =
+      "that of " + result.string() + ", or settle run --overwrite to begin the training anew";
+  if (!std::filesystem::exists(path)) {
+    const std::vector<double> errors =
+        io::h5::File::open(result).dataset("train_error").read_numbers().values;
+    if (std::all_of(errors.begin(), errors.end(), [](double error) { return std::isnan(error); }))
+      return nullptr;
+    throw core::InputError(path.string(), "no such file", "the checkpoint: " + way_out);
   }
-  if (network.depth() > 1) {
-    std::vector<std::string> names;
-    for (const auto& transfer : network.transfer)
-      if (names.empty() || names.back() != transfer->name()) names.push_back(transfer->name());
-    text += ", " + core::join(names, ", ");
-  }
-  return text + ", " + network.output + " output, " + core::brief(parameters) +
-         " weights and biases, " + network.precision;
+  auto reader = std::make_unique<io::CheckpointReader>(path);
+  if (!reader->has(identity_name) || reader->text(identity_name) != io::sha256(config))
+    throw core::InputError(path.string(), "a checkpoint of another configuration", way_out);
+  return reader;
 }
 
-std::string middle_text(std::vector<double> values) {
-  if (values.empty()) return "";
-  std::sort(values.begin(), values.end());
-  return core::brief(analysis::median(values));
-}
-
-void print(const Lesson& lesson, const Watch& watch, const io::TrainingLayout& layout,
-           const std::filesystem::path& result, double seconds) {
-  const Style style(1);
-  const auto& plan = lesson.plan;
-  std::cout << style.bold(plan.title.empty() ? result.stem().string() : plan.title) << '\n';
-  print_line("data", lesson.data.front()->description);
-  print_line("network", network_text(plan.network));
-  const std::size_t courses = plan.rules.size() * plan.seeds.size();
-  print_line("trained", std::to_string(plan.rules.size()) +
-                            (plan.rules.size() == 1 ? " rule" : " rules") + " with " +
-                            std::to_string(plan.seeds.size()) +
-                            (plan.seeds.size() == 1 ? " seed" : " seeds") + ", " +
-                            core::brief(layout.steps.back()) + " examples each, in " +
-                            duration_text(seconds) + (courses > 1 ? ", side by side" : ""));
-  print_line("result", result.string());
-  const bool is_class = lesson.data.front()->classes > 0;
-  const bool has_test = lesson.data.front()->held_out.count() > 0;
-  std::cout << '\n';
-  Table table({"rule",
-               std::string(has_test ? "test" : "training") + " error" +
-                   (is_class ? " (share wrong)" : " (mean square)"),
-               "at the start", "worst seed", "per example", "not settled", "outcome"},
-              "lrrrrrl");
-  for (std::size_t r = 0; r < plan.rules.size(); ++r) {
-    const Standing& own = watch.standings[r];
-    std::vector<double> last;
-    for (std::size_t s = 0; s < plan.seeds.size(); ++s) last.push_back(watch.last_error({r, s}));
-    std::string outcome;
-    for (const auto& [name, count] : own.outcomes)
-      outcome += (outcome.empty() ? "" : ", ") + name +
-                 (plan.seeds.size() > 1 ? " " + std::to_string(count) : "");
-    const double worst = *std::max_element(last.begin(), last.end());
-    table.add({plan.rules[r].name, middle_text(last), middle_text(own.first), core::brief(worst),
-               own.seconds.empty() ? "" : duration_text(analysis::median(own.seconds)),
-               core::brief(own.unsettled), outcome});
+// What is said on standard error, and the exit code.
+int conclude(const TrainReport& report, bool speaks) {
+  const Style style(2);
+  if (report.status == "interrupted") {
+    if (speaks)
+      std::cerr << "settle: " << (stop_requested() ? "interrupted" : "a rehearsal")
+                << "; settle resume " << report.result.string() << " goes on with it\n";
+    return stop_requested() ? interrupted : done;
   }
-  table.print();
-  std::cout.flush();
+  std::size_t diverged = 0, all = 0;
+  for (const auto& courses : report.courses)
+    for (const CourseReport& course : courses) {
+      diverged += course.outcome == "diverged";
+      ++all;
+    }
+  if (speaks && diverged > 0)
+    std::cerr << style.red("settle: " +
+                           (all == 1 ? std::string("the training")
+                                     : std::to_string(diverged) + " of " + std::to_string(all) +
+                                           " courses") +
+                           " diverged")
+              << "; a smaller learning_rate, or a clip, may cure it\n";
+  return report.status == "failed" ? simulation_failed : done;
 }
 
-Json to_json(const Lesson& lesson, const Watch& watch, const std::filesystem::path& result,
-             const std::string& status, double seconds) {
-  Json out;
-  out["result"] = result.string();
-  out["title"] = lesson.plan.title;
-  out["status"] = status;
-  out["data"] = lesson.data.front()->description;
-  for (std::size_t r = 0; r < lesson.plan.rules.size(); ++r) {
-    Json rule;
-    rule["name"] = lesson.plan.rules[r].name;
-    for (std::size_t s = 0; s < lesson.plan.seeds.size(); ++s)
-      rule["error"].push_back(json_number(watch.last_error({r, s})));
-    for (const auto& [name, count] : watch.standings[r].outcomes) rule["outcomes"][name] = count;
-    rule["unsettled"] = watch.standings[r].unsettled;
-    out["rules"].push_back(std::move(rule));
-  }
-  out["wall_time"] = seconds;
-  return out;
-}
-
-// Trains, and closes the file.
+// Trains, from the checkpoint where there is one, and closes the file.
 int finish(const Lesson& lesson, io::TrainingFile& file, const std::filesystem::path& result,
-           const RunOptions& options, Json& all,
-           const std::function<void(CourseId, Course&)>& begin) {
+           const RunOptions& options, Json& all, const io::CheckpointReader* checkpoint) {
   const auto start = Clock::now();
   ProgressDisplay display(options.quiet || options.json, result.stem().string());
   Watch watch(lesson, file, result, display, options.quick);
+  TrainReport report{
+      .title = lesson.title,
+      .data = lesson.data.front()->description,
+      .network = network_text(lesson.plan.network),
+      .result = result,
+      .is_class = lesson.data.front()->classes > 0,
+      .is_held_out = lesson.data.front()->held_out.count() > 0,
+      .is_resumed = checkpoint != nullptr,
+      .all = file.layout().steps.back() *
+             static_cast<double>(lesson.plan.rules.size() * lesson.plan.seeds.size()),
+      .rules = file.layout().rules,
+      .seeds = file.layout().seeds};
+  // From the start, so that a training that is killed soon can be resumed, and an older checkpoint goes.
+  if (!checkpoint) watch.write_checkpoint();
+  const auto begin = [&](CourseId id, Course& course) {
+    if (file.outcome(id.rule, id.seed)) {
+      watch.leave_out(course);
+      return false;
+    }
+    const std::string prefix = Watch::prefix(lesson.plan, id);
+    if (checkpoint && checkpoint->has(prefix + "batches")) {
+      CheckpointVisitor visitor(*checkpoint, prefix);
+      course.state(visitor);
+      watch.begin_from(id, learning::take_snapshot(course));
+    }
+    return true;
+  };
   {
     const SignalGuard guard;
     learning::train(lesson.plan, lesson.data, watch, begin);
   }
   display.clear();
-  const bool complete = !stop_requested() && !watch.rehearsed();
-  bool any = false;
-  for (const Standing& standing : watch.standings)
-    any = any || standing.outcomes.contains("trained");
-  const std::string status = !complete ? "interrupted" : any ? "done" : "failed";
+  bool any = false, complete = true;
+  for (std::size_t r = 0; r < report.rules.size(); ++r)
+    for (std::size_t s = 0; s < report.seeds.size(); ++s) {
+      any = any || file.outcome(r, s) == io::CourseOutcome::trained;
+      complete = complete && file.outcome(r, s) != io::CourseOutcome::interrupted;
+    }
+  report.status = !complete ? "interrupted" : any ? "done" : "failed";
   if (!complete) watch.write_checkpoint();
-  file.finish(status, complete ? "" : stop_requested() ? "interrupted" : "a rehearsal");
+  file.finish(report.status, complete ? "" : stop_requested() ? "interrupted" : "a rehearsal");
   std::error_code ignored;
   if (complete) std::filesystem::remove(checkpoint_of(result), ignored);
-  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  report.seen = watch.seen();
+  report.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  read_courses(report);
   if (options.json)
-    all.push_back(to_json(lesson, watch, result, status, seconds));
+    all.push_back(training_json(report));
   else if (!options.quiet)
-    print(lesson, watch, file.layout(), result, seconds);
-  if (!complete) {
-    if (!options.quiet && !options.json)
-      std::cerr << "settle: " << (stop_requested() ? "interrupted" : "a rehearsal")
-                << "; settle resume " << result.string() << " goes on with it\n";
-    return stop_requested() ? interrupted : done;
-  }
-  return any ? done : simulation_failed;
+    print_training(report);
+  return conclude(report, !options.json && !options.quiet);
 }
 
 }  // namespace
@@ -360,66 +335,76 @@ int run_training(const io::LoadedFile& file, const std::filesystem::path& result
                  const RunOptions& options, Json& all) {
   check_is_not_input(result, file.path);
   const std::filesystem::path base = base_of(file.path);
-  const Lesson lesson = prepare_training(file.value, base, options.quick);
+  const Lesson lesson =
+      prepare_training(file.value, base, file.path.stem().string(), options.quick);
   io::ResumableInfo info{program_info(options.command), {io::toml_text(file.value), base, {}}};
-  info.run.title = lesson.plan.title.empty() ? file.path.stem().string() : lesson.plan.title;
+  info.run.title = lesson.title;
   info.run.config = file.text;
-  info.run.config_expanded = io::toml_text(learning::expanded(lesson.plan));
+  info.run.config_expanded = expanded_text(lesson);
   info.run.seed = static_cast<std::uint64_t>(lesson.plan.seeds.front());
   if (options.quick) info.resumption.options.emplace_back("--quick");
   io::TrainingFile recorded(
       result, layout_of(lesson), info,
       options.overwrite ? io::TrainingFile::Opening::overwrite : io::TrainingFile::Opening::create);
   recorded.set_attribute("data", lesson.data.front()->description);
-  return finish(lesson, recorded, result, options, all, {});
+  return finish(lesson, recorded, result, options, all, nullptr);
 }
 
 int resume_training(const std::filesystem::path& result, const RunOptions& options, Json& all) {
-  const io::Resumption from = io::read_resumption(io::h5::File::open(result));
+  io::Resumption from;
+  std::string title;
+  {
+    const io::h5::File file = io::h5::File::open(result);
+    const std::string status = file.text_attribute("status");
+    if (status == "done" || status == "failed") {
+      if (options.json)
+        all.push_back({{"result", result.string()}, {"status", status}});
+      else if (!options.quiet)
+        std::cout << result.string() << " is complete\n";
+      return status == "done" ? done : simulation_failed;
+    }
+    from = io::read_resumption(file);
+    title = file.text_attribute("title");
+  }
   RunOptions same = options;
   same.quick = false;  // a rehearsal that goes on is the whole run of its few examples
   const bool quick =
       std::find(from.options.begin(), from.options.end(), "--quick") != from.options.end();
   const core::Value value = io::parse_toml(from.config, result.string() + ": resume_config");
-  const Lesson lesson = prepare_training(value, from.base, quick);
-  const io::CheckpointReader checkpoint(checkpoint_of(result));
+  const Lesson lesson = prepare_training(value, from.base, title, quick);
   io::ResumableInfo info{program_info(options.command), from};
-  info.run.config_expanded = io::toml_text(learning::expanded(lesson.plan));
+  info.run.config_expanded = expanded_text(lesson);
+  const auto checkpoint = open_checkpoint(result, info.run.config_expanded);
   io::TrainingFile recorded(result, layout_of(lesson), info, io::TrainingFile::Opening::resume);
-  return finish(lesson, recorded, result, same, all, [&](CourseId id, Course& course) {
-    const std::string prefix = Watch::prefix(lesson.plan, id);
-    if (!checkpoint.has(prefix + "batches")) return;
-    CheckpointVisitor visitor(checkpoint, prefix);
-    course.state(visitor);
-  });
+  return finish(lesson, recorded, result, same, all, checkpoint.get());
 }
 
 void check_training(const io::LoadedFile& file, const CommonOptions& options, Json& all) {
-  const Lesson lesson = prepare_training(file.value, base_of(file.path), false);
+  const Lesson lesson =
+      prepare_training(file.value, base_of(file.path), file.path.stem().string(), false);
   const io::TrainingLayout layout = layout_of(lesson);
   for (const auto& rule : lesson.plan.rules)
     learning::make_course(lesson.plan, rule, lesson.plan.seeds.front(), *lesson.data.front());
   if (options.json) {
-    all.push_back({{"title", lesson.plan.title},
+    all.push_back({{"title", lesson.title},
                    {"data", lesson.data.front()->description},
                    {"network", network_text(lesson.plan.network)},
                    {"rules", layout.rules},
                    {"seeds", layout.seeds},
-                   {"examples", layout.steps.back()},
+                   {"examples", std::llround(layout.steps.back())},
                    {"evaluations", layout.steps.size()}});
     return;
   }
   if (options.quiet) return;
-  std::cout << Style(1).bold(lesson.plan.title.empty() ? file.path.stem().string()
-                                                       : lesson.plan.title)
-            << '\n';
+  std::cout << Style(1).bold(lesson.title) << '\n';
   print_line("data", lesson.data.front()->description);
   print_line("network", network_text(lesson.plan.network));
-  print_line("rules", core::join(layout.rules, ", "));
-  print_line("training", core::brief(layout.steps.back()) + " examples a rule and seed, " +
-                             std::to_string(layout.seeds.size()) +
-                             (layout.seeds.size() == 1 ? " seed, " : " seeds, ") +
-                             std::to_string(layout.steps.size()) + " evaluations");
+  std::string rules;  // whose names may hold commas
+  for (const std::string& rule : layout.rules) rules += (rules.empty() ? "" : "; ") + rule;
+  print_line("rules", rules);
+  print_line("training", count_text(layout.steps.back()) + " examples a rule and seed, " +
+                             counted(layout.seeds.size(), "seed") + ", " +
+                             counted(layout.steps.size(), "evaluation"));
 }
 
 }  // namespace settle::cli

@@ -140,6 +140,7 @@ class CourseOf final : public Course {
       visitor.number("norm_" + std::to_string(l), norms_[l]);
     visitor.integer("unsettled", unsettled_);
     visitor.text("first_failure", first_failure_);
+    visitor.number("seconds", seconds_);
     for_each_parameter(network_, [&](const std::string& name, auto& m) {
       Matrix<S> copy = m;
       visitor.matrix(name, copy);
@@ -147,7 +148,7 @@ class CourseOf final : public Course {
     });
     updater_.state(visitor);
     rule_->state(visitor);
-    rule_->settling_state(visitor);
+    rule_->tally_state(visitor);
   }
 
   std::vector<std::pair<std::string, MatrixXd>> parameters() const override {
@@ -209,7 +210,7 @@ class CourseOf final : public Course {
     network_.forward(inputs_, activity_, true);
     output_error<S>(loss_, network_.kind, activity_.output(), targets_, error_);
     if (!error_.allFinite())
-      return end(CourseOutcome::diverged, "the network's output left the numbers");
+      return end(CourseOutcome::diverged, "the network's output was infinite or NaN");
     const Lesson<S> lesson{network_, activity_, targets_,
                            error_,   loss_,     static_cast<std::uint64_t>(examples())};
     rule_->assign(lesson, credit_);

@@ -38,18 +38,7 @@ struct Credit {
   }
 };
 
-/// Numbers of a rule that change while it learns, as a checkpoint keeps them: visited in a fixed order, by
-/// name, to be written or read.
-class StateVisitor {
- public:
-  virtual ~StateVisitor() = default;
-  virtual void matrix(const std::string& name, MatrixXd& m) = 0;
-  virtual void matrix(const std::string& name, Eigen::MatrixXf& m) = 0;
-  virtual void integer(const std::string& name, std::int64_t& n) = 0;
-  virtual void number(const std::string& name, double& x) = 0;
-  /// A visitor that keeps numbers alone leaves texts as they are.
-  virtual void text(const std::string& /*name*/, std::string& /*text*/) {}
-};
+class StateVisitor;
 
 /// What settling has cost, and how it went; of the examples since it was taken last.
 struct Settling {
@@ -63,17 +52,20 @@ struct Settling {
   std::int64_t unstable_paper = 0;  ///< loops found unstable by the paper's condition
   std::string first_failure;        ///< why the first example did not settle
 
-  void state(StateVisitor& visitor) {
-    visitor.integer("settling_examples", examples);
-    visitor.integer("settling_unsettled", unsettled);
-    visitor.number("settling_time", time);
-    visitor.number("settling_evaluations", evaluations);
-    visitor.number("settling_multiplications", multiplications);
-    visitor.integer("settling_interventions", interventions);
-    visitor.integer("settling_unstable", unstable);
-    visitor.integer("settling_unstable_paper", unstable_paper);
-    visitor.text("settling_first_failure", first_failure);
-  }
+  void state(StateVisitor& visitor);
+};
+
+/// Numbers of a rule that change while it learns, as a checkpoint keeps them: visited in a fixed order, by
+/// name, to be written or read.
+class StateVisitor {
+ public:
+  virtual ~StateVisitor() = default;
+  virtual void matrix(const std::string& name, MatrixXd& m) = 0;
+  virtual void matrix(const std::string& name, Eigen::MatrixXf& m) = 0;
+  virtual void integer(const std::string& name, std::int64_t& n) = 0;
+  virtual void number(const std::string& name, double& x) = 0;
+  /// Words of a report, from which nothing is computed.
+  virtual void text(const std::string& /*name*/, std::string& /*text*/) {}
 };
 
 /// A rule at work on one network: its feedback weights and whatever else it learns.
@@ -102,10 +94,10 @@ class Rule {
   virtual Abscissas abscissas(const Lesson<S>& /*lesson*/) const { return {}; }
   /// Numbers that a checkpoint must keep.
   virtual void state(StateVisitor&) {}
-  /// Likewise, of the tally that has not been taken.
-  void settling_state(StateVisitor& visitor) { settling_.state(visitor); }
   /// Takes the tally of the examples since the last call.
   Settling take_settling() { return std::exchange(settling_, {}); }
+  /// The tally itself, which a checkpoint keeps as well.
+  void tally_state(StateVisitor& visitor) { settling_.state(visitor); }
 
  protected:
   Settling settling_;

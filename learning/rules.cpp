@@ -29,6 +29,18 @@ void kind_fields(core::Fields& f, RuleKind* kind) {
 
 }  // namespace
 
+void Settling::state(StateVisitor& visitor) {
+  visitor.integer("tally_examples", examples);
+  visitor.integer("tally_unsettled", unsettled);
+  visitor.number("tally_time", time);
+  visitor.number("tally_evaluations", evaluations);
+  visitor.number("tally_multiplications", multiplications);
+  visitor.integer("tally_interventions", interventions);
+  visitor.integer("tally_unstable", unstable);
+  visitor.integer("tally_unstable_paper", unstable_paper);
+  visitor.text("tally_first_failure", first_failure);
+}
+
 std::unique_ptr<Rule<float>> RuleKind::make(const Network<float>&, const RuleContext&) const {
   place.fail("kind", "a rule whose circuits are float64", "network.precision = \"float64\"");
 }

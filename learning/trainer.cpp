@@ -83,7 +83,6 @@ class Training {
       const std::lock_guard lock(mutex_);
       observer_.evaluated(runner.id, step, values);
     }
-    if (course.outcome() != CourseOutcome::running) keep(runner);
     const std::lock_guard lock(mutex_);
     observer_.ended(runner.id, course);
   }
@@ -145,14 +144,13 @@ std::vector<std::shared_ptr<const DataSet>> load_data(const Plan& plan,
 }
 
 void train(const Plan& plan, const std::vector<std::shared_ptr<const DataSet>>& data,
-           TrainingObserver& observer, const std::function<void(CourseId, Course&)>& begin) {
+           TrainingObserver& observer, const std::function<bool(CourseId, Course&)>& begin) {
   Training training(plan, observer);
   for (std::size_t s = 0; s < plan.seeds.size(); ++s)
     for (std::size_t r = 0; r < plan.rules.size(); ++r) {
       const CourseId id{r, s};
       auto course = make_course(plan, plan.rules[r], plan.seeds[s], *data[s]);
-      if (begin) begin(id, *course);
-      training.add(id, std::move(course));
+      if (!begin || begin(id, *course)) training.add(id, std::move(course));
     }
   training.run();
 }

@@ -40,9 +40,10 @@ class TrainingObserver {
 std::vector<std::shared_ptr<const DataSet>> load_data(const Plan& plan, const DataRequest& request);
 
 /// Trains every rule of the plan with every seed on the examples of that seed. A course's bits do not depend
-/// on the others, nor on the number of threads. `begin` may put a course where it was kept before.
+/// on the others, nor on the number of threads. `begin` may put a course where it was kept before; where it
+/// returns false, the course is over and left out.
 /// @throws InputError  for rules that do not fit the network
 void train(const Plan& plan, const std::vector<std::shared_ptr<const DataSet>>& data,
-           TrainingObserver& observer, const std::function<void(CourseId, Course&)>& begin = {});
+           TrainingObserver& observer, const std::function<bool(CourseId, Course&)>& begin = {});
 
 }  // namespace settle::learning

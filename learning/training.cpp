@@ -99,7 +99,9 @@ void Plan::fields(core::Fields& f) {
   f.custom({"rule", "", "the rules, [[rule]] each", true}, rules_form(rules));
 }
 
-bool is_plan(const core::Value& file) { return file.find("learning") || file.find("rule"); }
+bool is_plan(const core::Value& file) {
+  return file.find("learning") || file.find("rule") || file.find("network");
+}
 
 Plan read_plan(const core::Value& file, const std::filesystem::path& base) {
   Plan plan;

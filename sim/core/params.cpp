@@ -246,6 +246,7 @@ void Writer::texts(Key key, std::vector<std::string>& v, const std::vector<std::
   if (!v.empty()) result.set(key.name, list_value(v));
 }
 void Writer::numbers(Key key, std::vector<double>& v, Bounds, bool scalar) {
+  if (v.empty()) return;  // none were given, and an empty list would not be read back
   result.set(key.name, scalar && v.size() == 1 ? Value(v[0]) : list_value(v));
 }
 void Writer::integers(Key key, std::vector<std::int64_t>& v, std::int64_t, std::int64_t) {

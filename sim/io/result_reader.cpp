@@ -25,6 +25,11 @@ std::string dataset_name(std::string name) {
 h5::File open_result(const std::filesystem::path& path) {
   h5::File file = h5::File::open(path);
   const char* expected = "a file that settle run wrote";
+  if (file.has_attribute("training_axes"))
+    throw core::InputError(path.string(), "the result of training, which holds no trajectories",
+                           "the result of a circuit's run");
+  if (file.has_attribute("checkpoint_version"))
+    throw core::InputError(path.string(), "a checkpoint of training", expected);
   if (!file.has_attribute("schema_version") || !file.has_attribute("status") ||
       !file.is_dataset("time"))
     throw core::InputError(path.string(), "an HDF5 file that is no result of settle", expected);

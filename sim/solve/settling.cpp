@@ -191,12 +191,18 @@ SettlingMonitor::Weights SettlingMonitor::weights() const {
 
 void SettlingMonitor::note(Index k, double t, const Residual& now, bool turned) {
   Trial& trial = trials_[at(k)];
+  const double t_before = trial.t, before = trial.relative;
   trial.t = t;
   trial.relative = now.relative();
-  if (!(trial.relative <= tolerance_))
+  if (!(trial.relative <= tolerance_)) {
     trial.below_since = nan;
-  else if (std::isnan(trial.below_since))
+  } else if (std::isnan(trial.below_since)) {
     trial.below_since = t;
+    // A step that is longer than the dwell says too little of when: the residual falls exponentially in it.
+    if (t - t_before > dwell_ && before > tolerance_ && trial.relative > 0)
+      trial.below_since = t_before + (t - t_before) * std::log(before / tolerance_) /
+                                         std::log(before / trial.relative);
+  }
   trial.history.add(t, now.value, now.scale, turned);
 }
 

@@ -9,7 +9,8 @@ namespace settle::solve {
 /// Follows every trial's residual through one phase at a time.
 ///
 /// A trial is settled where ‖T ẋ‖∞ ≤ tolerance · max(‖x‖∞, atol/rtol) at every accepted step of the
-/// last `dwell`, both norms over the units that count: those of solver.settled.nodes (all unless
+/// last `dwell` (within a step longer than that, the residual counts as falling exponentially), both norms
+/// over the units that count: those of solver.settled.nodes (all unless
 /// given) that the phase does not hold.
 class SettlingMonitor {
  public:
