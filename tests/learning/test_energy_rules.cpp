@@ -548,7 +548,7 @@ TEST_CASE("examples that do not settle are counted, and skipped or used", "[ener
     INFO(name);
     // Longer than what is called at rest, shorter than what the others take.
     const std::string brief = "duration = 6, tolerance = 1e-9";
-    const auto skips = rule(name, brief, c), uses = rule(name, brief + ", unsettled = \"use\"", c);
+    const auto skips = rule(name, brief + ", unsettled = \"skip\"", c), uses = rule(name, brief, c);
     Credit<double> skipped, used;
     skips->assign(c.lesson(), skipped);
     uses->assign(c.lesson(), used);
@@ -569,7 +569,8 @@ TEST_CASE("examples that do not settle are counted, and skipped or used", "[ener
       CHECK(r->take_settling().examples == 0);
     }
   }
-  const auto ep = rule("equilibrium_propagation", "duration = 5.5, tolerance = 1e-9", c);
+  const auto ep =
+      rule("equilibrium_propagation", "duration = 5.5, tolerance = 1e-9, unsettled = \"skip\"", c);
   Credit<double> credit;
   ep->assign(c.lesson(), credit);
   for (std::size_t l = 1; l <= 3; ++l) CHECK(credit.post[l].norm() == 0);

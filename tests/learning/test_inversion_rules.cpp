@@ -287,7 +287,8 @@ TEST_CASE("a loop that is stable by the paper's condition alone is caught, and c
   const std::string loop = GENERATE("linear", "transfer");
   const std::string toml = swinging + ", loop = \"" + loop + "\"";
   // (1 + α)² (α − a) = .061 is not above b² = 1; max Re λ(WB − αI) = −.06.
-  const Outcome seen = run(spiral(), name, toml + ", stability = \"monitor\"");
+  const Outcome seen =
+      run(spiral(), name, toml + ", stability = \"monitor\", unsettled = \"skip\"");
   CHECK(seen.settling.unstable == 1);
   CHECK(seen.settling.unstable_paper == 0);
   CHECK(seen.settling.interventions == 0);
@@ -357,7 +358,7 @@ TEST_CASE("an example that does not settle is counted, and skipped or used") {
   const std::string toml = "leak = 0.01, duration = 3.0, loop = \"" + loop + "\"";
   Batch batch({5, 6, 3}, 3);
   batch.error.col(1).setZero();  // which is at rest from the start
-  const Outcome skipped = run(batch, name, toml);
+  const Outcome skipped = run(batch, name, toml + ", unsettled = \"skip\"");
   CHECK(skipped.settling.examples == 3);
   CHECK(skipped.settling.unsettled >= 2);
   CHECK_THAT(skipped.settling.first_failure, Contains("residual"));
@@ -365,7 +366,7 @@ TEST_CASE("an example that does not settle is counted, and skipped or used") {
     CHECK(skipped.post[at(l)].col(0).isZero(0));
     CHECK(skipped.post[at(l)].col(2).isZero(0));
   }
-  const Outcome used = run(batch, name, toml + ", unsettled = \"use\"");
+  const Outcome used = run(batch, name, toml);
   CHECK(used.settling.unsettled == skipped.settling.unsettled);
   CHECK(used.post[1].col(0).norm() > 0);
   CHECK(used.post[2] == batch.error);
