@@ -207,7 +207,9 @@ class CourseOf final : public Course {
 
   void train_batch() {
     take_batch();
-    network_.forward(inputs_, activity_, true);
+    // An epoch's last batch may be a single example, which has no variance.
+    const bool has_statistics = inputs_.cols() > 1;
+    network_.forward(inputs_, activity_, has_statistics);
     output_error<S>(loss_, network_.kind, activity_.output(), targets_, error_);
     if (!error_.allFinite())
       return end(CourseOutcome::diverged, "the network's output was infinite or NaN");
@@ -222,7 +224,7 @@ class CourseOf final : public Course {
     if (batches_ > 0 || !plan_.learning.skip_first) {
       updater_.move(network_, activity_, credit_);
       rule_->learn(lesson, credit_, rate);
-      if (network_.is_normalised())
+      if (network_.is_normalised() && has_statistics)
         network_.note_statistics(activity_, plan_.network.normalisation_momentum);
     }
     ++batches_;
