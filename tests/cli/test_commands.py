@@ -480,6 +480,8 @@ class SameBits(CommandTest):
                     self.skipTest("its data is not here")
                 if "[[sweep.axes]]" in config.read_text() or "[sweep]" in config.read_text():
                     continue  # many runs, of which show prints the first: test_configs.py
+                if "[network]" in config.read_text():
+                    continue  # training, which may take hours: test_training.py
                 self.settle("run", config, "-q", "--overwrite", "-o", "a.h5", *short)
                 shown = self.settle("show", config, *short).stdout
                 self.write("b.toml", shown)
