@@ -314,6 +314,8 @@ int finish(const Lesson& lesson, io::TrainingFile& file, const std::filesystem::
            const RunOptions& options, Json& all,
            const std::function<void(CourseId, Course&)>& begin) {
   const auto start = Clock::now();
+  file.set_attribute("error_measure", lesson.data.front()->classes > 0 ? "share of wrong classes"
+                                                                       : "mean squared error");
   ProgressDisplay display(options.quiet || options.json, result.stem().string());
   Watch watch(lesson, file, result, display, options.quick);
   {
