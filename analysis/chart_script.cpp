@@ -230,7 +230,7 @@ class Picture {
     }
     std::vector<std::string> lines;
     for (std::size_t s = 0; s < panel.series.size(); ++s)
-      series(panel.series[s], id + "s" + std::to_string(s), out, plots, lines);
+      series(panel.series[s], panel.y, id + "s" + std::to_string(s), out, plots, lines);
     plots.insert(plots.end(), lines.begin(), lines.end());
     for (const ChartRule& rule : panel.rules)
       out += "set arrow from first " + script_number(rule.x) + ", graph 0 to first " +
@@ -253,9 +253,10 @@ class Picture {
     return out + "\n";
   }
 
-  // Ranges lie under the lines of all series.
-  void series(const ChartSeries& one, const std::string& name, std::string& data,
-              std::vector<std::string>& ranges, std::vector<std::string>& lines) const {
+  // Ranges lie under the lines of all series; one that begins at zero fills a logarithmic axis.
+  void series(const ChartSeries& one, const ChartAxis& y, const std::string& name,
+              std::string& data, std::vector<std::string>& ranges,
+              std::vector<std::string>& lines) const {
     if (one.points.empty()) return;
     const std::string colour = " lc rgb '" + one.colour + "'";
     data += "$" + name + " << EOD\n";
@@ -270,7 +271,8 @@ class Picture {
       std::string band;
       for (const ChartPoint& point : one.points)
         band += std::isfinite(point.low) && std::isfinite(point.high)
-                    ? script_number(point.x) + " " + script_number(point.low) + " " +
+                    ? script_number(point.x) + " " +
+                          script_number(y.log && point.low <= 0 ? y.low : point.low) + " " +
                           script_number(point.high) + "\n"
                     : "\n";
       data += "$" + name + "band << EOD\n" + band + "EOD\n";

@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 #include <numeric>
+#include <optional>
 
 #include "analysis/palette.hpp"
 #include "sim/core/error.hpp"
@@ -17,10 +18,11 @@ namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr double infinity = std::numeric_limits<double>::infinity();
-constexpr std::size_t most_by_layer = 3;  // hidden layers that have panels of their own
-constexpr std::size_t most_marked = 12;   // points of a line that still have marks
-constexpr double most_beyond = 30;        // times the largest error of courses that did not diverge
-constexpr double most_apart = 0.004;      // of the axis, between lines that lie on each other
+constexpr std::size_t most_by_layer = 3;    // hidden layers that have panels of their own
+constexpr std::size_t most_marked = 12;     // points of a line that still have marks
+constexpr std::size_t most_with_bands = 4;  // lines of noisy numbers
+constexpr double most_beyond = 30;    // times the largest error of courses that did not diverge
+constexpr double most_apart = 0.004;  // of the axis, between lines that lie on each other
 constexpr const char* grey = "#606060";
 
 // A number of the rule, the seed and the step, by their places in the file.
@@ -153,8 +155,11 @@ class TrainingCharts {
 
   // ---- Lines ----
 
-  // What stands for the seeds of a step; along a logarithmic axis, of those above zero.
-  static ChartPoint over_seeds(double x, const std::vector<double>& values, bool log) {
+  enum class Mean { plain, geometric };
+
+  // What stands for the seeds of a step; a geometric mean is of those above zero.
+  static ChartPoint over_seeds(double x, const std::vector<double>& values, Mean mean) {
+    const bool log = mean == Mean::geometric;
     ChartPoint out{x, nan, nan, nan};
     double sum = 0;
     std::size_t n = 0;
@@ -182,7 +187,7 @@ class TrainingCharts {
       strokes_[r] = r < 2 * named_colours ? Stroke::dashed : Stroke::dotted;
     const Number error = numbers(error_variable());
     ChartPanel all;
-    for (std::size_t r = 0; r < n; ++r) all.series.push_back(line(r, error, true));
+    for (std::size_t r = 0; r < n; ++r) all.series.push_back(line(r, error, Mean::geometric));
     ChartAxis axis;
     axis.log = true;
     fit(axis, heights(all));
@@ -206,13 +211,13 @@ class TrainingCharts {
         }
       if (nearest == r) continue;
       strokes_[r] = Stroke::dashed;
-      coincidences_ += (coincidences_.empty() ? " Dashed as they coincide: " : "; ") +
+      coincidences_ += (coincidences_.empty() ? " Coinciding, hence dashed: " : "; ") +
                        axes_.rules[r] + " on " + axes_.rules[nearest];
     }
     if (!coincidences_.empty()) coincidences_ += ".";
   }
 
-  ChartSeries line(std::size_t rule, const Number& number, bool log) const {
+  ChartSeries line(std::size_t rule, const Number& number, Mean mean) const {
     ChartSeries out;
     out.name = axes_.rules[rule];
     out.colour = named_colour(rule);
@@ -223,7 +228,7 @@ class TrainingCharts {
       if (options_.log_time && !(axes_.steps[t] > 0)) continue;
       std::vector<double> values;
       for (std::size_t s = 0; s < axes_.seeds.size(); ++s) values.push_back(number(rule, s, t));
-      out.points.push_back(over_seeds(axes_.steps[t], values, log));
+      out.points.push_back(over_seeds(axes_.steps[t], values, mean));
     }
     return out;
   }
@@ -238,7 +243,7 @@ class TrainingCharts {
 
   ChartPanel panel(const std::string& title, const std::string& name,
                    const std::vector<std::size_t>& rules, const Number& number, bool log,
-                   double height) const {
+                   double height, std::optional<Mean> mean = {}) const {
     ChartPanel out;
     out.title = title;
     out.x = x_axis();
@@ -246,7 +251,9 @@ class TrainingCharts {
     out.y.log = log;
     out.height = height;
     for (const std::size_t rule : rules)
-      if (any(rule, number, log ? positive : finite)) out.series.push_back(line(rule, number, log));
+      if (any(rule, number, log ? positive : finite))
+        out.series.push_back(
+            line(rule, number, mean.value_or(log ? Mean::geometric : Mean::plain)));
     // The first are wider, so that those that later ones cover are seen.
     const auto n = static_cast<double>(out.series.size());
     for (std::size_t k = 0; k < out.series.size(); ++k)
@@ -267,11 +274,11 @@ class TrainingCharts {
 
   // ---- Notes ----
 
-  std::string spread(bool log, const std::string& but = "") const {
+  std::string spread(bool log, const std::string& but = "", bool bands = true) const {
     const std::size_t seeds = axes_.seeds.size();
     if (seeds == 1) return "";
     return std::string(" Lines: ") + (log ? "geometric mean" : "mean") + " over " +
-           std::to_string(seeds) + " seeds" + but + "; bands: smallest to largest.";
+           std::to_string(seeds) + " seeds" + but + (bands ? "; bands: smallest to largest." : ".");
   }
 
   // How far the run came, and which courses did not come to their end.
@@ -440,8 +447,8 @@ void TrainingCharts::draw_errors(Chart& chart) const {
   const std::string variable = error_variable();
   const std::string examples = variable == "test_error" ? "held-out examples" : "training examples";
   const Number error = numbers(variable);
-  // No error at all has no place on a logarithmic axis.
-  const bool log = !any(error, [](double value) { return value <= 0; });
+  // Of shares, among which there may be zeros, the plain mean is meant.
+  const Mean mean = is_share ? Mean::plain : Mean::geometric;
   Number shown = error;
   if (!is_share)
     shown = [error, most = largest_errors(error)](std::size_t r, std::size_t s, std::size_t t) {
@@ -450,10 +457,10 @@ void TrainingCharts::draw_errors(Chart& chart) const {
   ChartPanel errors =
       panel(measure + " on " + examples + (is_share ? "" : ", over the largest of all rules"),
             is_share ? variable : variable + " / largest " + variable, rules(kind("errors")), shown,
-            log, 250);
+            true, 250, mean);
   if (!is_share) fit(errors.y, heights(errors, most_beyond));
   chart.panels.push_back(std::move(errors));
-  add_note(chart, spread(log) + coincidences_ + remarks());
+  add_note(chart, spread(!is_share) + coincidences_ + remarks());
 }
 
 void TrainingCharts::draw_angles(Chart& chart) const {
@@ -487,6 +494,10 @@ void TrainingCharts::draw_angles(Chart& chart) const {
     if (std::any_of(row.begin(), row.end(), [](const auto& one) { return !one.series.empty(); }))
       chart.panels.insert(chart.panels.end(), row.begin(), row.end());
   }
+  // Angles of single batches vary much: the bands of many rules would hide their lines.
+  const bool bands = all.size() <= most_with_bands;
+  for (ChartPanel& panel : chart.panels)
+    for (ChartSeries& series : panel.series) series.has_range = series.has_range && bands;
   share_heights(chart, {0});
   for (ChartPanel& panel : chart.panels) {
     if (panel.y.high < 15) continue;
@@ -497,7 +508,7 @@ void TrainingCharts::draw_angles(Chart& chart) const {
                       (hidden == 1 ? "the hidden layer"
                        : by_layer  ? "each hidden layer"
                                    : "hidden layers, averaged over " + std::to_string(hidden)) +
-                      ", of one batch before each evaluation." + spread(false));
+                      ", of one batch before each evaluation." + spread(false, "", bands));
   add_note(chart, remarks());
 }
 
@@ -516,7 +527,7 @@ void TrainingCharts::draw_stability(Chart& chart) const {
               name + unit_of(name), all, number, false, 190);
     std::vector<ChartSeries> marks;
     for (const std::size_t rule : exact ? all : std::vector<std::size_t>{}) {
-      ChartSeries mark = line(rule, number, false);
+      ChartSeries mark = line(rule, number, Mean::plain);
       std::erase_if(mark.points, [&](const ChartPoint& point) {
         const auto at = std::find(axes_.steps.begin(), axes_.steps.end(), point.x);
         const auto t = static_cast<std::size_t>(at - axes_.steps.begin());
@@ -557,9 +568,9 @@ void TrainingCharts::draw_stability(Chart& chart) const {
   const double exact = total("unstable"), paper = total("unstable_paper"),
                corrections = total("interventions");
   if (exact + paper + corrections > 0)
-    add_note(chart, "Loops found unstable: " + core::brief(exact) + " by their poles, " +
-                        core::brief(paper) + " by the paper's criterion; B corrected " +
-                        core::brief(corrections) + " times.");
+    add_note(chart, "Loops found unstable: " + core::number_text(exact) + " by their poles, " +
+                        core::number_text(paper) + " by the paper's criterion; B corrected " +
+                        core::number_text(corrections) + " times.");
   add_note(chart, remarks());
 }
 
@@ -573,7 +584,7 @@ void TrainingCharts::draw_settling(Chart& chart) const {
   std::string counts;
   for (const std::size_t rule : all)
     if (const double n = total(rule, unsettled); n > 0)
-      counts += (counts.empty() ? "" : ", ") + core::brief(n) + " of " + axes_.rules[rule];
+      counts += (counts.empty() ? "" : "; ") + core::number_text(n) + " of " + axes_.rules[rule];
   if (!counts.empty())
     chart.panels.push_back(panel("examples that did not settle, since the evaluation before",
                                  "unsettled", all, unsettled, false, 100));
