@@ -66,10 +66,12 @@ std::vector<ChartTick> log_ticks(double low, double high, std::size_t most) {
   const int step = std::max(
       1,
       static_cast<int>(std::ceil((last - first + 1) / std::max(2.0, static_cast<double>(most)))));
+  // 1 is labelled where there is room for others too.
+  const int anchor = first <= 0 && last >= 0 && last - first >= 2 * step ? 0 : first;
   const bool decimal = first >= -4 && last <= 4;
   for (int power = first - 1; power <= last; ++power) {
     const double at = std::pow(10, power);
-    const bool shown = (power - first) % step == 0;
+    const bool shown = (power - anchor) % step == 0;
     if (power >= first)
       add(at, !shown ? "" : decimal ? decade(power) : "10^{" + std::to_string(power) + "}");
     if (last - first <= 4)
@@ -141,6 +143,21 @@ void fit(ChartAxis& axis, const std::vector<double>& values, double air) {
   axis.high = high + pad;
 }
 
+std::vector<double> heights(const ChartPanel& panel, double at_most) {
+  std::vector<double> out;
+  for (const ChartSeries& series : panel.series)
+    for (const ChartPoint& point : series.points) {
+      out.push_back(point.y);
+      if (!series.has_range) continue;
+      out.push_back(point.low);
+      out.push_back(point.high);
+    }
+  for (double& value : out)
+    if (value > at_most)
+      value = std::isinf(value) ? std::numeric_limits<double>::quiet_NaN() : at_most;
+  return out;
+}
+
 std::vector<ChartTick> ticks(const ChartAxis& axis, std::size_t most) {
   if (axis.names.empty() && axis.ticks.empty())
     return axis.log ? log_ticks(axis.low, axis.high, most)
@@ -154,6 +171,12 @@ std::vector<ChartTick> ticks(const ChartAxis& axis, std::size_t most) {
   for (std::size_t k = 0; k < out.size(); ++k)
     if (k % std::max<std::size_t>(step, 1) != 0) out[k].label = "";
   return out;
+}
+
+void draw_chart(const Chart& chart, const std::filesystem::path& out,
+                const std::filesystem::path& data) {
+  draw_chart(chart, out);
+  if (!data.empty()) write_csv(chart.name, rows(chart), data);
 }
 
 }  // namespace settle::analysis

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -118,6 +119,11 @@ std::vector<CsvRow> rows(const Chart& chart);
 /// zero.
 void fit(ChartAxis& axis, const std::vector<double>& values, double air = 0.05);
 
+/// What the panel's series span along y: their points, and the ends of their ranges; what is above
+/// `at_most` as if it were there, but for the infinite.
+std::vector<double> heights(const ChartPanel& panel,
+                            double at_most = std::numeric_limits<double>::infinity());
+
 /// Places of an axis' ticks, labelled or (small ones) not.
 struct ChartTick {
   double at = 0;
@@ -134,5 +140,10 @@ std::string chart_script(const Chart& chart, const std::string& extension);
 /// @throws core::InputError   for another extension
 /// @throws core::OutputError  where gnuplot is not installed or the file cannot be written
 void draw_chart(const Chart& chart, const std::filesystem::path& out);
+
+/// The same, and its numbers to `data`, a CSV file, where that is not empty.
+/// @throws core::InputError, core::OutputError  as draw_chart and write_csv
+void draw_chart(const Chart& chart, const std::filesystem::path& out,
+                const std::filesystem::path& data);
 
 }  // namespace settle::analysis

@@ -210,6 +210,7 @@ double ChartLayout::place_key(double y) {
   double x = left_;
   y += 4 + key_row / 2;
   for (KeyEntry& entry : key_) {
+    entry.name = fitted(entry.name, design_width - side - left_ - key_swatch - 6, key_size);
     const double width = key_width(entry);
     if (x > left_ && x + width - key_gap > design_width - side) {
       x = left_;

@@ -228,8 +228,10 @@ class Picture {
                         size_of(std::min(0.75, cell / 19)) + " lw " + script_number(0.8 * unit_) +
                         " lc rgb variable");
     }
+    std::vector<std::string> lines;
     for (std::size_t s = 0; s < panel.series.size(); ++s)
-      series(panel.series[s], id + "s" + std::to_string(s), out, plots);
+      series(panel.series[s], panel.y, id + "s" + std::to_string(s), out, plots, lines);
+    plots.insert(plots.end(), lines.begin(), lines.end());
     for (const ChartRule& rule : panel.rules)
       out += "set arrow from first " + script_number(rule.x) + ", graph 0 to first " +
              script_number(rule.x) + ", graph 1 nohead front" + thickness(1.3) + " lc rgb '" +
@@ -251,8 +253,10 @@ class Picture {
     return out + "\n";
   }
 
-  void series(const ChartSeries& one, const std::string& name, std::string& data,
-              std::vector<std::string>& plots) const {
+  // Ranges lie under the lines of all series; one that begins at zero fills a logarithmic axis.
+  void series(const ChartSeries& one, const ChartAxis& y, const std::string& name,
+              std::string& data, std::vector<std::string>& ranges,
+              std::vector<std::string>& lines) const {
     if (one.points.empty()) return;
     const std::string colour = " lc rgb '" + one.colour + "'";
     data += "$" + name + " << EOD\n";
@@ -261,30 +265,31 @@ class Picture {
               script_number(point.low) + " " + script_number(point.high) + "\n";
     data += "EOD\n";
     if (one.has_range && one.range_of_x) {
-      plots.push_back("$" + name + " using 3:2:($4-$3):(0) with vectors nohead" + thickness(0.9) +
-                      colour);
+      ranges.push_back("$" + name + " using 3:2:($4-$3):(0) with vectors nohead" + thickness(0.9) +
+                       colour);
     } else if (one.has_range) {
       std::string band;
       for (const ChartPoint& point : one.points)
         band += std::isfinite(point.low) && std::isfinite(point.high)
-                    ? script_number(point.x) + " " + script_number(point.low) + " " +
+                    ? script_number(point.x) + " " +
+                          script_number(y.log && point.low <= 0 ? y.low : point.low) + " " +
                           script_number(point.high) + "\n"
                     : "\n";
       data += "$" + name + "band << EOD\n" + band + "EOD\n";
-      plots.push_back("$" + name +
-                      "band using 1:2:3 with filledcurves fillstyle solid 1.0 "
-                      "noborder lc rgb '#C0" +
-                      one.colour.substr(1) + "'");
+      ranges.push_back("$" + name +
+                       "band using 1:2:3 with filledcurves fillstyle solid 1.0 "
+                       "noborder lc rgb '#C0" +
+                       one.colour.substr(1) + "'");
     }
     if (one.stroke != Stroke::none) {
       if (one.halo)
-        plots.push_back("$" + name + " using 1:2 with lines" + thickness(one.width + 2) +
+        lines.push_back("$" + name + " using 1:2 with lines" + thickness(one.width + 2) +
                         " lc rgb '#FFFFFF'");
-      plots.push_back("$" + name + " using 1:2 with lines" + thickness(one.width) + colour +
+      lines.push_back("$" + name + " using 1:2 with lines" + thickness(one.width) + colour +
                       dash(one.stroke));
     }
     if (one.mark > 0)
-      plots.push_back("$" + name + " using 1:2 with points pt " + std::to_string(one.mark) +
+      lines.push_back("$" + name + " using 1:2 with points pt " + std::to_string(one.mark) +
                       size_of(one.mark_size) + " lw " + script_number(unit_) + colour);
   }
 

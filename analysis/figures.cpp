@@ -5,7 +5,9 @@
 
 #include "analysis/figure_source.hpp"
 #include "analysis/map_figures.hpp"
+#include "analysis/training_figures.hpp"
 #include "sim/core/error.hpp"
+#include "sim/io/training_file.hpp"
 
 namespace settle::analysis {
 namespace {
@@ -76,16 +78,22 @@ Figure make_figure(const FigureSource& source, const PlotOptions& options,
                          core::join(names, " or ") + core::did_you_mean(figure, names));
 }
 
+// What a file is drawn as that holds many runs: a sweep, a tuning, a training. Empty for one run's.
+std::vector<std::string> chart_names(const std::filesystem::path& path) {
+  const std::vector<std::string> maps = map_figure_names(path);
+  return maps.empty() ? training_figure_names(path) : maps;
+}
+
 }  // namespace
 
 std::vector<std::string> figure_names(const std::filesystem::path& path) {
-  const std::vector<std::string> maps = map_figure_names(path);
-  return maps.empty() ? names_of(FigureSource(path)) : maps;
+  const std::vector<std::string> charts = chart_names(path);
+  return charts.empty() ? names_of(FigureSource(path)) : charts;
 }
 
 std::vector<std::string> default_figures(const std::filesystem::path& path) {
-  if (const std::vector<std::string> maps = map_figure_names(path); !maps.empty())
-    return {maps.front()};
+  if (const std::vector<std::string> charts = chart_names(path); !charts.empty())
+    return {charts.front()};
   const FigureSource source(path);
   const std::vector<std::string> names = names_of(source);
   const bool asked = std::any_of(kinds.begin(), kinds.end(), [&](const Kind& kind) {
@@ -97,6 +105,8 @@ std::vector<std::string> default_figures(const std::filesystem::path& path) {
 void draw_figure(const std::filesystem::path& path, const PlotOptions& options,
                  const std::string& figure, const std::filesystem::path& out) {
   if (!map_figure_names(path).empty()) return plot_map(path, options, figure, out);
+  if (io::TrainingFile::is_training(path))
+    return draw_chart(training_figure(path, options, figure), out, options.data);
   const FigureSource source(path);
   const Figure made = make_figure(source, options, figure);
   draw(made, out);

@@ -27,7 +27,7 @@ struct PlotOptions {
 
 /// What the file can be drawn as, its main figure first. A run: "trajectories". A run or an analysis,
 /// as far as it holds the measures: "poles", "directions", "bode", "nyquist", "pseudospectrum",
-/// "poles_along".
+/// "poles_along". A sweep or a tuning: map_figures.hpp; a training: training_figures.hpp.
 /// @throws core::InputError  for a file that is none of settle's, or holds nothing to draw
 std::vector<std::string> figure_names(const std::filesystem::path& path);
 

@@ -128,17 +128,7 @@ class LineChart {
 
   // The panel with its y axis around its lines; predictions beyond what is measured may leave it.
   void finish(ChartPanel panel, double at_most = std::numeric_limits<double>::infinity()) {
-    std::vector<double> shown;
-    for (const ChartSeries& series : panel.series)
-      for (const ChartPoint& point : series.points) {
-        if (std::isfinite(point.y)) shown.push_back(std::min(point.y, at_most));
-        if (!series.has_range) continue;
-        shown.push_back(point.low);
-        shown.push_back(point.high);
-      }
-    for (double& value : shown)
-      if (std::isinf(value)) value = nan;
-    fit(panel.y, shown);
+    fit(panel.y, heights(panel, at_most));
     chart_.panels.push_back(std::move(panel));
   }
 

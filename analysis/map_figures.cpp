@@ -42,9 +42,7 @@ Chart map_figure(const std::filesystem::path& file, const PlotOptions& options,
 
 void plot_map(const std::filesystem::path& file, const PlotOptions& options,
               const std::string& figure, const std::filesystem::path& out) {
-  const Chart chart = map_figure(file, options, figure);
-  draw_chart(chart, out);
-  if (!options.data.empty()) write_csv(chart.name, rows(chart), options.data);
+  draw_chart(map_figure(file, options, figure), out, options.data);
 }
 
 std::vector<CsvRow> map_figure_rows(const std::filesystem::path& file, const PlotOptions& options,

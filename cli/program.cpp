@@ -186,7 +186,8 @@ int parse_and_call(int argc, const char* const* argv) {
   // The only file may have been taken for the option's value: plot() sorts that out.
   plot_command->get_option("file")->required(false);
   plot_command
-      ->add_option("--variables", plot_options.variables, "Trajectories to draw [a choice of them]")
+      ->add_option("--variables", plot_options.variables,
+                   "Trajectories (of a training run, variables) to draw [a choice of them]")
       ->type_name("NAME…")
       ->delimiter(',');
   plot_command->add_option("--trial", plot_options.trial, "Trial to draw, from 0 [0]")

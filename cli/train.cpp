@@ -270,6 +270,8 @@ int conclude(const TrainReport& report, bool speaks) {
 int finish(const Lesson& lesson, io::TrainingFile& file, const std::filesystem::path& result,
            const RunOptions& options, Json& all, const io::CheckpointReader* checkpoint) {
   const auto start = Clock::now();
+  file.set_attribute("error_measure", lesson.data.front()->classes > 0 ? "share of wrong classes"
+                                                                       : "mean squared error");
   ProgressDisplay display(options.quiet || options.json, result.stem().string());
   Watch watch(lesson, file, result, display, options.quick);
   TrainReport report{

@@ -9,11 +9,11 @@
 #include "sim/io/quantities.hpp"
 #include "sim/io/result_path.hpp"
 #include "sim/io/row_major.hpp"
+#include "sim/io/training_reader.hpp"
 
 namespace settle::io {
 namespace {
 
-constexpr const char* axes_name = "training_axes";
 constexpr std::int8_t not_ended = -1;
 
 const std::vector<std::string>& axis_names() {
@@ -25,10 +25,7 @@ Axis axis(const std::string& dimension, std::size_t size) { return {dimension, s
 
 h5::File open_training(const std::filesystem::path& path) {
   h5::File file = h5::File::open_to_write(path);
-  if (!file.has_attribute(axes_name))
-    throw core::InputError(
-        path.string(), "no result of a training run",
-        "a file that settle run wrote of a configuration with [network] and [[rule]]");
+  check_is_training(file);
   if (const std::string status = file.text_attribute("status"); status == "done")
     throw core::InputError(path.string(), "a training run that is done", "one that is not");
   return file;
@@ -104,7 +101,7 @@ void TrainingFile::create(const ResumableInfo& info, bool overwrite) {
 
 void TrainingFile::make(h5::File& file, const ResumableInfo& info) const {
   write_provenance(file, info.run);
-  file.set_attribute(axes_name, axis_names());
+  file.set_attribute(training_axes_name, axis_names());
   Shelf root(file.group("/"));
   root.put_scale("rule", layout_.rules, "learning rule");
   root.put_scale("seed", std::span<const std::int64_t>(layout_.seeds), "seed");
@@ -187,7 +184,7 @@ TrainingFile::~TrainingFile() {
 
 bool TrainingFile::is_training(const std::filesystem::path& path) {
   const auto lock = h5::lock_library();
-  return h5::File::says(path, axes_name);
+  return h5::File::says(path, training_axes_name);
 }
 
 // ---- Writing ----

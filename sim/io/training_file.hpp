@@ -17,6 +17,9 @@
 
 namespace settle::io {
 
+/// The root attribute that a training run's file has: the names of the axes of its variables.
+constexpr const char* training_axes_name = "training_axes";
+
 /// Something measured at every scheduled step of a course.
 struct TrainingVariable {
   std::string name;
