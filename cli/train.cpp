@@ -270,8 +270,9 @@ int conclude(const TrainReport& report, bool speaks) {
 int finish(const Lesson& lesson, io::TrainingFile& file, const std::filesystem::path& result,
            const RunOptions& options, Json& all, const io::CheckpointReader* checkpoint) {
   const auto start = Clock::now();
-  file.set_attribute("error_measure", lesson.data.front()->classes > 0 ? "share of wrong classes"
-                                                                       : "mean squared error");
+  file.set_attribute("error_measure", lesson.data.front()->is_classification()
+                                          ? "share of wrong classes"
+                                          : "mean squared error");
   ProgressDisplay display(options.quiet || options.json, result.stem().string());
   Watch watch(lesson, file, result, display, options.quick);
   TrainReport report{
@@ -279,7 +280,7 @@ int finish(const Lesson& lesson, io::TrainingFile& file, const std::filesystem::
       .data = lesson.data.front()->description,
       .network = network_text(lesson.plan.network),
       .result = result,
-      .is_class = lesson.data.front()->classes > 0,
+      .is_class = lesson.data.front()->is_classification(),
       .is_held_out = lesson.data.front()->held_out.count() > 0,
       .is_resumed = checkpoint != nullptr,
       .all = file.layout().steps.back() *

@@ -306,7 +306,7 @@ class CourseOf final : public Course {
       const Matrix<S> outputs = network_.outputs(inputs);
       is_finite = is_finite && outputs.allFinite();
       loss += total_loss<S>(loss_, network_.kind, outputs, targets);
-      if (data_.classes == 0 || examples.labels.empty()) {
+      if (!data_.is_classification()) {
         error += static_cast<double>((outputs - targets).squaredNorm()) /
                  static_cast<double>(outputs.rows());
         continue;

@@ -32,7 +32,10 @@ struct DataSet {
   Examples held_out;  ///< of no examples where there are none, but of as many features and outputs
   int classes = 0;    ///< 0 where the data have no labels
   std::string task;   ///< "regression", "classification" or "autoencoder"
-  std::string description;         ///< one line for people
+  std::string description;  ///< one line for people
+  /// Whether what counts is the class, and not the numbers of the targets.
+  bool is_classification() const { return task == "classification"; }
+
   std::vector<std::string> files;  ///< that were read: "<SHA-256>  <path>", as sha256sum prints
 };
 
