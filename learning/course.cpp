@@ -111,7 +111,7 @@ class CourseOf final : public Course {
     ++evaluated_;
     // After the last step no further one would notice.
     if (outcome_ == CourseOutcome::running && !(training.is_finite && held_out.is_finite))
-      end(CourseOutcome::diverged, "the network's error left the numbers");
+      end(CourseOutcome::diverged, "the network's error was infinite or NaN");
     if (outcome_ == CourseOutcome::running && batches_ == schedule_.batches()) {
       outcome_ = CourseOutcome::trained;
       if (unsettled_ > 0)

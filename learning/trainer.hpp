@@ -18,7 +18,7 @@ struct Snapshot {
   using Number = std::variant<MatrixXd, Eigen::MatrixXf, std::int64_t, double, std::string>;
   std::vector<std::pair<std::string, Number>> numbers;
 };
-Snapshot take_snapshot(Course& course);
+Snapshot take_snapshot(const Course& course);
 
 /// Follows training. Every function may be called from any thread, one at a time.
 class TrainingObserver {

@@ -189,7 +189,7 @@ SettlingMonitor::Weights SettlingMonitor::weights() const {
   return {taus_, (taus_.array() > 0).cast<double>()};
 }
 
-void SettlingMonitor::note(Index k, double t, const Residual& now, bool turned) {
+void SettlingMonitor::note(Index k, double t, const Residual& now, bool turned, bool by_steps) {
   Trial& trial = trials_[at(k)];
   const double t_before = trial.t, before = trial.relative;
   trial.t = t;
@@ -199,7 +199,7 @@ void SettlingMonitor::note(Index k, double t, const Residual& now, bool turned) 
   } else if (std::isnan(trial.below_since)) {
     trial.below_since = t;
     // A step that is longer than the dwell says too little of when: the residual falls exponentially in it.
-    if (t - t_before > dwell_ && before > tolerance_ && trial.relative > 0)
+    if (by_steps && t - t_before > dwell_ && before > tolerance_ && trial.relative > 0)
       trial.below_since = t_before + (t - t_before) * std::log(before / tolerance_) /
                                          std::log(before / trial.relative);
   }
@@ -208,7 +208,7 @@ void SettlingMonitor::note(Index k, double t, const Residual& now, bool turned) 
 
 bool SettlingMonitor::observe(Index k, double t, const Motion& motion) {
   const bool first = trials_[at(k)].history.bins().empty(), turns = !first && motion.along < 0;
-  note(k, t, residual(motion.scale, motion.residual), turns);
+  note(k, t, residual(motion.scale, motion.residual), turns, true);
   return !first && !turns;
 }
 
@@ -223,7 +223,9 @@ void SettlingMonitor::observe(Index k, double t, const VectorXd& x, const Vector
   if (!observe(k, t, motion)) turn(k, dxdt);
 }
 
-void SettlingMonitor::observe(Index k, double t, const Residual& now) { note(k, t, now, false); }
+void SettlingMonitor::observe(Index k, double t, const Residual& now) {
+  note(k, t, now, false, false);
+}
 
 void SettlingMonitor::put_to_rest(Index k, double t, const VectorXd& x, const VectorXd& dxdt) {
   Trial& trial = trials_[at(k)];

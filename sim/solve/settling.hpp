@@ -44,7 +44,7 @@ class SettlingMonitor {
   void turn(Index trial, const VectorXd& dxdt);
   /// Both, from x and ẋ evaluated afresh (n each).
   void observe(Index trial, double t, const VectorXd& x, const VectorXd& dxdt);
-  /// At a time at which nothing but that is known of a trial.
+  /// At a time at which nothing but that is known of a trial, chosen such that nothing is missed.
   void observe(Index trial, double t, const Residual& residual);
 
   /// A trial stands in its state of rest from now on.
@@ -69,7 +69,8 @@ class SettlingMonitor {
     VectorXd direction;
     bool is_at_rest = false;
   };
-  void note(Index trial, double t, const Residual& now, bool turned);
+  // `by_steps`: nothing is known between the last time and this one.
+  void note(Index trial, double t, const Residual& now, bool turned, bool by_steps);
   // Whether every pole of a linear circuit is stable, so that what grows must decay.
   bool decays_at_last(Index trial, const system::Segment& last) const;
   static std::size_t at(Index i) { return static_cast<std::size_t>(i); }

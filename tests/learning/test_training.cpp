@@ -303,12 +303,11 @@ class Collector final : public TrainingObserver {
     Run& own = runs[{id.rule, id.seed}];
     own.outcome = course.outcome();
     own.reason = course.reason();
+    own.end = take_snapshot(course);
     examples[{id.rule, id.seed}] = course.examples();
     ++ends;
   }
-  void keep(CourseId id, Snapshot snapshot) override {
-    runs[{id.rule, id.seed}].end = std::move(snapshot);
-  }
+  void keep(CourseId, Snapshot) override {}
   bool proceed(const std::vector<const Course*>&) override { return true; }
 
   std::map<std::pair<std::size_t, std::size_t>, Run> runs;
@@ -630,7 +629,7 @@ TEST_CASE("a network that diverges ends its own course alone, and says when", "[
   const Collector found = train_all(both);
   const Run& wild = found.runs.at({0, 0});
   CHECK(wild.outcome == CourseOutcome::diverged);
-  CHECK_THAT(wild.reason, Contains("left the numbers after") && Contains(" examples"));
+  CHECK_THAT(wild.reason, Contains("infinite or NaN after") && Contains(" examples"));
   CHECK(wild.values.size() < 51);
   CHECK(found.examples.at({0, 0}) < 300);
   CHECK_FALSE(std::isfinite(recorded(wild.values.back(), "test_error")[0]));
@@ -655,7 +654,7 @@ TEST_CASE("a network that diverges ends its own course alone, and says when", "[
       "rule = [{ kind = 'bp' }]\n");
   const Run last = run(late);
   CHECK(last.outcome == CourseOutcome::diverged);
-  CHECK_THAT(last.reason, Contains("left the numbers after 4 examples"));
+  CHECK_THAT(last.reason, Contains("infinite or NaN after 4 examples"));
 }
 
 TEST_CASE("circuits that do not settle are counted, and told in the course's reason",
