@@ -115,7 +115,8 @@ class CourseOf final : public Course {
     if (outcome_ == CourseOutcome::running && batches_ == schedule_.batches()) {
       outcome_ = CourseOutcome::trained;
       if (unsettled_ > 0)
-        reason_ = std::to_string(unsettled_) + " circuits did not settle" +
+        reason_ = std::to_string(unsettled_) +
+                  (unsettled_ == 1 ? " circuit did not settle" : " circuits did not settle") +
                   (first_failure_.empty() ? "" : ": " + first_failure_);
     }
     return out;

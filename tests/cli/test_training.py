@@ -324,7 +324,7 @@ class Result(TrainingTest):
         self.write("di.toml", TEACHER + "duration = 5.0\n")
         said = self.settle("run", "di.toml").stdout
         self.assertRegex(said, r"not settled +outcome\n")
-        self.assertRegex(said, r"DI, α = \.01, seed 1: \d+ circuits did not settle: ")
+        self.assertRegex(said, r"DI, α = \.01, seed 1: \d+ circuits? did not settle: ")
         with h5py.File(self.folder / "di.h5") as file:
             self.assertGreater(np.nansum(file["unsettled"][1, 0]), 0)
             self.assertIn("did not settle", file["reason"].asstr()[1, 0])
