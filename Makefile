@@ -8,12 +8,13 @@ ARGS   ?=
 JOBS   ?= $(shell nproc)
 BUILD   = build/$(PRESET)
 
-.PHONY: help setup configure build run test bench bench-learning bench-micro growth clean format
+.PHONY: help setup configure build run test paper bench bench-learning bench-micro growth clean format
 
 help:
 	@echo "make run      install what is missing, build, and run $(CONFIG)"
 	@echo "              CONFIG=FILE another configuration, ARGS=\"…\" more options of settle run"
 	@echo "make test     build and run the tests; ARGS=\"…\" more options of ctest"
+	@echo "make paper    the regressions of the dynamic-inversion paper, with their figures"
 	@echo "make bench    time settle beside other ways to run the same circuits; ARGS=\"W1 W5\" some workloads"
 	@echo "make growth   how time and memory grow with size, trials and 1/α, as growth.csv and growth.svg"
 	@echo "make bench-learning   what an example costs by each rule, beside backpropagation"
@@ -43,6 +44,14 @@ run: build
 test: configure
 	@cmake --build $(BUILD) --target tests -j $(JOBS)
 	@ctest --test-dir $(BUILD) -j 2 --output-on-failure $(ARGS)
+
+# The paper's regressions and their figures, in the current folder.
+PAPER = linear_regression linear_regression_unit_norm nonlinear_regression nonlinear_regression_unit_teacher
+paper: build
+	@for name in $(PAPER); do \
+	  $(BUILD)/settle run configs/$$name.toml --overwrite && \
+	  $(BUILD)/settle plot $$name.h5 --figure errors,angles,stability || exit 1; \
+	done
 
 bench: configure
 	@cmake --build $(BUILD) --target bench -j $(JOBS)
