@@ -38,24 +38,7 @@ SLOW = SMALL.replace("duration = 40.0", 'duration = 20.0\nmethod = "rk4"\nstep =
 SETTLING = SMALL.replace("duration = 40.0", "duration = 400.0\nsettled = {}")
 
 
-def datasets(path):
-    """Everything in a file but its attributes, which say when it was written."""
-    out = {}
-    with h5py.File(path) as file:
-        file.visititems(lambda name, item: out.__setitem__(name, np.asarray(item[()]))
-                        if isinstance(item, h5py.Dataset) else None)
-    return out
-
-
 class SweepTest(CommandTest):
-    def same(self, a, b):
-        first, second = datasets(self.folder / a), datasets(self.folder / b)
-        self.assertEqual(sorted(first), sorted(second))
-        for name, values in first.items():
-            same = (np.array_equal(values, second[name]) if values.dtype == object
-                    else values.tobytes() == second[name].tobytes())
-            self.assertTrue(same, name)
-
     def status(self, name):
         with h5py.File(self.folder / name) as file:
             return file.attrs["status"], file["point_status"][()]
