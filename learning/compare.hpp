@@ -29,7 +29,7 @@ struct Angles {
   double all = 0;              ///< of the whole update
 };
 /// Without forming the updates: ⟨post preᵀ, post' pre'ᵀ⟩ is the sum of postᵀ post' ⊙ preᵀ pre'. By
-/// cosines, so that an angle below 1e-6 degrees is rounding; NaN where an update is 0 or not finite.
+/// cosines, so that an angle below 1e-5 degrees is rounding; NaN where an update is 0 or not finite.
 template <class S>
 Angles angles(const Lesson<S>& lesson, const Credit<S>& a, const Credit<S>& b);
 

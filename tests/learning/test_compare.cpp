@@ -79,7 +79,8 @@ TEST_CASE("angles are those of the updates themselves", "[compare]") {
       CHECK(found.layers[l] == Approx(angle(side_by_side(a), side_by_side(b))).epsilon(1e-10));
       CHECK(norms[l] == Approx(side_by_side(a).norm()).epsilon(1e-12));
     }
-    CHECK(found.layers[3] < 1e-6);  // the same update: acos(1 − 1e-16)
+    // The same update: acos(1 − ε) is √(2ε), 1.2e-6 degrees for one rounding of the cosine, which sums have some of.
+    CHECK(found.layers[3] < 1e-5);
 
     // A credit of two phases side by side, with a sign.
     Credit<double> two = bp;
@@ -90,7 +91,7 @@ TEST_CASE("angles are those of the updates themselves", "[compare]") {
       two.pre[l].resize(pre.rows(), 12);
       two.pre[l] << pre, pre;
     }
-    CHECK(angles(lesson, two, bp).all < 1e-6);
+    CHECK(angles(lesson, two, bp).all < 1e-5);
     CHECK(relative(flat(update_direction(lesson, two)), flat(a)) < 1e-14);
     Credit<double> none = bp;
     none.post[2].setZero();
