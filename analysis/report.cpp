@@ -64,10 +64,6 @@ std::string attribute_text(const io::h5::File& file, const std::string& name) {
   }
 }
 
-std::string counted(std::size_t n, const std::string& what) {
-  return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
-}
-
 Page titled_page(const std::string& kind, const io::h5::File& file,
                  const std::filesystem::path& path, const ReportOptions& options) {
   Page out;

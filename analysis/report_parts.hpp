@@ -3,6 +3,7 @@
 
 #include "analysis/measure_tables.hpp"
 #include "analysis/report.hpp"
+#include "analysis/summary.hpp"
 #include "sim/io/analysis_file.hpp"
 #include "sim/io/result_reader.hpp"
 #include "sim/io/sweep_file.hpp"
@@ -24,8 +25,6 @@ Page titled_page(const std::string& kind, const io::h5::File& file,
 std::string attribute_text(const io::h5::File& file, const std::string& name);
 /// Command, program, solver, cost, and the configuration as it was given.
 PageSection making_section(const io::h5::File& file);
-/// "3 trials", "1 trial".
-std::string counted(std::size_t n, const std::string& what);
 
 // report_figures.cpp
 

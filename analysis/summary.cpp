@@ -15,6 +15,10 @@ std::vector<double> sorted(const core::Quantity& quantity, Index cell) {
   return values;
 }
 
+std::string counted(std::size_t count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
 double median(const std::vector<double>& sorted) {
   return 0.5 * (sorted[sorted.size() / 2] + sorted[(sorted.size() - 1) / 2]);
 }

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "analysis/palette.hpp"
+#include "analysis/summary.hpp"
 #include "sim/core/error.hpp"
 #include "sim/core/value.hpp"
 #include "sim/io/training_reader.hpp"
@@ -27,10 +28,6 @@ constexpr const char* grey = "#606060";
 
 // A number of the rule, the seed and the step, by their places in the file.
 using Number = std::function<double(std::size_t rule, std::size_t seed, std::size_t step)>;
-
-std::string counted(std::size_t n, const std::string& what) {
-  return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
-}
 
 class TrainingCharts {
  public:

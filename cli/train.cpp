@@ -6,6 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "analysis/summary.hpp"
 #include "cli/interrupt.hpp"
 #include "cli/run_summary.hpp"
 #include "cli/train_summary.hpp"
@@ -406,8 +407,8 @@ void check_training(const io::LoadedFile& file, const CommonOptions& options, Js
   for (const std::string& rule : layout.rules) rules += (rules.empty() ? "" : "; ") + rule;
   print_line("rules", rules);
   print_line("training", count_text(layout.steps.back()) + " examples a rule and seed, " +
-                             counted(layout.seeds.size(), "seed") + ", " +
-                             counted(layout.steps.size(), "evaluation"));
+                             analysis::counted(layout.seeds.size(), "seed") + ", " +
+                             analysis::counted(layout.steps.size(), "evaluation"));
 }
 
 }  // namespace settle::cli

@@ -12,6 +12,8 @@
 #include "sim/io/training_file.hpp"
 
 namespace settle::cli {
+
+using analysis::counted;
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -82,10 +84,6 @@ void print_reasons(const TrainReport& report) {
 }
 
 }  // namespace
-
-std::string counted(std::size_t count, const std::string& what) {
-  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
-}
 
 std::string network_text(const learning::NetworkSpec& network) {
   std::string text;

@@ -12,8 +12,6 @@ namespace settle::cli {
 
 /// "784-1000-10, tanh, softmax output, 795010 weights and biases, float64".
 std::string network_text(const learning::NetworkSpec& network);
-/// "2 rules", "1 rule".
-std::string counted(std::size_t count, const std::string& what);
 
 /// What became of a rule with a seed.
 struct CourseReport {

@@ -14,13 +14,6 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
-// Who looks at nothing, so that what has settled need not wait for the others.
-class Nobody final : public solve::Observer {
- public:
-  solve::Sampling sampling() const override { return {.interval = infinity}; }
-  bool wants_histories() const override { return false; }
-};
-
 }  // namespace
 
 void RestSpec::fields(core::Fields& f) {
@@ -47,7 +40,7 @@ BatchRest::BatchRest(const RestSpec& spec, Index examples) : spec_(spec), exampl
 
 MatrixXd BatchRest::settle(const system::OdeSystem& system, const MatrixXd& start,
                            const std::string& name, solve::Observer* observer) {
-  Nobody nobody;
+  Unwatched nobody;
   const double before = evaluations_;
   MatrixXd states = spec_.accuracy == "rest"
                         ? search(system, start, name)

@@ -18,6 +18,15 @@ struct RestSpec {
   solve::SolverOptions solver() const;
 };
 
+/// Looks at nothing, so that what has settled need not wait for the others.
+class Unwatched final : public solve::Observer {
+ public:
+  solve::Sampling sampling() const override {
+    return {.interval = std::numeric_limits<double>::infinity()};
+  }
+  bool wants_histories() const override { return false; }
+};
+
 /// A batch on its way through one circuit, or several one after another, whose trials are its examples.
 class BatchRest {
  public:

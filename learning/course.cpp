@@ -50,7 +50,6 @@ class CourseOf final : public Course {
     const RuleContext context{.seed = seed_,
                               .base = plan.base,
                               .learning_rate = learning_.learning_rate,
-                              .momentum = learning_.momentum,
                               .decay = learning_.decay};
     rule_ = rule.kind->make(network_, context);
     if (scaling_ == "matched") reference_ = rules().find("bp")->make()->make(network_, context);
@@ -101,6 +100,7 @@ class CourseOf final : public Course {
         {static_cast<double>(settling.unsettled)},
         {share(settling.time, settling.examples - settling.unsettled)},
         {share(settling.evaluations, settling.examples)},
+        {share(settling.multiplications, settling.examples)},
         {static_cast<double>(settling.unstable)},
         {static_cast<double>(settling.unstable_paper)},
         {static_cast<double>(settling.interventions)},
@@ -365,6 +365,8 @@ const std::vector<Variable>& course_variables() {
       {"unsettled", "1", "examples whose circuit did not settle, since the last evaluation"},
       {"settling_time", "1", "mean time to rest of those that did, in the circuit's unit"},
       {"evaluations", "1", "mean evaluations of a right-hand side an example"},
+      {"multiplications", "1",
+       "mean multiplications an example for its circuits to come to rest, estimated"},
       {"unstable", "1", "loops found unstable by the exact condition since the last evaluation"},
       {"unstable_paper", "1", "loops found unstable by the paper's condition"},
       {"interventions", "1", "corrections of feedback weights since the last evaluation"},

@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 
+#include "learning/batch_rest.hpp"
 #include "learning/inversion_circuit.hpp"
 #include "models/each.hpp"
 #include "sim/solve/solve.hpp"
@@ -88,15 +89,6 @@ bool is_due(std::uint64_t first, Index count, std::int64_t every) {
   const auto step = static_cast<std::uint64_t>(every);
   return (first + static_cast<std::uint64_t>(count) - 1) / step * step >= first;
 }
-
-// Nobody looks on.
-class Unwatched final : public solve::Observer {
- public:
-  solve::Sampling sampling() const override {
-    return {.interval = std::numeric_limits<double>::infinity()};
-  }
-  bool wants_histories() const override { return false; }
-};
 
 // What both rules do with their loops.
 class InversionRule : public Rule<double> {

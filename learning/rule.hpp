@@ -46,7 +46,7 @@ struct Settling {
   std::int64_t unsettled = 0;       ///< of those, that did not come to rest in their time
   double time = 0;                  ///< simulated until rest, summed over examples (settled ones)
   double evaluations = 0;           ///< of right-hand sides, summed over examples
-  double multiplications = 0;       ///< estimated, of the whole rule, summed over examples
+  double multiplications = 0;       ///< estimated, of settling, summed over examples
   std::int64_t interventions = 0;   ///< corrections of a feedback matrix (stability = "correct")
   std::int64_t unstable = 0;        ///< loops found unstable by the exact condition
   std::int64_t unstable_paper = 0;  ///< loops found unstable by the paper's condition
@@ -108,7 +108,6 @@ struct RuleContext {
   std::uint64_t seed = 1;
   std::filesystem::path base;  ///< data files are relative to it
   double learning_rate = 0.01;
-  double momentum = 0;
   double decay = 0;  ///< of the network's weights, per step
 };
 

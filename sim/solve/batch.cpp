@@ -11,9 +11,6 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
-// Whether a column is one for the matrix.
-bool is_formulas(const Column& column) { return column.moves() && !column.stiff; }
-
 // Every column of a panel times a number of its own.
 void scale_columns(const PanelShape& shape, const VectorXd& factors, const VectorXd& panel,
                    VectorXd& scaled) {
@@ -68,7 +65,7 @@ void Batch::advance(bool proceeds) {
         for (const Group& group : groups_) {
           Index own = 0;
           for (std::size_t i = 0; i < group.count; ++i)
-            own += is_formulas(*placed_[group.first + i]);
+            own += placed_[group.first + i]->is_for_formula();
           moving += own;
           asks = asks || (proceeds && own == 0);
         }
@@ -79,7 +76,7 @@ void Batch::advance(bool proceeds) {
       stopped = round();
     }
     for (Slot& slot : slots_)
-      if (slot.column && !is_formulas(*slot.column)) leave(slot);
+      if (slot.column && !slot.column->is_for_formula()) leave(slot);
   }
 }
 
@@ -104,33 +101,17 @@ void Batch::proceed() {
   columns_ = std::move(left);
 }
 
-// Moves the stiff columns until they wait.
-void Batch::advance_stiff() {
-  std::erase_if(stiff_, [](const auto& own) { return own.first->gone || !own.first->stiff; });
-  for (Column* column : columns_) {
-    if (!column->stiff || !column->moves()) continue;
-    auto own = std::find_if(stiff_.begin(), stiff_.end(),
-                            [column](const auto& other) { return other.first == column; });
-    if (own == stiff_.end()) {
-      stiff_.emplace_back(column, std::make_unique<Convoy>(std::vector<Column*>{column},
-                                                           column->run->method_when_stiff()));
-      own = std::prev(stiff_.end());
-    }
-    own->second->advance(false);
-  }
-}
-
 // Puts the moving columns into the matrix. Whether there are any.
 bool Batch::gather() {
   const bool any = std::any_of(columns_.begin(), columns_.end(),
-                               [](const Column* column) { return is_formulas(*column); });
+                               [](const Column* column) { return column->is_for_formula(); });
   if (!any) return false;
   placed_.clear();
   groups_.clear();
   driven_ = false;
   // Trials that share their steps go on together, until all wait.
   for (Column* column : columns_) {
-    if (column->gone || !(shares_steps_ || is_formulas(*column))) continue;
+    if (column->gone || !(shares_steps_ || column->is_for_formula())) continue;
     if (groups_.empty() || groups_.back().run != column->run)
       groups_.push_back({column->run, placed_.size(), 0});
     ++groups_.back().count;
@@ -270,7 +251,7 @@ bool Batch::round() {
     watch();
   }
   return std::any_of(placed_.begin(), placed_.end(),
-                     [](const Column* column) { return !is_formulas(*column); });
+                     [](const Column* column) { return !column->is_for_formula(); });
 }
 
 // Every column's step, and k = h ẋ for it.
@@ -279,7 +260,8 @@ void Batch::plan() {
   const Slot* shortest = nullptr;
   for (Index c = 0; c < shape_.columns; ++c) {
     Slot& slot = slots_[at(c)];
-    slot.tries = slot.column && !slot.column->gone && (shares_steps_ || is_formulas(*slot.column));
+    slot.tries =
+        slot.column && !slot.column->gone && (shares_steps_ || slot.column->is_for_formula());
     if (!slot.tries) continue;
     Column& column = *slot.column;
     times_[c] = column.t;
@@ -400,36 +382,6 @@ void Batch::arrive() {
   }
   x_.swap(x_new_);
   dxdt_.swap(dxdt_new_);
-}
-
-// Measures the stiffness that accepted steps have met, before their columns arrive: every few of a column's
-// own. Whether any is due.
-bool Batch::look_for_stiffness() {
-  constexpr std::int64_t every = 2;
-  if (!may_stiffen_) return false;
-  bool any = false;
-  for (Slot& slot : slots_) {
-    slot.is_looked_at = slot.accepted && (slot.column->steps + 1) % every == 0;
-    any = any || slot.is_looked_at;
-  }
-  if (any) formula_->measure_stiffness(shape_, h_lambda_.data());
-  return any;
-}
-
-// Hands over the columns of which most that was looked at of late was limited by stability, not by accuracy.
-void Batch::hand_over() {
-  constexpr int most = 3, never = std::numeric_limits<int>::min() / 2;
-  for (Index c = 0; c < shape_.columns; ++c) {
-    const Slot& slot = slots_[at(c)];
-    if (!slot.is_looked_at || !slot.accepted || !is_formulas(*slot.column)) continue;
-    Column& column = *slot.column;
-    if (column.limited < 0) continue;
-    column.limited =
-        std::max(0, column.limited + (h_lambda_[c] > formula_->stiffness_limit() ? 1 : -1));
-    if (column.limited < most) continue;
-    take(c, shape_, x_, column.x);
-    if (!column.run->stiffen(column)) column.limited = never;
-  }
 }
 
 void Batch::watch() {

@@ -5,8 +5,6 @@
 #include <numeric>
 #include <utility>
 
-#include "sim/system/structured_solve.hpp"
-
 namespace settle::solve {
 namespace {
 
@@ -337,18 +335,6 @@ void Run::fail(Column& column, const std::string& why) {
   trial.deciding_phase = phase_;
   trial.reason = why;
   column.gone = true;
-}
-
-bool Run::stiffen(Column& column) {
-  // A dense matrix of this order is factorised in the time of some ten evaluations.
-  constexpr Index widest = 64;
-  system::StructuredSolve solve(system());
-  system::Workspace workspace = system().make_workspace({column.trial});
-  system().begin(column.segment, workspace);
-  solve.linearise(column.t, column.x, 0, workspace);
-  if (solve.dense_order() > widest) return false;
-  column.stiff = column.was_stiff = column.fresh = true;
-  return true;
 }
 
 void Run::reject(Column& column, int times) {

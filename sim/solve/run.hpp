@@ -49,6 +49,8 @@ struct Column {
   double smallest_step = std::numeric_limits<double>::infinity(), largest_step = 0;
 
   bool moves() const;
+  /// Whether it moves, and by its method's formula.
+  bool is_for_formula() const { return moves() && !stiff; }
 };
 
 /// The state (n) at a time within the step that a column has just made: a function of (t, x), which it only

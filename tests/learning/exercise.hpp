@@ -4,7 +4,7 @@
 #include <Eigen/Dense>
 #include <string>
 
-#include "learning/rule.hpp"
+#include "learning/trainer.hpp"
 #include "sim/core/random.hpp"
 #include "sim/io/toml.hpp"
 
@@ -125,6 +125,22 @@ class Keeper final : public learning::StateVisitor {
   std::vector<std::pair<std::string, Eigen::MatrixXf>> singles_;
   std::vector<std::pair<std::string, std::int64_t>> integers_;
   std::vector<std::pair<std::string, double>> numbers_;
+};
+
+inline learning::Plan plan_of(const std::string& toml) {
+  return learning::read_plan(io::parse_toml(toml, "f.toml"), ".");
+}
+
+// A plan with the examples of each of its seeds.
+struct Setting {
+  explicit Setting(const std::string& toml) : plan(plan_of(toml)) {
+    data = learning::load_data(plan, {.base = ".", .layers = plan.network.layers});
+  }
+  std::unique_ptr<learning::Course> course(std::size_t rule = 0, std::size_t seed = 0) const {
+    return learning::make_course(plan, plan.rules[rule], plan.seeds[seed], *data[seed]);
+  }
+  learning::Plan plan;
+  std::vector<std::shared_ptr<const learning::DataSet>> data;
 };
 
 }  // namespace settle::test
