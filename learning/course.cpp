@@ -206,6 +206,12 @@ class CourseOf final : public Course {
     }
   }
 
+  // η of the batch at hand.
+  double learning_rate() const {
+    const double passed = static_cast<double>(batches_) / static_cast<double>(schedule_.batches());
+    return learning_.learning_rate * (1 + (learning_.learning_rate_end - 1) * passed);
+  }
+
   void train_batch() {
     take_batch();
     // An epoch's last batch may be a single example, which has no variance.
@@ -221,7 +227,9 @@ class CourseOf final : public Course {
     if (is_evaluated && learning_.compare) compare(lesson);
     updater_.clip(credit_);
     scale(lesson);
-    const double rate = learning_.learning_rate * updater_.share(activity_.count());
+    const double eta = learning_rate();
+    updater_.set_rate(eta);
+    const double rate = eta * updater_.share(activity_.count());
     if (batches_ > 0 || !plan_.learning.skip_first) {
       updater_.move(network_, activity_, credit_);
       rule_->learn(lesson, credit_, rate);

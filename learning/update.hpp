@@ -21,6 +21,8 @@ class Updater {
   }
   /// Clips each column of δ_l, in place.
   void clip(Credit<S>& credit) const;
+  /// η of all steps from now on; the specification's at first.
+  void set_rate(double rate) { spec_.learning_rate = rate; }
   /// Moves the network: W_l and b_l, and what normalises layers, γ_l and β_l, without decay.
   void move(Network<S>& network, const Activity<S>& activity, const Credit<S>& credit);
   void state(StateVisitor& visitor);

@@ -515,6 +515,20 @@ TEST_CASE("matched updates have backpropagation's norm, unit ones norm 1", "[tra
   }
 }
 
+TEST_CASE("the learning rate goes linearly to its share at the end", "[training]") {
+  // Updates of norm 1 are as long as the rate: η (1 + (share − 1) k/K) in step k of K = 10.
+  for (const double share : {0.0, 0.4}) {
+    const Setting setting(step_by_step("learning_rate_end = " + std::to_string(share), "",
+                                       "kind = 'bp', scaling = 'unit'"));
+    const auto course = setting.course();
+    go_on(*course);
+    for (int k = 0; k < 10; ++k) {
+      const double wanted = 0.05 * (1 + (share - 1) * k / 10.0);
+      CHECK(recorded(go_on(*course), "update_norm")[0] == Approx(wanted).epsilon(1e-12));
+    }
+  }
+}
+
 TEST_CASE("clip bounds what an example moves a hidden layer by", "[training]") {
   // ‖ΔW_1‖ ≤ η clip ‖x‖ of one example, which a free update exceeds.
   const Setting free(step_by_step("", "", "kind = 'fa'"));

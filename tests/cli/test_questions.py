@@ -1,0 +1,110 @@
+"""The reviewers' questions, small: every configuration runs, is drawn, and has in it what its comment says."""
+
+import os
+import unittest
+
+import h5py
+import numpy as np
+
+from test_commands import CONFIGS, CommandTest
+
+QUESTIONS = CONFIGS / "questions"
+SMALL = ["seeds=[1]", "learning.examples=200", "learning.evaluate_every=100"]
+
+
+def write_idx(folder, stem, count):
+    """Noise in the shape of MNIST's files."""
+    rng = np.random.default_rng(count)
+    images = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+    header = np.array([0x803, count, 28, 28], dtype=">u4").tobytes()
+    (folder / f"{stem}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+    labels = (np.arange(count) % 10).astype(np.uint8)
+    header = np.array([0x801, count], dtype=">u4").tobytes()
+    (folder / f"{stem}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
+
+
+class Questions(CommandTest):
+    def run_question(self, number, *changes, small=True):
+        (config,) = QUESTIONS.glob(f"question_{number:02}_*.toml")
+        sets = [*(SMALL if small else []), *changes]
+        arguments = [part for change in sets for part in ("--set", change)]
+        self.settle("run", config, *arguments, "--overwrite")
+        result = self.folder / f"{config.stem}.h5"
+        file = h5py.File(result)
+        self.addCleanup(file.close)
+        self.assertEqual(file.attrs["status"], "complete")
+        return file
+
+    def draw(self, file, figure):
+        self.settle("plot", file.filename, "--figure", figure, "-o", "figure.svg")
+        self.assertIn("<svg", (self.folder / "figure.svg").read_text())
+
+    def rules(self, file):
+        return [name.decode() for name in file["rule"][()]]
+
+    def last(self, file, variable):
+        """By rule and, where there are any, layer: at the last evaluation of the first seed."""
+        return file[variable][:, 0, -1]
+
+    def test_every_question_has_a_configuration_that_says_how_to_read_it(self):
+        found = {path.name[:11] for path in QUESTIONS.glob("*.toml")}
+        self.assertEqual(found, {f"question_{k:02}" for k in range(1, 12)})
+        for path in QUESTIONS.glob("*.toml"):
+            text = path.read_text()
+            self.assertRegex(text, r"\A# .*\?", path.name)
+            self.assertIn("How to read it: settle plot", text, path.name)
+
+    def test_01_the_leak_turns_updates_from_pseudoinverse_to_backpropagation(self):
+        file = self.run_question(1)
+        self.draw(file, "against")
+
+    def test_02_feedback_is_turned_by_the_angle_that_is_said(self):
+        file = self.run_question(2)
+        self.draw(file, "against")
+
+    def test_03_matched_updates_are_as_long_as_backpropagations(self):
+        # Of the first batch, before which all networks are alike.
+        file = self.run_question(3, "learning.evaluate_every=1", "learning.examples=1")
+        names, norms = self.rules(file), self.last(file, "update_norm")
+        for name, norm in zip(names, norms):
+            if "length" in name or name == "BP":
+                np.testing.assert_allclose(norm, norms[0], rtol=1e-9, err_msg=name)
+            else:
+                self.assertNotAlmostEqual(norm[0] / norms[0][0], 1, places=3, msg=name)
+        self.draw(file, "errors")
+
+    def test_04_07_10_of_mnist_run_on_any_images_of_its_size(self):
+        for stem in "train", "t10k":
+            write_idx(self.folder, stem, 60)
+        os.environ["SETTLE_DATA"] = str(self.folder)
+        self.addCleanup(os.environ.pop, "SETTLE_DATA")
+        for number, *changes in (4, "learning.examples=40", "network.layers=[784, 30, 10]"), \
+                (7, "network.layers=[784, 20, 20, 10]"), \
+                (10, "learning.examples=40", "data.examples=60"):
+            with self.subTest(number):
+                file = self.run_question(number, *changes)
+                self.draw(file, "cost")
+                self.assertTrue(np.all(self.last(file, "multiplications") > 0))
+
+    def test_05_small_loops_settle_at_the_pace_of_their_pole(self):
+        file = self.run_question(5)
+        self.draw(file, "settling")
+
+    def test_06_departures_have_the_predicted_slopes(self):
+        file = self.run_question(6, "seeds=[1]", small=False)
+        self.draw(file, "against")
+
+    def test_09_learned_feedback_decays_towards_the_weights(self):
+        file = self.run_question(9)
+        self.draw(file, "stability")
+
+    def test_11_one_arm_is_gauss_newton_to_rounding(self):
+        file = self.run_question(11)
+        angles = dict(zip(self.rules(file), self.last(file, "angle_to_gauss_newton")))
+        # Rounding of a cosine near 1: √(2 · 2e-16) is 1.2e-6 degrees.
+        np.testing.assert_allclose(angles["DI, 1/G of the identity"], 0, atol=1e-5)
+        self.assertGreater(np.max(angles["BP"]), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
