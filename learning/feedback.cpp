@@ -17,6 +17,12 @@ void FeedbackSpec::fields(core::Fields& f) {
            decay, {.low = 0, .high = 1, .high_open = true});
 }
 
+FeedbackSpec FeedbackSpec::with_loop(const models::LoopParameters& loop) const {
+  FeedbackSpec out = *this;
+  for (models::Init& one : out.init) one = models::with_loop(one, loop);
+  return out;
+}
+
 template <class S>
 Matrix<S> make_feedback(const models::Init& init, Index rows, Index cols, const std::string& stream,
                         const std::vector<Index>& of, const Network<S>& network,

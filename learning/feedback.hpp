@@ -26,6 +26,8 @@ struct FeedbackSpec {
   std::optional<double> decay;
 
   void fields(core::Fields& f);
+  /// A copy whose initialisations know the loop (models::with_loop).
+  FeedbackSpec with_loop(const models::LoopParameters& loop) const;
 };
 
 /// B_l, d_{l−1} × d_l, l = 2 … L; index l is the layer's.
@@ -40,6 +42,7 @@ class Feedback {
   const std::vector<Matrix<S>>& all() const { return b_; }
   const Matrix<S>& b(Index l) const { return b_[static_cast<std::size_t>(l)]; }
   Matrix<S>& b(Index l) { return b_[static_cast<std::size_t>(l)]; }
+  double sign() const { return sign_; }
   bool follows() const { return spec_.updates == "follow"; }
 
   /// After the network has moved by that credit at learning rate η.

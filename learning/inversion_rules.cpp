@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "learning/batch_rest.hpp"
-#include "learning/inversion_circuit.hpp"
+#include "learning/loop_stability.hpp"
 #include "models/each.hpp"
 #include "sim/solve/solve.hpp"
 
@@ -24,25 +24,13 @@ struct InversionSpec {
   std::optional<double> duration;
   std::string unsettled = "use";
   bool warm_start = false;
-  std::string stability = "off";
-  models::StabiliseOptions stabilise;
-  std::int64_t every = 1;
+  StabilitySpec stability;
   models::Place place;
 
   void fields(core::Fields& f) {
     f.choice({"loop", "", "what a loop sees of the rates"}, loop,
              {"linear", "transfer", "linearised"});
-    f.number({"leak", "1", "α"}, controller.leak, core::non_negative());
-    f.table({"gains", "", "of the three paths"}, [this](core::Fields& g) {
-      g.number({"p", "1", "k_p"}, controller.p, core::any_number());
-      g.number({"i", "1", "k_i"}, controller.i, core::any_number());
-      g.number({"d", "1", "k_d"}, controller.d, core::any_number());
-    });
-    f.number({"tau", "time", "τ of the populations"}, controller.tau, core::positive());
-    f.number({"controller_tau", "time", "τ_u of the integrator"}, controller.controller_tau,
-             core::positive());
-    f.number({"derivative_tau", "time", "τ_d of the filter behind the derivative"},
-             controller.derivative_tau, core::positive());
+    loop_fields(f, controller);
     feedback.fields(f);
     f.choice({"accuracy", "", "how the circuits are brought to rest"}, accuracy,
              {"dynamics", "rest", "paper"});
@@ -56,23 +44,10 @@ struct InversionSpec {
              {"skip", "use"});
     f.boolean({"warm_start", "", "start from where the last batch of this size came to rest"},
               warm_start);
-    f.choice({"stability", "", "whether loops are checked, and feedback corrected"}, stability,
-             {"off", "monitor", "correct"});
-    f.table({"stabilise", "", "of stability"}, [this](core::Fields& g) {
-      g.integer({"every", "1", "examples from check to check"}, every, 1,
-                std::numeric_limits<std::int64_t>::max());
-      g.number({"margin", "1/time", "wanted: max Re λ < −margin"}, stabilise.margin,
-               core::non_negative());
-      g.number({"step", "1", "η of B ← B − η ∂s/∂B at first"}, stabilise.step, core::positive());
-      g.integer({"iterations", "1", "at most"}, stabilise.iterations, 1, 1'000'000'000);
-    });
+    stability.fields(f);
   }
 
-  void check() const {
-    if (controller.i == 0 && controller.p == 0)
-      place.fail("gains", "no integral and no proportional gain",
-                 "gains.i or gains.p other than 0");
-  }
+  void check() const { check_gains(controller, place); }
 
   bool is_linear() const { return loop == "linear"; }
 
@@ -84,19 +59,16 @@ struct InversionSpec {
   }
 };
 
-// Whether one of the examples first … first + count − 1 is a multiple of `every`.
-bool is_due(std::uint64_t first, Index count, std::int64_t every) {
-  const auto step = static_cast<std::uint64_t>(every);
-  return (first + static_cast<std::uint64_t>(count) - 1) / step * step >= first;
-}
-
 // What both rules do with their loops.
 class InversionRule : public Rule<double> {
  public:
   void assign(const Lesson<double>& lesson, Credit<double>& credit) final {
     const Network<double>& network = lesson.network;
     const Index examples = lesson.error.cols();
-    if (spec_.stability != "off" && is_due(lesson.example, examples, spec_.every)) check(lesson);
+    if (stability_.is_due(lesson)) {
+      const std::vector<LoopStability> found = stabilities(lesson);
+      if (stability_.tally(found, settling_)) correct(lesson, found);
+    }
     credit.reset(network.weights.size());
     credit.post[at(network.depth())] = lesson.error;
     unsettled_.assign(at(examples), 0);
@@ -113,17 +85,9 @@ class InversionRule : public Rule<double> {
   }
 
   double feedback_sign() const final { return -1; }
-  double inverse_gain() const final {
-    const models::LoopParameters& loop = spec_.controller;
-    return loop.leak > 0 ? 1 / (loop.i / loop.leak + loop.p) : loop.i != 0 ? 0.0 : 1 / loop.p;
-  }
+  double inverse_gain() const final { return learning::inverse_gain(spec_.controller); }
   Abscissas abscissas(const Lesson<double>& lesson) const final {
-    Abscissas out;
-    for (const LoopStability& loop : stabilities(lesson)) {
-      out.exact.push_back(loop.pole);
-      out.paper.push_back(loop.paper);
-    }
-    return out;
+    return abscissas_of<double>(stabilities(lesson));
   }
 
   void state(StateVisitor& visitor) override {
@@ -133,7 +97,8 @@ class InversionRule : public Rule<double> {
 
  protected:
   // `circuits`: that a batch goes through, one after another.
-  InversionRule(const InversionSpec& spec, std::size_t circuits) : spec_(spec), starts_(circuits) {}
+  InversionRule(const InversionSpec& spec, std::size_t circuits)
+      : spec_(spec), stability_(spec.stability, spec.controller, spec.loop), starts_(circuits) {}
 
   // Settles the loops; post_L is there.
   virtual void invert(const Lesson<double>& lesson, Credit<double>& credit) = 0;
@@ -152,16 +117,6 @@ class InversionRule : public Rule<double> {
     if (network.is_normalised()) out.gain = network.normalisations[at(l)].folded_gain();
     return out;
   }
-  // W_{l+1} as a linear loop sees it.
-  MatrixXd linear_weights(const Lesson<double>& lesson, Index l) const {
-    const LoopStage seen = stage(lesson, l);
-    MatrixXd w = *seen.weights;
-    if (seen.slope) w = w * seen.slope->col(0).asDiagonal();
-    if (seen.gain.size() > 0) w = w * seen.gain.asDiagonal();
-    if (seen.transfer) w *= seen.transfer->slopes().second;
-    return w;
-  }
-
   // The state in which the circuit of a batch settles.
   MatrixXd settle(InversionCircuit& loops, std::size_t which, double scale);
 
@@ -174,23 +129,8 @@ class InversionRule : public Rule<double> {
       if (!is_usable(c)) m.col(c).setZero();
   }
 
-  // Counts unstable loops, and corrects them where that is the policy.
-  void check(const Lesson<double>& lesson) {
-    const std::vector<LoopStability> found = stabilities(lesson);
-    bool any = false;
-    for (const LoopStability& loop : found) {
-      settling_.unstable += loop.unstable;
-      settling_.unstable_paper += loop.unstable_paper;
-      any = any || loop.unstable;
-    }
-    if (any && spec_.stability == "correct") correct(lesson, found);
-  }
-  void stabilise(const MatrixXd& w, MatrixXd& b) {
-    b = models::stabilise(w, std::move(b), spec_.controller, spec_.stabilise).b;
-    ++settling_.interventions;
-  }
-
   InversionSpec spec_;
+  LoopStabilityPolicy stability_;
 
  private:
   bool is_usable(Index c) const {
@@ -262,11 +202,6 @@ MatrixXd InversionRule::settle(InversionCircuit& loops, std::size_t which, doubl
 
 double size_of(const MatrixXd& m) { return m.size() > 0 ? m.cwiseAbs().maxCoeff() : 0; }
 
-FeedbackSpec with_loop(FeedbackSpec feedback, const models::LoopParameters& loop) {
-  for (models::Init& init : feedback.init) init = models::with_loop(init, loop);
-  return feedback;
-}
-
 // --- One loop a layer ------------------------------------------------------------------------------
 
 class Inversion final : public InversionRule {
@@ -275,7 +210,7 @@ class Inversion final : public InversionRule {
             const RuleContext& context)
       : InversionRule(spec, simultaneous ? 1 : at(network.depth() - 1)),
         simultaneous_(simultaneous),
-        feedback_(with_loop(spec.feedback, spec.controller), network, context, spec.place, -1) {}
+        feedback_(spec.feedback.with_loop(spec.controller), network, context, spec.place, -1) {}
 
   void learn(const Lesson<double>& lesson, const Credit<double>& credit, double rate) override {
     feedback_.learn(lesson, credit, rate);
@@ -330,16 +265,10 @@ class Inversion final : public InversionRule {
   }
 
   std::vector<LoopStability> stabilities(const Lesson<double>& lesson) const override {
-    std::vector<LoopStability> out;
-    for (Index l = 2; l <= lesson.network.depth(); ++l) {
-      const MatrixXd w = linear_weights(lesson, l - 1);
-      out.push_back(stability_of({{{.weights = &w}}, &feedback_.b(l)}, spec_.controller));
-    }
-    return out;
+    return stability_.stabilities(lesson, feedback_);
   }
   void correct(const Lesson<double>& lesson, const std::vector<LoopStability>& found) override {
-    for (Index l = 2; l <= lesson.network.depth(); ++l)
-      if (found[at(l - 2)].unstable) stabilise(linear_weights(lesson, l - 1), feedback_.b(l));
+    stability_.correct(lesson, found, feedback_, settling_);
   }
 
   bool simultaneous_;
@@ -353,7 +282,7 @@ class SingleLoopInversion final : public InversionRule {
   SingleLoopInversion(const InversionSpec& spec, const Network<double>& network,
                       const RuleContext& context)
       : InversionRule(spec, 1), context_(context) {
-    const FeedbackSpec wanted = with_loop(spec.feedback, spec.controller);
+    const FeedbackSpec wanted = spec.feedback.with_loop(spec.controller);
     if (wanted.init.size() > 1 || network.depth() <= 2) {
       factors_.emplace(wanted, network, context, spec.place, -1);
       multiply();
@@ -367,7 +296,7 @@ class SingleLoopInversion final : public InversionRule {
         "product it is";
     if (wanted.updates == "kolen_pollack")
       spec.place.fail("feedback_updates", "kolen_pollack " + lone, expected);
-    if (spec.stability == "correct")
+    if (spec.stability.corrects())
       spec.place.fail("stability", "correct " + lone, expected + "; or monitor");
     if (lone_->name() == "ssa") spec.place.fail("feedback", "\"ssa\" " + lone, expected);
     make_lone(network);
@@ -425,18 +354,15 @@ class SingleLoopInversion final : public InversionRule {
 
   std::vector<LoopStability> stabilities(const Lesson<double>& lesson) const override {
     std::vector<MatrixXd> weights;
-    for (Index l = 1; l < lesson.network.depth(); ++l) weights.push_back(linear_weights(lesson, l));
+    for (Index l = 2; l <= lesson.network.depth(); ++l)
+      weights.push_back(seen_weights(spec_.loop, lesson, l));
     LoopPath loop{{}, &b_};
     for (const MatrixXd& w : weights) loop.path.push_back({.weights = &w});
     return {stability_of(loop, spec_.controller)};
   }
   // SSA knows loops of one population: it makes those of the factors stable.
   void correct(const Lesson<double>& lesson, const std::vector<LoopStability>&) override {
-    for (Index l = 2; l <= lesson.network.depth(); ++l) {
-      const MatrixXd w = linear_weights(lesson, l - 1);
-      MatrixXd& b = factors_->b(l);
-      if (stability_of({{{.weights = &w}}, &b}, spec_.controller).unstable) stabilise(w, b);
-    }
+    stability_.correct(lesson, stability_.stabilities(lesson, *factors_), *factors_, settling_);
     multiply();
   }
 

@@ -45,11 +45,7 @@ namespace settle::learning {
 /// - unsettled = skip | use: an example of which a circuit did not settle has no credit, or the one at the end
 ///   of its time (none where that is not finite). It is counted either way;
 /// - warm_start = false: a batch starts from the last one's end, where both have the same size;
-/// - stability = off | monitor | correct, in batches that hold every `stabilise.every`-th example: monitor
-///   counts loops that are unstable by the exact condition and by the paper's, W being W diag(φ′) of the
-///   batch's first example where linearised, and φ at its steepest where `transfer`; correct moves the B of an
-///   unstable loop by SSA (models::stabilise) with stabilise = {margin = 0, step = 0.5, iterations = 2000}, and
-///   counts that.
+/// - stability = off | monitor | correct, stabilise (learning/loop_stability.hpp).
 ///
 /// Settling::multiplications is estimated: evaluations times the weights, the products W B, and for a loop of
 /// n units in closed form 10 n³. What Newton's steps to a state of rest take is not in it.
