@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "learning/forward_feedback.hpp"
 #include "learning/layerwise.hpp"
 #include "models/each.hpp"
 #include "models/stabilise.hpp"
@@ -306,6 +307,7 @@ struct NdiSpec {
   std::string gain = "fixed";
   double damping = 0;
   std::string output = "error";
+  ForwardFeedbackSpec forward_feedback;
 
   bool is_gauss_newton() const { return gain == "gauss_newton"; }
   // 1/G of fixed gains
@@ -335,6 +337,16 @@ class Ndi final : public Rule<S> {
   std::vector<Matrix<S>> feedback(const Network<S>&) const override { return feedback_.all(); }
   double feedback_sign() const override { return -1; }
   double inverse_gain() const override { return spec_.inverse_gain(); }
+  const ForwardFeedbackSpec* forward_feedback() const override {
+    return spec_.forward_feedback.pointer();
+  }
+  Matrix<S> displacement(const Lesson<S>& lesson, Index l, double gate,
+                         const Matrix<S>& setpoint) override {
+    Matrix<S> out;
+    ndi_rest(lesson.network.w(l), feedback_.b(l), VectorXd::Constant(1, inverse_gain() / gate),
+             setpoint, out);
+    return out;
+  }
   void state(StateVisitor& visitor) override { feedback_.state(visitor); }
 
  private:
@@ -350,10 +362,10 @@ class Ndi final : public Rule<S> {
 /// `feedback`, any initialisation (−W_lᵀ), `feedback_updates` and `feedback_decay` as in FeedbackSpec.
 /// `inverse_gain`: "fixed" as above, or "gauss_newton", for which each example has the 1/G of
 /// gauss_newton_inverse_gain with `damping` λ ≥ 0 (0). `output_update`: the last layer learns from the "error" δ_L,
-/// or from the "control" −u at rest.
+/// or from the "control" −u at rest. `forward_feedback` as in ForwardFeedbackSpec, with the fixed 1/G.
 ///
 /// @throws InputError  for no gain at all; for output_update = "control" without leak in an expanding last
-///                     layer, where u has no rest
+///                     layer, where u has no rest; for forward_feedback beside "gauss_newton"
 /// Source: science.md sections 4 and 7.
 struct NdiKind final : InBothPrecisions<NdiKind> {
   NdiSpec spec;
@@ -371,9 +383,13 @@ struct NdiKind final : InBothPrecisions<NdiKind> {
              core::non_negative());
     f.choice({"output_update", "", "what the last layer learns from"}, spec.output,
              {"error", "control"});
+    spec.forward_feedback.fields(f);
   }
   void check() const override {
     if (spec.p == 0 && spec.i == 0) place.fail("gains", "p = 0 and i = 0", "a gain > 0");
+    if (spec.is_gauss_newton() && spec.forward_feedback.is_given)
+      place.fail("forward_feedback", "feedback left on with a 1/G that each lesson has of its own",
+                 "inverse_gain = \"fixed\"");
   }
   template <class S>
   std::unique_ptr<Rule<S>> rule(const Network<S>& network, const RuleContext& context) const {

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "learning/compare.hpp"
+#include "learning/forward_feedback.hpp"
 #include "learning/layerwise.hpp"
 #include "learning/update.hpp"
 
@@ -32,6 +33,34 @@ struct Evaluation {
   double loss = nan;   // mean
   double error = nan;  // share of wrong classes, or mean squared error of an output
   bool is_finite = true;
+};
+
+// Of a pass with feedback left on.
+struct ForwardResult {
+  double error = nan;
+  std::vector<double> displacement, share_of_bound;  // by layer
+  double unsettled = nan;                            // loops
+};
+
+// What did not settle since a course began.
+struct Unsettled {
+  std::int64_t count = 0;
+  std::string first_failure;
+
+  void add(const Settling& settling) {
+    count += settling.unsettled;
+    if (first_failure.empty()) first_failure = settling.first_failure;
+  }
+  void state(StateVisitor& visitor, const std::string& suffix) {
+    visitor.integer("unsettled" + suffix, count);
+    visitor.text("first_failure" + suffix, first_failure);
+  }
+  // "2 circuits did not settle: diverged …"; "" where all did.
+  std::string text(const std::string& what, const std::string& where) const {
+    if (count == 0) return "";
+    return std::to_string(count) + " " + what + (count == 1 ? "" : "s") + " did not settle" +
+           where + (first_failure.empty() ? "" : ": " + first_failure);
+  }
 };
 
 template <class S>
@@ -76,8 +105,8 @@ class CourseOf final : public Course {
         evaluate_on(data_.training, most > 0 ? std::min(most, count) : count);
     const Evaluation held_out = evaluate_on(data_.held_out, data_.held_out.count());
     const Settling settling = rule_->take_settling();
-    unsettled_ += settling.unsettled;
-    if (first_failure_.empty()) first_failure_ = settling.first_failure;
+    unsettled_.add(settling);
+    const ForwardResult forward = evaluate_forward(held_out.is_finite);
     const auto share = [&](double sum, std::int64_t of) {
       return of > 0 ? sum / static_cast<double>(of) : nan;
     };
@@ -104,6 +133,10 @@ class CourseOf final : public Course {
         {static_cast<double>(settling.unstable)},
         {static_cast<double>(settling.unstable_paper)},
         {static_cast<double>(settling.interventions)},
+        {forward.error},
+        forward.displacement,
+        forward.share_of_bound,
+        {forward.unsettled},
     };
     seconds_ = 0;
     examples_then_ = this->examples();
@@ -114,10 +147,10 @@ class CourseOf final : public Course {
       end(CourseOutcome::diverged, "the network's error was infinite or NaN");
     if (outcome_ == CourseOutcome::running && batches_ == schedule_.batches()) {
       outcome_ = CourseOutcome::trained;
-      if (unsettled_ > 0)
-        reason_ = std::to_string(unsettled_) +
-                  (unsettled_ == 1 ? " circuit did not settle" : " circuits did not settle") +
-                  (first_failure_.empty() ? "" : ": " + first_failure_);
+      const std::string training_text = unsettled_.text("circuit", ""),
+                        forward_text = unsettled_forward_.text("loop", " with feedback left on");
+      reason_ = training_text + (training_text.empty() || forward_text.empty() ? "" : "; ") +
+                forward_text;
     }
     return out;
   }
@@ -139,8 +172,8 @@ class CourseOf final : public Course {
     visitor.integer("examples_then", examples_then_);
     for (std::size_t l = 1; l < norms_.size(); ++l)
       visitor.number("norm_" + std::to_string(l), norms_[l]);
-    visitor.integer("unsettled", unsettled_);
-    visitor.text("first_failure", first_failure_);
+    unsettled_.state(visitor, "");
+    unsettled_forward_.state(visitor, "_with_feedback");
     visitor.number("seconds", seconds_);
     for_each_parameter(network_, [&](const std::string& name, auto& m) {
       Matrix<S> copy = m;
@@ -304,30 +337,53 @@ class CourseOf final : public Course {
     }
   }
 
-  Evaluation evaluate_on(const Examples& examples, Index count) const {
+  // @param with_feedback  goes forward in the network's place, and leaves out what it can't judge
+  Evaluation evaluate_on(const Examples& examples, Index count,
+                         ForwardWithFeedback<S>* with_feedback = nullptr) const {
     if (count == 0) return {};
     double loss = 0, error = 0;
+    Index judged = 0;
     bool is_finite = true;
     for (Index first = 0; first < count; first += evaluated_at_once) {
       const Index now = std::min(evaluated_at_once, count - first);
       const Matrix<S> inputs = examples.inputs.middleCols(first, now).template cast<S>();
       const Matrix<S> targets = examples.targets.middleCols(first, now).template cast<S>();
-      const Matrix<S> outputs = network_.outputs(inputs);
+      const Matrix<S> outputs =
+          with_feedback ? with_feedback->outputs(inputs, first) : network_.outputs(inputs);
       is_finite = is_finite && outputs.allFinite();
       loss += total_loss<S>(loss_, network_.kind, outputs, targets);
-      if (!data_.is_classification()) {
-        error += static_cast<double>((outputs - targets).squaredNorm()) /
-                 static_cast<double>(outputs.rows());
-        continue;
-      }
       for (Index c = 0; c < now; ++c) {
+        if (with_feedback && !outputs.col(c).allFinite()) continue;
+        ++judged;
+        if (!data_.is_classification()) {
+          error += static_cast<double>((outputs.col(c) - targets.col(c)).squaredNorm()) /
+                   static_cast<double>(outputs.rows());
+          continue;
+        }
         Index chosen;
         outputs.col(c).maxCoeff(&chosen);
         error += chosen != examples.labels[static_cast<std::size_t>(first + c)];
       }
     }
-    return {loss / static_cast<double>(count), error / static_cast<double>(count),
+    return {loss / static_cast<double>(count),
+            judged > 0 ? error / static_cast<double>(judged) : nan,
             is_finite && std::isfinite(loss)};
+  }
+
+  // Held-out examples with feedback left on, where the rule has that and the network an answer without.
+  ForwardResult evaluate_forward(bool is_finite) {
+    const auto depth = static_cast<std::size_t>(network_.depth());
+    ForwardResult out{.displacement = std::vector<double>(depth, nan),
+                      .share_of_bound = std::vector<double>(depth, nan)};
+    if (!rule_->forward_feedback() || !is_finite || data_.held_out.count() == 0) return out;
+    ForwardWithFeedback<S> pass(network_, *rule_, seed_);
+    out.error = evaluate_on(data_.held_out, data_.held_out.count(), &pass).error;
+    out.displacement = pass.displacement();
+    out.share_of_bound = pass.share_of_bound();
+    const Settling settling = rule_->take_settling();
+    unsettled_forward_.add(settling);
+    out.unsettled = static_cast<double>(settling.unsettled);
+    return out;
   }
 
   const Plan& plan_;
@@ -347,8 +403,7 @@ class CourseOf final : public Course {
   std::vector<double> norms_;  // of the last update before an evaluation
   Comparison comparison_{0};
   double seconds_ = 0;
-  std::int64_t unsettled_ = 0;
-  std::string first_failure_;
+  Unsettled unsettled_, unsettled_forward_;
 };
 
 }  // namespace
@@ -378,6 +433,14 @@ const std::vector<Variable>& course_variables() {
       {"unstable", "1", "loops found unstable by the exact condition since the last evaluation"},
       {"unstable_paper", "1", "loops found unstable by the paper's condition"},
       {"interventions", "1", "corrections of feedback weights since the last evaluation"},
+      {"test_error_with_feedback", "1",
+       "as test_error, with feedback left on in the forward pass and setpoints that are wrong"},
+      {"displacement", "1", "mean norm by which that feedback moves the layer's rate", true},
+      {"displacement_to_bound", "1",
+       "mean ratio of that to its bound for symmetric feedback, half the root of gate times gain "
+       "times the setpoint's error",
+       true},
+      {"unsettled_with_feedback", "1", "loops that did not settle in that forward pass"},
   };
   return variables;
 }

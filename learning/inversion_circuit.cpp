@@ -1,6 +1,7 @@
 #include "learning/inversion_circuit.hpp"
 
 #include "analysis/stability.hpp"
+#include "learning/network.hpp"
 #include "models/circuit_parts.hpp"
 #include "models/pid.hpp"
 
@@ -14,6 +15,15 @@ system::SharedWeights dense(MatrixXd m) {
 }
 
 }  // namespace
+
+MatrixXd heard(const LoopStage& stage, MatrixXd r) {
+  if (stage.slope) r.array() *= stage.slope->array();
+  if (stage.gain.size() > 0) r = stage.gain.asDiagonal() * r;
+  if (!stage.transfer) return r;
+  MatrixXd out;
+  transfer_value(*stage.transfer, r, out);
+  return out;
+}
 
 InversionCircuit::InversionCircuit(const models::LoopParameters& parameters, Index trials)
     : parameters_(parameters) {

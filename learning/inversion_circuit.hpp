@@ -21,6 +21,9 @@ struct LoopStage {
   VectorXd gain;                      ///< g of W φ(g ⊙ r), a folded normalisation; empty: 1
 };
 
+/// What the next one's weights W are applied to, of rates r (n × trials): r, φ(g ⊙ r) or D ⊙ r.
+MatrixXd heard(const LoopStage& stage, MatrixXd r);
+
 /// One controller's loop through populations 1 … N (N = 1: one layer), the first of which it drives.
 struct LoopPath {
   std::vector<LoopStage> path;         ///< from the driven population to the measured one

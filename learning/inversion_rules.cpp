@@ -6,6 +6,8 @@
 #include <optional>
 
 #include "learning/batch_rest.hpp"
+#include "learning/forward_feedback.hpp"
+#include "learning/inversion_circuit.hpp"
 #include "learning/loop_stability.hpp"
 #include "models/each.hpp"
 #include "sim/solve/solve.hpp"
@@ -71,17 +73,13 @@ class InversionRule : public Rule<double> {
     }
     credit.reset(network.weights.size());
     credit.post[at(network.depth())] = lesson.error;
-    unsettled_.assign(at(examples), 0);
-    settled_at_.setZero(examples);
     if (network.depth() < 2) return;
-    settling_.examples += examples;
+    begin(examples);
     invert(lesson, credit);
-    for (Index c = 0; c < examples; ++c) {
-      settling_.unsettled += unsettled_[at(c)];
-      if (!unsettled_[at(c)]) settling_.time += settled_at_[c];
+    end();
+    for (Index c = 0; c < examples; ++c)
       if (!is_usable(c))
         for (Index l = 1; l <= network.depth(); ++l) credit.post[at(l)].col(c).setZero();
-    }
   }
 
   double feedback_sign() const final { return -1; }
@@ -117,16 +115,29 @@ class InversionRule : public Rule<double> {
     if (network.is_normalised()) out.gain = network.normalisations[at(l)].folded_gain();
     return out;
   }
+  // A batch's circuits settle between these two, which tally it.
+  void begin(Index examples) {
+    unsettled_.assign(at(examples), 0);
+    settled_at_.setZero(examples);
+  }
+  void end() {
+    settling_.examples += settled_at_.size();
+    for (Index c = 0; c < settled_at_.size(); ++c) {
+      settling_.unsettled += unsettled_[at(c)];
+      if (!unsettled_[at(c)]) settling_.time += settled_at_[c];
+    }
+  }
   // The state in which the circuit of a batch settles.
-  MatrixXd settle(InversionCircuit& loops, std::size_t which, double scale);
+  // @param which  its number among those of a lesson, for a warm start; none: it has no other to start from
+  MatrixXd settle(InversionCircuit& loops, std::optional<std::size_t> which, double scale);
 
   // r to the credit of layer l, φ′ applied once.
   void pull_back(const Lesson<double>& lesson, Index l, MatrixXd& r) const {
     if (spec_.is_linear()) lesson.network.pull_back(l, lesson.activity, r);
   }
-  void forget_unusable(MatrixXd& m) const {
+  void forget_unusable(MatrixXd& m, double value = 0) const {
     for (Index c = 0; c < m.cols(); ++c)
-      if (!is_usable(c)) m.col(c).setZero();
+      if (!is_usable(c)) m.col(c).setConstant(value);
   }
 
   InversionSpec spec_;
@@ -143,7 +154,8 @@ class InversionRule : public Rule<double> {
   VectorXd settled_at_;  // per example, summed over circuits; NaN where nothing finite is left
 };
 
-MatrixXd InversionRule::settle(InversionCircuit& loops, std::size_t which, double scale) {
+MatrixXd InversionRule::settle(InversionCircuit& loops, std::optional<std::size_t> which,
+                               double scale) {
   constexpr double paper_step = 0.5, paper_duration = 500;
   solve::SolverOptions options;
   options.rtol = 0.1 * spec_.tolerance;
@@ -171,7 +183,8 @@ MatrixXd InversionRule::settle(InversionCircuit& loops, std::size_t which, doubl
     phase = {.name = phase.name, .until_settled = true};
     system = std::make_unique<const system::OdeSystem>(system::compile(loops.circuit()));
   }
-  MatrixXd& start = starts_[which];
+  MatrixXd fresh;
+  MatrixXd& start = which ? starts_[*which] : fresh;
   if (!spec_.warm_start || start.rows() != system->dimension() || start.cols() != system->trials())
     start = system->initial_state();
   Unwatched observer;
@@ -206,16 +219,33 @@ double size_of(const MatrixXd& m) { return m.size() > 0 ? m.cwiseAbs().maxCoeff(
 
 class Inversion final : public InversionRule {
  public:
-  Inversion(const InversionSpec& spec, bool simultaneous, const Network<double>& network,
+  Inversion(const InversionSpec& spec, bool simultaneous,
+            const ForwardFeedbackSpec& forward_feedback, const Network<double>& network,
             const RuleContext& context)
       : InversionRule(spec, simultaneous ? 1 : at(network.depth() - 1)),
         simultaneous_(simultaneous),
+        forward_feedback_(forward_feedback),
         feedback_(spec.feedback.with_loop(spec.controller), network, context, spec.place, -1) {}
 
   void learn(const Lesson<double>& lesson, const Credit<double>& credit, double rate) override {
     feedback_.learn(lesson, credit, rate);
   }
   std::vector<MatrixXd> feedback(const Network<double>&) const override { return feedback_.all(); }
+  const ForwardFeedbackSpec* forward_feedback() const override {
+    return forward_feedback_.pointer();
+  }
+  MatrixXd displacement(const Lesson<double>& lesson, Index l, double gate,
+                        const MatrixXd& setpoint) override {
+    const LoopStage seen = stage(lesson, l - 1);
+    const MatrixXd gated = gate * feedback_.b(l);
+    InversionCircuit circuit(spec_.controller, setpoint.cols());
+    circuit.add("", {{seen}, &gated}, setpoint);
+    begin(setpoint.cols());
+    MatrixXd r = heard(seen, circuit.rate(0, 1, settle(circuit, {}, size_of(setpoint))));
+    end();
+    forget_unusable(r, std::numeric_limits<double>::quiet_NaN());
+    return r;
+  }
   void state(StateVisitor& visitor) override {
     feedback_.state(visitor);
     InversionRule::state(visitor);
@@ -272,6 +302,7 @@ class Inversion final : public InversionRule {
   }
 
   bool simultaneous_;
+  ForwardFeedbackSpec forward_feedback_;
   Feedback<double> feedback_;
 };
 
@@ -397,14 +428,17 @@ class InversionByLayer final : public InversionKind {
   void fields(core::Fields& f) override {
     f.choice({"scheme", "", "how the loops run"}, scheme_, {"sequential", "simultaneous"});
     InversionKind::fields(f);
+    forward_feedback_.fields(f);
   }
   std::unique_ptr<Rule<double>> make(const Network<double>& network,
                                      const RuleContext& context) const override {
-    return std::make_unique<Inversion>(checked(), scheme_ == "simultaneous", network, context);
+    return std::make_unique<Inversion>(checked(), scheme_ == "simultaneous", forward_feedback_,
+                                       network, context);
   }
 
  private:
   std::string scheme_ = "sequential";
+  ForwardFeedbackSpec forward_feedback_;
 };
 
 class InversionBySingleLoop final : public InversionKind {

@@ -45,7 +45,9 @@ namespace settle::learning {
 /// - unsettled = skip | use: an example of which a circuit did not settle has no credit, or the one at the end
 ///   of its time (none where that is not finite). It is counted either way;
 /// - warm_start = false: a batch starts from the last one's end, where both have the same size;
-/// - stability = off | monitor | correct, stabilise (learning/loop_stability.hpp).
+/// - stability = off | monitor | correct, stabilise (learning/loop_stability.hpp);
+/// - forward_feedback (di): as in ForwardFeedbackSpec, through the rule's own loops; unsettled = skip leaves an
+///   example out there as well.
 ///
 /// Settling::multiplications is estimated: evaluations times the weights, the products W B, and for a loop of
 /// n units in closed form 10 n³. What Newton's steps to a state of rest take is not in it.

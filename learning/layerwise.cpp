@@ -65,11 +65,17 @@ template <class S>
 void ndi_credit(const Lesson<S>& lesson, const std::vector<Matrix<S>>& b,
                 const VectorXd& inverse_gain, Credit<S>& credit) {
   assign_layerwise(lesson, credit, [&](Index l, const Matrix<S>& delta, Matrix<S>& below) {
-    const auto& w = wide(lesson.network.w(l));
-    const auto& feedback = wide(b[at(l)]);
-    for_each_gain(inverse_gain, delta, w.cols(), below,
-                  [&](double g, const MatrixXd& y) { return solve_rest(w, feedback, g, y); });
+    ndi_rest(lesson.network.w(l), b[at(l)], inverse_gain, delta, below);
   });
+}
+
+template <class S>
+void ndi_rest(const Matrix<S>& w, const Matrix<S>& b, const VectorXd& inverse_gain,
+              const Matrix<S>& delta, Matrix<S>& below) {
+  const auto& forward = wide(w);
+  const auto& feedback = wide(b);
+  for_each_gain(inverse_gain, delta, w.cols(), below,
+                [&](double g, const MatrixXd& y) { return solve_rest(forward, feedback, g, y); });
 }
 
 template <class S>
@@ -101,6 +107,10 @@ template void ndi_credit<double>(const Lesson<double>&, const std::vector<Matrix
                                  const VectorXd&, Credit<double>&);
 template void ndi_credit<float>(const Lesson<float>&, const std::vector<Matrix<float>>&,
                                 const VectorXd&, Credit<float>&);
+template void ndi_rest<double>(const Matrix<double>&, const Matrix<double>&, const VectorXd&,
+                               const Matrix<double>&, Matrix<double>&);
+template void ndi_rest<float>(const Matrix<float>&, const Matrix<float>&, const VectorXd&,
+                              const Matrix<float>&, Matrix<float>&);
 template void ndi_control<double>(const Matrix<double>&, const Matrix<double>&, const VectorXd&,
                                   const Matrix<double>&, Matrix<double>&);
 template void ndi_control<float>(const Matrix<float>&, const Matrix<float>&, const VectorXd&,

@@ -48,6 +48,11 @@ template <class S>
 void ndi_credit(const Lesson<S>& lesson, const std::vector<Matrix<S>>& b,
                 const VectorXd& inverse_gain, Credit<S>& credit);
 
+/// m of one such layer, of δ (d_l × B).
+template <class S>
+void ndi_rest(const Matrix<S>& w, const Matrix<S>& b, const VectorXd& inverse_gain,
+              const Matrix<S>& delta, Matrix<S>& below);
+
 /// Minus the control of such a loop at rest, −u = (I/G − W B)⁻¹ δ (d_l × B): its rest state is B u, and as an
 /// update of the output −u makes the step Gauss–Newton's. Singular and infinite cases as above.
 template <class S>

@@ -102,6 +102,13 @@ bool Network<S>::is_linear() const {
 template <class S>
 void Network<S>::forward(const Eigen::Ref<const Matrix<S>>& inputs, Activity<S>& activity,
                          bool by_batch) const {
+  begin(inputs, activity, by_batch);
+  for (Index l = 1; l <= depth(); ++l) step(l, activity);
+}
+
+template <class S>
+void Network<S>::begin(const Eigen::Ref<const Matrix<S>>& inputs, Activity<S>& activity,
+                       bool by_batch) const {
   const std::size_t layers = weights.size();
   activity.a.resize(layers);
   activity.h.resize(layers);
@@ -111,36 +118,36 @@ void Network<S>::forward(const Eigen::Ref<const Matrix<S>>& inputs, Activity<S>&
   activity.credit.assign(layers, {});
   activity.by_batch = by_batch && is_normalised();
   activity.h[0] = inputs;
-  for (std::size_t l = 1; l < layers; ++l) {
-    Matrix<S>& a = activity.a[l];
-    a.resize(weights[l].rows(), inputs.cols());
-    a.noalias() = weights[l] * activity.h[l - 1];
-    if (has_biases()) a.colwise() += biases[l];
-    if (l + 1 == layers) {
-      output_of<S>(kind, a, activity.h[l]);
-      break;
-    }
-    if (!is_normalised()) {
-      transfer_value(*transfers[l], a, activity.h[l]);
-      transfer_slope(*transfers[l], a, activity.slope[l]);
-      continue;
-    }
-    const Normalisation<S>& normal = normalisations[l];
-    Vector<S> mean = normal.mean, variance = normal.variance;
-    if (activity.by_batch) {
-      mean = a.rowwise().mean();
-      variance = (a.colwise() - mean).array().square().rowwise().mean();
-    }
-    const Vector<S> inverse = (variance.array() + S(Normalisation<S>::epsilon)).sqrt().inverse();
-    Matrix<S>& spread = activity.spread[l];
-    spread = inverse.asDiagonal() * (a.colwise() - mean);
-    Matrix<S> normalised = normal.scale.asDiagonal() * spread;
-    normalised.colwise() += normal.shift;
-    transfer_value(*transfers[l], normalised, activity.h[l]);
-    transfer_slope(*transfers[l], normalised, activity.slope[l]);
-    activity.gain[l] = normal.scale.cwiseProduct(inverse);
-    activity.slope[l] = activity.gain[l].asDiagonal() * activity.slope[l];
+}
+
+template <class S>
+void Network<S>::step(Index layer, Activity<S>& activity) const {
+  const std::size_t l = at(layer);
+  Matrix<S>& a = activity.a[l];
+  a.resize(weights[l].rows(), activity.count());
+  a.noalias() = weights[l] * activity.h[l - 1];
+  if (has_biases()) a.colwise() += biases[l];
+  if (layer == depth()) return output_of<S>(kind, a, activity.h[l]);
+  if (!is_normalised()) {
+    transfer_value(*transfers[l], a, activity.h[l]);
+    transfer_slope(*transfers[l], a, activity.slope[l]);
+    return;
   }
+  const Normalisation<S>& normal = normalisations[l];
+  Vector<S> mean = normal.mean, variance = normal.variance;
+  if (activity.by_batch) {
+    mean = a.rowwise().mean();
+    variance = (a.colwise() - mean).array().square().rowwise().mean();
+  }
+  const Vector<S> inverse = (variance.array() + S(Normalisation<S>::epsilon)).sqrt().inverse();
+  Matrix<S>& spread = activity.spread[l];
+  spread = inverse.asDiagonal() * (a.colwise() - mean);
+  Matrix<S> normalised = normal.scale.asDiagonal() * spread;
+  normalised.colwise() += normal.shift;
+  transfer_value(*transfers[l], normalised, activity.h[l]);
+  transfer_slope(*transfers[l], normalised, activity.slope[l]);
+  activity.gain[l] = normal.scale.cwiseProduct(inverse);
+  activity.slope[l] = activity.gain[l].asDiagonal() * activity.slope[l];
 }
 
 template <class S>

@@ -97,6 +97,10 @@ class Network {
   /// statistics, as in training, else by the running ones. Allocates where the batch has another size.
   void forward(const Eigen::Ref<const Matrix<S>>& inputs, Activity<S>& activity,
                bool by_batch = false) const;
+  /// forward() in its parts, for those who change h_{l−1} on its way up: begin(), then step(l) for l = 1 … L.
+  void begin(const Eigen::Ref<const Matrix<S>>& inputs, Activity<S>& activity,
+             bool by_batch = false) const;
+  void step(Index l, Activity<S>& activity) const;
   /// One layer by itself: a = W_l in + b_l, normalised by the running statistics where the layer is, and
   /// h_l of it.
   void layer(Index l, const Matrix<S>& in, Matrix<S>& a, Matrix<S>& h) const;

@@ -40,6 +40,8 @@ struct Credit {
 
 class StateVisitor;
 
+struct ForwardFeedbackSpec;
+
 /// What settling has cost, and how it went; of the examples since it was taken last.
 struct Settling {
   std::int64_t examples = 0;        ///< that went through a circuit
@@ -92,6 +94,16 @@ class Rule {
     std::vector<double> exact, paper;
   };
   virtual Abscissas abscissas(const Lesson<S>& /*lesson*/) const { return {}; }
+  /// How feedback is left on in the forward pass (learning/forward_feedback.hpp); null: it is not looked at.
+  virtual const ForwardFeedbackSpec* forward_feedback() const { return nullptr; }
+  /// By what the loop of layer l moves the rate h_{l−1}, d_{l−1} × B, once it has settled with feedback
+  /// gate·B_l > 0 and setpoints y: W_l times it is what the controller measures. Columns of NaN for examples
+  /// whose loop left nothing to use. Every loop is counted as an example in take_settling().
+  /// @param lesson  its activity is there up to layer l − 1; it has no targets and no error
+  virtual Matrix<S> displacement(const Lesson<S>& /*lesson*/, Index /*l*/, double /*gate*/,
+                                 const Matrix<S>& /*setpoint*/) {
+    return {};
+  }
   /// Numbers that a checkpoint must keep.
   virtual void state(StateVisitor&) {}
   /// Takes the tally of the examples since the last call.

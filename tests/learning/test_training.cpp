@@ -7,6 +7,7 @@
 #include <set>
 
 #include "learning/compare.hpp"
+#include "learning/forward_feedback.hpp"
 #include "learning/trainer.hpp"
 #include "learning/update.hpp"
 #include "tests/learning/exercise.hpp"
@@ -120,6 +121,13 @@ class Interrupted final : public Rule<S> {
   typename Rule<S>::Abscissas abscissas(const Lesson<S>& lesson) const override {
     return rule_->abscissas(lesson);
   }
+  const ForwardFeedbackSpec* forward_feedback() const override { return rule_->forward_feedback(); }
+  Matrix<S> displacement(const Lesson<S>& lesson, Index l, double gate,
+                         const Matrix<S>& setpoint) override {
+    const Matrix<S> out = rule_->displacement(lesson, l, gate, setpoint);
+    count();
+    return out;
+  }
   void state(StateVisitor& visitor) override { rule_->state(visitor); }
 
  private:
@@ -193,8 +201,11 @@ std::string parameters(const std::string& rule) {
       {"fa", "feedback_updates = 'kolen_pollack', feedback_decay = 0.01"},
       {"weight_mirror", "noise_before = 3"},
       {"target_propagation", "noise_before = 2"},
-      {"ndi", "feedback_updates = 'follow'"},
-      {"di", "warm_start = true, stability = 'monitor', feedback_updates = 'kolen_pollack'"},
+      {"ndi",
+       "feedback_updates = 'follow', forward_feedback = { gate = 1.0, setpoint_error = 0.1 }"},
+      {"di",
+       "warm_start = true, stability = 'monitor', feedback_updates = 'kolen_pollack', "
+       "forward_feedback = { gate = 0.5, setpoint_error = 0.1 }"},
       {"sdi", "warm_start = true, loop = 'transfer', stability = 'monitor'"},
       {"dfc", "feedback_updates = 'learned', noise = { samples = 2 }"},
       {"equilibrium_propagation", "symmetric = true"},
