@@ -64,7 +64,10 @@ std::string expanded_text(const Lesson& lesson) {
 io::TrainingLayout layout_of(const Lesson& lesson) {
   const learning::Schedule schedule(lesson.plan.learning, lesson.data.front()->training.count());
   io::TrainingLayout layout;
-  for (const auto& rule : lesson.plan.rules) layout.rules.push_back(rule.name);
+  for (const learning::RuleSpec& rule : lesson.plan.rules) {
+    layout.rules.push_back(rule.name);
+    layout.series.push_back({rule.series.name, rule.series.parameter, rule.series.value});
+  }
   layout.seeds = lesson.plan.seeds;
   for (const std::int64_t batches : schedule.evaluations())
     layout.steps.push_back(static_cast<double>(schedule.examples_after(batches)));
@@ -403,9 +406,7 @@ void check_training(const io::LoadedFile& file, const CommonOptions& options, Js
   std::cout << Style(1).bold(lesson.title) << '\n';
   print_line("data", lesson.data.front()->description);
   print_line("network", network_text(lesson.plan.network));
-  std::string rules;  // whose names may hold commas
-  for (const std::string& rule : layout.rules) rules += (rules.empty() ? "" : "; ") + rule;
-  print_line("rules", rules);
+  print_line("rules", rules_text(lesson.plan.rules));
   print_line("training", count_text(layout.steps.back()) + " examples a rule and seed, " +
                              analysis::counted(layout.seeds.size(), "seed") + ", " +
                              analysis::counted(layout.steps.size(), "evaluation"));

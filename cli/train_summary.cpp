@@ -104,6 +104,27 @@ std::string network_text(const learning::NetworkSpec& network) {
          (network.bias ? " weights and biases, " : " weights, ") + network.precision;
 }
 
+// Names may hold commas.
+std::string rules_text(const std::vector<learning::RuleSpec>& rules) {
+  std::string text;
+  for (std::size_t first = 0, end = 0; first < rules.size(); first = end) {
+    const learning::RuleSpec& rule = rules[first];
+    end = first + 1;
+    while (!rule.series.parameter.empty() && end < rules.size() &&
+           rules[end].series.name == rule.series.name &&
+           rules[end].series.parameter == rule.series.parameter)
+      ++end;
+    text += (first == 0 ? "" : "; ") + rule.name;
+    if (end == first + 1) continue;
+    // What the last one's name goes on with after the series' own.
+    const std::string& last = rules[end - 1].name;
+    const std::string start = rule.series.name + ", " + rule.series.parameter + " = ";
+    text += " … " + (last.starts_with(start) ? last.substr(start.size()) : last) + " (" +
+            counted(end - first, "rule") + ")";
+  }
+  return text;
+}
+
 void read_courses(TrainReport& report) {
   const io::h5::File file = io::h5::File::open(report.result);
   const std::size_t steps = file.dataset("step").shape().front();

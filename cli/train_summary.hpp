@@ -13,6 +13,9 @@ namespace settle::cli {
 /// "784-1000-10, tanh, softmax output, 795010 weights and biases, float64".
 std::string network_text(const learning::NetworkSpec& network);
 
+/// "BP; NDI, leak = 0.001 … 0.1 (5 rules)".
+std::string rules_text(const std::vector<learning::RuleSpec>& rules);
+
 /// What became of a rule with a seed.
 struct CourseReport {
   double error = 0,

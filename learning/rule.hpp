@@ -1,6 +1,7 @@
 // How a rule assigns credit: what it is given, what it gives back, and how rules are registered.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -151,6 +152,12 @@ struct RuleSpec {
   std::optional<double> learning_rate;  ///< η > 0; that of [learning] unless given
   std::optional<double> decay;          ///< in [0, 1), per step; likewise
   std::optional<double> clip;           ///< ‖δ_l‖ at most, > 0; likewise
+  /// What rules are that differ in one parameter, as `vary` makes them.
+  struct Series {
+    std::string name;       ///< of all of them; the rule's own where it stands alone
+    std::string parameter;  ///< that differs, "leak" or "feedback.degrees"; "": it stands alone
+    double value = std::numeric_limits<double>::quiet_NaN();  ///< here; NaN where it is no number
+  } series;
   models::Place place;
 
   void fields(core::Fields& f);
@@ -166,9 +173,19 @@ std::shared_ptr<const RuleKind> read_rule(const core::Value& table, const std::s
 /// The table that reads back as the same.
 core::Value write_rule(const std::shared_ptr<const RuleKind>& rule);
 
-/// Reads a whole [[rule]]. Whether its name stands twice is for those to tell who see all rules.
-/// @throws InputError  likewise
+/// Reads a whole [[rule]] without `vary`. Whether its name stands twice is for those to tell who see all rules.
+/// @throws InputError  likewise; for a series' parameter that the rule does not give
 RuleSpec read_rule_spec(const core::Value& table, const std::string& path);
+/// Reads a [[rule]] as all the rules that it stands for: itself, or with
+///
+///     vary = { leak = [0.001, 0.01, 0.1] }
+///
+/// one for each value of that key, which is any but name, kind and series, and where it is one of a table within is
+/// written "feedback.degrees" or feedback.degrees. They are called "NAME, leak = 0.001" and so on, NAME being
+/// their series.
+/// @throws InputError  likewise; for another number of keys than one, no values, one of them twice, a key that
+///                     the rule gives beside
+std::vector<RuleSpec> read_rules(const core::Value& table, const std::string& path);
 core::Value write_rule_spec(const RuleSpec& spec);
 
 }  // namespace settle::learning

@@ -19,7 +19,8 @@ core::CustomForm rules_form(std::vector<RuleSpec>& target) {
           core::fail(value, path, value.describe(), "tables headed [[rule]]");
         target.clear();
         for (std::size_t k = 0; k < value.array().size(); ++k)
-          target.push_back(read_rule_spec(value.array()[k], path + "[" + std::to_string(k) + "]"));
+          for (RuleSpec& rule : read_rules(value.array()[k], path + "[" + std::to_string(k) + "]"))
+            target.push_back(std::move(rule));
       },
       [&target]() -> std::optional<core::Value> {
         core::Array items;

@@ -108,6 +108,21 @@ void TrainingFile::make(h5::File& file, const ResumableInfo& info) const {
   root.put_scale("step", layout_.steps, "1", "examples seen");
   root.put_scale("layer", std::span<const std::int64_t>(layout_.layers),
                  "layer of weights, from 1 at the input");
+  if (!layout_.series.empty()) {
+    std::vector<std::string> names, parameters;
+    std::vector<double> values;
+    for (const TrainingLayout::Series& one : layout_.series) {
+      names.push_back(one.name);
+      parameters.push_back(one.parameter);
+      values.push_back(one.value);
+    }
+    const std::vector<Axis> along = {axis("rule", layout_.rules.size())};
+    root.put("series", along, names, "rules that differ in one parameter have one series");
+    root.put("parameter", along, parameters, "in which a rule differs from others of its series");
+    root.put("parameter_value", along, values, "1", "its number, in the configuration's unit");
+    // Where xarray looks for what it is to call so.
+    file.set_attribute("coordinates", std::string("series parameter parameter_value"));
+  }
   // With their room from the start, so that a flush moves raw data only.
   for (const TrainingVariable& variable : layout_.variables) {
     const std::string unit =

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -36,6 +37,14 @@ struct TrainingLayout {
   std::vector<double> steps;         ///< examples seen at each scheduled evaluation
   std::vector<std::int64_t> layers;  ///< l = 1 … L
   std::vector<TrainingVariable> variables;
+  /// What a rule is of, by rule: rules of a series differ in one parameter.
+  struct Series {
+    std::string name;       ///< the rule's own where it stands alone
+    std::string parameter;  ///< "" where it stands alone
+    double value = std::numeric_limits<double>::quiet_NaN();  ///< NaN where it is no number
+    bool is_varied() const { return !parameter.empty(); }
+  };
+  std::vector<Series> series{};  ///< empty: every rule stands alone
 };
 
 /// How a course ended.
@@ -45,7 +54,8 @@ const std::vector<std::string>& course_outcome_names();
 /// Writes a training run to an HDF5 file while it runs; courses may run side by side and write from any thread.
 ///
 /// Every variable is (rule, seed, step[, layer]), NaN where nothing was put; `outcome` and `reason` are
-/// (rule, seed), outcome −1 for a course that has not ended. Final weights stand in a group a course, "W_1" of the
+/// (rule, seed), outcome −1 for a course that has not ended. `series`, `parameter` and `parameter_value` stand
+/// along `rule`, coordinates to xarray. Final weights stand in a group a course, "W_1" of the
 /// third rule with seed 7 at /weights/rule_2/seed_7/W_1, which h5py opens by that path and xarray by
 /// group = "weights/rule_2/seed_7"; the group says its `rule` and `seed`.
 /// What was put reaches the file about once a second: numbers go to their place, for all else the file is written

@@ -28,6 +28,14 @@ void TrainingReader::read_layout() {
   layout_.seeds = file_.dataset("seed").read_integers();
   layout_.steps = file_.dataset("step").read_numbers().values;
   layout_.layers = file_.dataset("layer").read_integers();
+  for (const std::string& rule : layout_.rules) layout_.series.push_back({.name = rule});
+  if (file_.is_dataset("series")) {
+    const std::vector<std::string> names = file_.dataset("series").read_texts(),
+                                   parameters = file_.dataset("parameter").read_texts();
+    const std::vector<double> values = file_.dataset("parameter_value").read_numbers().values;
+    for (std::size_t r = 0; r < layout_.series.size(); ++r)
+      layout_.series[r] = {names.at(r), parameters.at(r), values.at(r)};
+  }
   for (const std::string& name : file_.names()) {
     if (!file_.is_dataset(name)) continue;
     const h5::Dataset dataset = file_.dataset(name);

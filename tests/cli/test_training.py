@@ -224,6 +224,21 @@ class Result(TrainingTest):
             self.assertTrue((file["slowest_pole"][1, :, 1:, 1] < 0).all())
             self.assertEqual(self.outcomes("teacher.h5"), [["trained"] * 2] * 2)
 
+    def test_rules_of_a_series_have_their_parameter_as_a_coordinate(self):
+        self.write("vary.toml", TEACHER + 'vary = { leak = [0.01, 0.1] }\n')
+        self.settle("run", "vary.toml", "-q", "--quick")
+        with h5py.File(self.folder / "vary.h5") as file:
+            self.assertEqual(list(file["rule"].asstr()),
+                             ["BP", "DI, α = .01, leak = 0.01", "DI, α = .01, leak = 0.1"])
+            self.assertEqual(list(file["series"].asstr()), ["BP"] + 2 * ["DI, α = .01"])
+            self.assertEqual(list(file["parameter"].asstr()), ["", "leak", "leak"])
+            np.testing.assert_array_equal(file["parameter_value"], [np.nan, 0.01, 0.1])
+        if xarray:
+            with xarray.open_dataset(self.folder / "vary.h5") as data:
+                self.assertLessEqual({"series", "parameter", "parameter_value"}, set(data.coords))
+                own = data.test_error[{"rule": data.series == "DI, α = .01", "step": -1}]
+                self.assertEqual(own.parameter_value.values.tolist(), [0.01, 0.1])
+
     def test_the_weights_give_the_error_that_was_recorded(self):
         """Examples in a file, so that NumPy sees the same."""
         rng = np.random.default_rng(1)

@@ -113,7 +113,7 @@ TEST_CASE("every rule's parameters are written as they were read", "[rules]") {
     CHECK(all.find("kind")->text() == entry.name);
     CHECK(all.find("decay")->number() == 0.1);
   }
-  CHECK(core::document(RuleSpec{}).size() == 6);
+  CHECK(core::document(RuleSpec{}).size() == 9);
   const std::string ndi =
       "kind = 'ndi', leak = 0.0, gains = { p = 0.5, i = 2.0 }, feedback = [{ init = 'ssa' }, { "
       "init "

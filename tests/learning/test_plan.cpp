@@ -91,6 +91,49 @@ TEST_CASE("a mistake in a plan says where it is, what was found and what would d
             "f.toml",
             "\"rule\" is missing",
             "[[rule]]"},
+           // Series of rules.
+           {{{"name = 'feedback'", "vary = { scale = [0.5, 1] }"}},
+            "f.toml:18:10: rule[1].scale",
+            "unknown key \"scale\"",
+            "scaling"},
+           {{{"name = 'feedback'", "vary = { clip = [] }"}},
+            "f.toml:18:17: rule[1].vary.clip",
+            "an empty list",
+            "a list of values"},
+           {{{"name = 'feedback'", "vary = { clip = 1, decay = 0 }"}},
+            "f.toml:18:8: rule[1].vary",
+            "the keys clip and decay",
+            "one key with a list"},
+           {{{"name = 'feedback'", "vary = [1, 2]"}}, "f.toml:18:8: rule[1].vary", "2", "one key"},
+           {{{"name = 'feedback'", "vary = { clip = [1, 2, -1] }"}},
+            "f.toml:18:24: rule[1].clip",
+            "-1",
+            "> 0"},
+           {{{"name = 'feedback'", "vary = { clip = [1, 2, 1.0] }"}},
+            "f.toml:18:24: rule[1].vary.clip[2]",
+            "1 a second time",
+            "each value once"},
+           {{{"name = 'feedback'", "clip = 1\nvary = { clip = [1, 2] }"}},
+            "f.toml:18:8: rule[1].clip",
+            "beside those of vary",
+            "one of the two"},
+           {{{"name = 'feedback'", "clip = 1\nvary = { 'clip.a' = [1, 2] }"}},
+            "rule[1].vary.clip.a",
+            "\"clip\" is the integer 1",
+            "a table"},
+           {{{"name = 'feedback'", "vary = { kind = ['fa', 'dfa'] }"}},
+            "f.toml:18:17: rule[1].vary.kind",
+            "can't be varied",
+            "another key"},
+           {{{"kind = 'bp'", "kind = 'bp'\nname = 'fa, clip = 2'"},
+             {"name = 'feedback'", "vary = { clip = [1, 2] }"}},
+            "rule[1]",
+            "the name \"fa, clip = 2\" a second time",
+            "a name of its own"},
+           {{{"name = 'feedback'", "series = { name = 'a', parameter = 'clip' }"}},
+            "f.toml:18:36: rule[1].series.parameter",
+            "\"clip\", which the rule does not give",
+            "a key of the rule"},
            // What only a network shows.
            {{{"kind = 'fa'", "kind = 'di'"}, {"float64", "float32"}},
             "f.toml:17:8: rule[1].kind",
@@ -124,6 +167,52 @@ TEST_CASE("a mistake in a plan says where it is, what was found and what would d
       CHECK_THAT(error.expected, Contains(mistake.expected));
     }
   }
+}
+
+TEST_CASE("vary makes a rule for each value, which read back as the same plan", "[training]") {
+  const Setting setting(
+      "[network]\n"
+      "layers = [6, 5, 3]\n"
+      "[data]\n"
+      "kind = 'tanh_teacher'\n"
+      "[[rule]]\n"
+      "kind = 'bp'\n"
+      "[[rule]]\n"
+      "name = 'A'\n"
+      "kind = 'ndi'\n"
+      "vary = { leak = [1e-4, 1, 1.00001] }\n"
+      "[[rule]]\n"
+      "name = 'B'\n"
+      "kind = 'ndi'\n"
+      "gains = { i = 2 }\n"
+      "vary = { 'gains.p' = [0, 0.5] }\n"
+      "[[rule]]\n"
+      "kind = 'fa'\n"
+      "vary.feedback = [{ init = 'uniform', low = -1, high = 0 }, { init = 'transpose' }]\n");
+  std::vector<std::string> names, series, parameters;
+  std::vector<double> values;
+  for (const RuleSpec& rule : setting.plan.rules) {
+    names.push_back(rule.name);
+    series.push_back(rule.series.name);
+    parameters.push_back(rule.series.parameter);
+    values.push_back(std::isnan(rule.series.value) ? -1 : rule.series.value);
+  }
+  using Texts = std::vector<std::string>;
+  // In full where four digits do not tell values apart.
+  CHECK(names == Texts{"bp", "A, leak = 1e-04", "A, leak = 1", "A, leak = 1.00001",
+                       "B, gains.p = 0", "B, gains.p = 0.5",
+                       "fa, feedback = uniform, low -1, high 0", "fa, feedback = transpose"});
+  CHECK(series == Texts{"bp", "A", "A", "A", "B", "B", "fa", "fa"});
+  CHECK(parameters ==
+        Texts{"", "leak", "leak", "leak", "gains.p", "gains.p", "feedback", "feedback"});
+  CHECK(values == std::vector<double>{-1, 1e-4, 1, 1.00001, 0, 0.5, -1, -1});
+
+  const core::Value all = expanded(setting.plan);
+  CHECK_FALSE(all.find("rule")->array()[1].find("vary"));
+  CHECK(core::find_path(all, "rule.\"B, gains.p = 0.5\".gains")->find("i")->number() == 2);
+  const Plan again = read_plan(all, "");
+  CHECK(expanded(again) == all);
+  CHECK(again.rules[5].series.value == 0.5);
 }
 
 }  // namespace settle::learning
