@@ -32,6 +32,32 @@ double angle_of(double inner, double square_a, double square_b) {
   return std::isfinite(cosine) ? std::acos(std::clamp(cosine, -1.0, 1.0)) * degrees : nan;
 }
 
+// (J Jᵀ)⁻¹ b of example c, J Jᵀ = Σ_l P_lᵀ P_l.
+MatrixXd solved_by_gram(const std::vector<MatrixXd>& p, Index c, const MatrixXd& b) {
+  const Index outputs = b.rows();
+  MatrixXd gram = MatrixXd::Zero(outputs, outputs);
+  for (std::size_t l = 1; l < p.size(); ++l) {
+    const auto own = p[l].middleCols(c * outputs, outputs);
+    gram += own.transpose() * own;
+  }
+  const auto solved = core::solve_linear(gram, b);  // P_L = I: singular only where it is not finite
+  return solved ? *solved : MatrixXd::Constant(b.rows(), b.cols(), nan);
+}
+
+// post_l = P_l v of every example, v d_L × B.
+template <class S>
+void send_back(const std::vector<MatrixXd>& p, const MatrixXd& v, Credit<S>& credit) {
+  const Index outputs = v.rows();
+  credit.reset(p.size());
+  for (std::size_t l = 1; l < p.size(); ++l) {
+    Matrix<S>& post = credit.post[l];
+    post.resize(p[l].rows(), v.cols());
+    for (Index c = 0; c < v.cols(); ++c)
+      post.col(c) = (p[l].middleCols(c * outputs, outputs) * v.col(c)).template cast<S>();
+    credit.pre[l].resize(0, 0);
+  }
+}
+
 }  // namespace
 
 template <class S>
@@ -82,15 +108,13 @@ std::vector<double> update_norms(const Lesson<S>& lesson, const Credit<S>& credi
 }
 
 template <class S>
-void gauss_newton_credit(const Lesson<S>& lesson, double damping, Credit<S>& credit) {
+std::vector<MatrixXd> output_jacobians(const Lesson<S>& lesson) {
   const Network<S>& network = lesson.network;
   const Activity<S>& activity = lesson.activity;
   if (activity.by_batch)
-    throw std::invalid_argument("a Gauss–Newton step through statistics of the batch");
+    throw std::invalid_argument("a Jacobian of each example through statistics of the batch");
   const Index depth = network.depth(), outputs = network.size(depth), count = activity.count();
-  const Index n = outputs * count;  // example by example
-
-  std::vector<MatrixXd> p(at(depth) + 1);  // P_l of all examples side by side, d_l × n
+  std::vector<MatrixXd> p(at(depth) + 1);
   p[at(depth)] = MatrixXd::Identity(outputs, outputs).replicate(1, count);
   for (Index l = depth; l >= 2; --l) {
     p[at(l - 1)] = network.w(l).template cast<double>().transpose() * p[at(l)];
@@ -98,6 +122,16 @@ void gauss_newton_credit(const Lesson<S>& lesson, double damping, Credit<S>& cre
       p[at(l - 1)].middleCols(c * outputs, outputs).array().colwise() *=
           activity.slope[at(l - 1)].col(c).template cast<double>().array();
   }
+  return p;
+}
+
+template <class S>
+void gauss_newton_credit(const Lesson<S>& lesson, double damping, Credit<S>& credit) {
+  const Network<S>& network = lesson.network;
+  const Activity<S>& activity = lesson.activity;
+  const std::vector<MatrixXd> p = output_jacobians(lesson);
+  const Index depth = network.depth(), outputs = network.size(depth), count = activity.count();
+  const Index n = outputs * count;  // example by example
   MatrixXd jj = MatrixXd::Zero(n, n);
   for (Index l = 1; l <= depth; ++l) {
     const MatrixXd h = activity.h[at(l - 1)].template cast<double>();
@@ -114,14 +148,46 @@ void gauss_newton_credit(const Lesson<S>& lesson, double damping, Credit<S>& cre
   const VectorXd e = lesson.error.template cast<double>().reshaped();
   const auto solved = core::solve_linear(jj, e);
   const VectorXd v = solved ? VectorXd(*solved) : VectorXd(core::pseudoinverse(jj) * e);
-  credit.reset(at(depth) + 1);
-  for (Index l = 1; l <= depth; ++l) {
-    Matrix<S>& post = credit.post[at(l)];
-    post.resize(network.size(l), count);
-    for (Index c = 0; c < count; ++c)
-      post.col(c) = (p[at(l)].middleCols(c * outputs, outputs) * v.segment(c * outputs, outputs))
-                        .template cast<S>();
+  send_back(p, v.reshaped(outputs, count), credit);
+}
+
+template <class S>
+void minimum_norm_credit(const Lesson<S>& lesson, Credit<S>& credit) {
+  const std::vector<MatrixXd> p = output_jacobians(lesson);
+  MatrixXd v = lesson.error.template cast<double>();
+  for (Index c = 0; c < v.cols(); ++c) v.col(c) = solved_by_gram(p, c, v.col(c));
+  send_back(p, v, credit);
+}
+
+template <class S>
+double feedback_in_row_space(const Lesson<S>& lesson, const std::vector<Matrix<S>>& q) {
+  const std::vector<MatrixXd> p = output_jacobians(lesson);
+  const Index outputs = lesson.error.rows(), count = lesson.error.cols();
+  double square = 0, sum = 0;
+  for (std::size_t l = 1; l < p.size(); ++l) square += static_cast<double>(q[l].squaredNorm());
+  if (!(square > 0 && std::isfinite(square))) return nan;
+  for (Index c = 0; c < count; ++c) {
+    MatrixXd jq = MatrixXd::Zero(outputs, outputs);
+    for (std::size_t l = 1; l < p.size(); ++l)
+      jq += p[l].middleCols(c * outputs, outputs).transpose() * q[l].template cast<double>();
+    // ‖P Q‖² = tr (J Q)ᵀ (J Jᵀ)⁻¹ J Q
+    sum += std::sqrt(jq.cwiseProduct(solved_by_gram(p, c, jq)).sum() / square);
   }
+  return sum / static_cast<double>(count);
+}
+
+template <class S>
+double norm_spread(const Activity<S>& activity) {
+  double sum = 0;
+  const std::size_t layers = activity.h.size() - 1;
+  VectorXd norms(static_cast<Index>(layers));
+  for (Index c = 0; c < activity.count(); ++c) {
+    for (std::size_t l = 0; l < layers; ++l)
+      norms[static_cast<Index>(l)] = static_cast<double>(activity.h[l].col(c).norm());
+    const double mean = norms.mean();
+    sum += std::sqrt((norms.array() - mean).square().mean()) / mean;
+  }
+  return sum / static_cast<double>(activity.count());
 }
 
 template Direction<double> update_direction<double>(const Lesson<double>&, const Credit<double>&);
@@ -132,7 +198,16 @@ template Angles angles<double>(const Lesson<double>&, const Credit<double>&, con
 template Angles angles<float>(const Lesson<float>&, const Credit<float>&, const Credit<float>&);
 template std::vector<double> update_norms<double>(const Lesson<double>&, const Credit<double>&);
 template std::vector<double> update_norms<float>(const Lesson<float>&, const Credit<float>&);
+template std::vector<MatrixXd> output_jacobians<double>(const Lesson<double>&);
+template std::vector<MatrixXd> output_jacobians<float>(const Lesson<float>&);
 template void gauss_newton_credit<double>(const Lesson<double>&, double, Credit<double>&);
 template void gauss_newton_credit<float>(const Lesson<float>&, double, Credit<float>&);
+template void minimum_norm_credit<double>(const Lesson<double>&, Credit<double>&);
+template void minimum_norm_credit<float>(const Lesson<float>&, Credit<float>&);
+template double feedback_in_row_space<double>(const Lesson<double>&, const std::vector<MatrixXd>&);
+template double feedback_in_row_space<float>(const Lesson<float>&,
+                                             const std::vector<Matrix<float>>&);
+template double norm_spread<double>(const Activity<double>&);
+template double norm_spread<float>(const Activity<float>&);
 
 }  // namespace settle::learning

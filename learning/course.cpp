@@ -27,6 +27,9 @@ struct Comparison {
       list->assign(static_cast<std::size_t>(depth), nan);
   }
   std::vector<double> bp, pbp, ndi, gauss_newton, feedback, exact, paper;
+  // Of all layers together.
+  double whole_gauss_newton = nan, whole_minimum_norm = nan;
+  double row_space = nan, norm_spread = nan;
 };
 
 struct Evaluation {
@@ -123,7 +126,11 @@ class CourseOf final : public Course {
         comparison_.pbp,
         comparison_.ndi,
         comparison_.gauss_newton,
+        {comparison_.whole_gauss_newton},
+        {comparison_.whole_minimum_norm},
         comparison_.feedback,
+        {comparison_.row_space},
+        {comparison_.norm_spread},
         comparison_.exact,
         comparison_.paper,
         {static_cast<double>(settling.unsettled)},
@@ -285,6 +292,7 @@ class CourseOf final : public Course {
     const auto beside = [&](std::vector<double>& to) {
       const Angles found = angles(lesson, credit_, other);
       std::copy(found.layers.begin() + 1, found.layers.end(), to.begin());
+      return found.all;
     };
     bp_credit(lesson, other);
     beside(comparison_.bp);
@@ -305,9 +313,16 @@ class CourseOf final : public Course {
     }
     // The step is one of (d_L B)² numbers; a batch's own statistics make its examples depend on each other.
     if (lesson.error.size() <= most_outputs && !activity_.by_batch) {
-      gauss_newton_credit(lesson, 0.0, other);
-      beside(comparison_.gauss_newton);
+      gauss_newton_credit(lesson, learning_.gauss_newton_damping, other);
+      comparison_.whole_gauss_newton = beside(comparison_.gauss_newton);
     }
+    if (!activity_.by_batch) {
+      minimum_norm_credit(lesson, other);
+      comparison_.whole_minimum_norm = angles(lesson, credit_, other).all;
+      if (const auto q = rule_->output_feedback(); !q.empty())
+        comparison_.row_space = feedback_in_row_space(lesson, q);
+    }
+    comparison_.norm_spread = norm_spread(activity_);
     activity_.credit = own;
     const auto loops = rule_->abscissas(lesson);
     const std::size_t unseen = comparison_.exact.size() - loops.exact.size();
@@ -420,9 +435,16 @@ const std::vector<Variable>& course_variables() {
       {"angle_to_pbp", "degree", "angle of the last update to that by pseudoinverses", true},
       {"angle_to_ndi", "degree",
        "angle of the last update to that of loops at rest with the rule's own feedback", true},
-      {"angle_to_gauss_newton", "degree",
-       "angle of the last update to the Gauss-Newton step of least norm", true},
+      {"angle_to_gauss_newton", "degree", "angle of the last update to the Gauss-Newton step",
+       true},
+      {"whole_angle_to_gauss_newton", "degree",
+       "angle of the last update of all layers together to the Gauss-Newton step"},
+      {"whole_angle_to_minimum_norm", "degree",
+       "angle of the last update of all layers together to each example's of least displacement"},
       {"feedback_angle", "degree", "angle of the feedback B to the transposed weights", true},
+      {"feedback_in_row_space", "1",
+       "share of the feedback Q's norm in the row space of the outputs' Jacobian"},
+      {"norm_spread", "1", "spread of the norms of what layers hear, over their mean"},
       {"slowest_pole", "1/time", "max Re of the poles of the loop about a layer", true},
       {"paper_criterion", "1/time", "max Re of the eigenvalues of kWB - leak", true},
       {"unsettled", "1", "examples whose circuit did not settle, since the last evaluation"},

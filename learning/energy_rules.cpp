@@ -4,6 +4,7 @@
 
 #include "learning/batch_rest.hpp"
 #include "learning/feedback.hpp"
+#include "learning/inversion_circuit.hpp"
 #include "models/deep_feedback_control.hpp"
 #include "models/each.hpp"
 #include "models/equilibrium_propagation.hpp"
@@ -192,12 +193,7 @@ class Dfc final : public Rule<double> {
 
   void assign(const Lesson<double>& lesson, Credit<double>& credit) override {
     const models::LayeredNet net = layered(lesson.network, lesson.activity);
-    const MatrixXd target = net.start.back() + spec_.target_step * lesson.error;
-    system::Circuit circuit =
-        models::deep_feedback_control(net, {.feedback = q_,
-                                            .target = target,
-                                            .tau = spec_.tau,
-                                            .controller = spec_.controller(place_)});
+    system::Circuit circuit = controlled(net, lesson.error);
     const bool is_continuous = spec_.update == "continuous";
     if (is_continuous) {
       circuit.phases[0].until_settled = false;
@@ -224,11 +220,28 @@ class Dfc final : public Rule<double> {
       learn_from_noise(lesson);
   }
 
+  std::vector<MatrixXd> output_feedback() const override { return q_; }
+  // About the forward pass of the batch's first example, of which rest is off by the order of λ.
+  Abscissas abscissas(const Lesson<double>& lesson) const override {
+    const models::LayeredNet net = layered(lesson.network, lesson.activity);
+    const LoopStability loop = stability_of(system::compile(controlled(net, lesson.error)));
+    return {{loop.pole}, {loop.paper}};
+  }
+
   void state(StateVisitor& visitor) override {
     for (std::size_t l = 1; l < q_.size(); ++l) visitor.matrix("Q_" + std::to_string(l), q_[l]);
   }
 
  private:
+  // The circuit with the target a_L + λ δ_L.
+  system::Circuit controlled(const models::LayeredNet& net, const MatrixXd& error) const {
+    const MatrixXd target = net.start.back() + spec_.target_step * error;
+    return models::deep_feedback_control(net, {.feedback = q_,
+                                               .target = target,
+                                               .tau = spec_.tau,
+                                               .controller = spec_.controller(place_)});
+  }
+
   void make_feedback_of(const Network<double>& network) {
     const Index depth = network.depth();
     q_.resize(network.weights.size());

@@ -159,8 +159,12 @@ MatrixXd InversionCircuit::rate(std::size_t loop, Index k, const MatrixXd& state
 LoopStability stability_of(const LoopPath& loop, const models::LoopParameters& parameters) {
   InversionCircuit built(parameters, 1);
   built.add("", loop, MatrixXd::Zero(loop.feedback->cols(), 1));
-  const system::OdeSystem system = system::compile(std::move(built.circuit()));
-  const analysis::Linearisation linearisation({system, {}}, system.initial_state());
+  return stability_of(system::compile(std::move(built.circuit())));
+}
+
+LoopStability stability_of(const system::OdeSystem& system) {
+  const analysis::Linearisation linearisation({system, {}}, system.initial_state().col(0));
+  if (!linearisation.jacobian().allFinite()) return {.unstable = true, .unstable_paper = true};
   const system::Controller& controller = system.circuit().controllers.front();
   const auto [paper, why_no_paper] = analysis::paper_criterion(linearisation, controller);
   const auto [pole, why_no_pole] = analysis::loop_pole(linearisation, controller);

@@ -5,7 +5,7 @@
 
 #include "models/stabilise.hpp"
 #include "sim/core/transfer.hpp"
-#include "sim/system/circuit.hpp"
+#include "sim/system/ode_system.hpp"
 
 namespace settle::learning {
 
@@ -86,7 +86,7 @@ class InversionCircuit {
   double built_ = 0, read_ = 0;
 };
 
-/// Whether a loop of one layer is unstable, by the poles of its states and by the paper's condition.
+/// Whether a loop is unstable, by the poles of its states and by the paper's condition.
 struct LoopStability {
   bool unstable = false;
   bool unstable_paper = false;
@@ -100,5 +100,8 @@ struct LoopStability {
 /// nothing feels the controller does not count.
 /// Source: science.md section 5.
 LoopStability stability_of(const LoopPath& loop, const models::LoopParameters& parameters);
+/// Of a circuit's first controller, linearised about the initial state of its first trial. Unstable, without
+/// numbers, where its matrix is not finite.
+LoopStability stability_of(const system::OdeSystem& system);
 
 }  // namespace settle::learning

@@ -85,12 +85,16 @@ class Rule {
   /// B_l, d_{l−1} × d_l, l = 2 … L, as it acts now, with the sign that the rule's own equation gives it; an empty
   /// list where there is none, or it has another shape.
   virtual std::vector<Matrix<S>> feedback(const Network<S>& /*network*/) const { return {}; }
+  /// Q_l, d_l × d_L, l = 1 … L, through which one controller at the output reaches every layer; an empty list
+  /// where there is none.
+  virtual std::vector<Matrix<S>> output_feedback() const { return {}; }
   /// What NDI needs to be compared with the rule: the sign with which feedback() stands for ± W_lᵀ, and 1/G of
   /// its loops, 0 where it has none.
   virtual double feedback_sign() const { return 1; }
   virtual double inverse_gain() const { return 0; }
   /// max Re λ (1/time) of the loops through which a lesson goes, by layer l = 2 … L or one for all: by the
-  /// loop's own poles, and by the paper's criterion max Re λ(k_i W B − α I). Empty where there are no loops.
+  /// loop's own poles, and by the paper's criterion max Re λ(k_i W B − α I); where they depend on the example,
+  /// those of the batch's first. Empty where there are no loops.
   struct Abscissas {
     std::vector<double> exact, paper;
   };

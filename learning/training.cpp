@@ -84,6 +84,9 @@ void LearningSpec::fields(core::Fields& f) {
   f.number({"checkpoint_every", "seconds", "between checkpoints"}, checkpoint_every,
            core::positive());
   f.boolean({"compare", "", "record angles to other rules' updates at every evaluation"}, compare);
+  f.number({"gauss_newton_damping", "1",
+            "λ added to J Jᵀ of the batch in the Gauss-Newton step to compare with; 0: least norm"},
+           gauss_newton_damping, core::non_negative());
 }
 
 Loss LearningSpec::loss_of(const NetworkSpec& network) const {

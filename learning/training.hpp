@@ -32,6 +32,8 @@ struct LearningSpec {
   std::int64_t evaluate_training = 2000;  ///< training examples that are evaluated, at most; 0: all
   double checkpoint_every = 60;           ///< seconds
   bool compare = true;  ///< record angles to other rules' updates at every evaluation
+  double gauss_newton_damping =
+      0;  ///< λ of J Jᵀ + λ I in the Gauss–Newton step that is compared with
   models::Place place;
 
   void fields(core::Fields& f);

@@ -161,6 +161,79 @@ TEST_CASE("a Gauss–Newton step of more outputs than parameters fits them least
   CHECK(relative(flat(update_direction(normalised.lesson(), credit)), running) < 1e-10);
 }
 
+// J = [∂a_L/∂a_1 … ∂a_L/∂a_L] of one example.
+MatrixXd state_jacobian(const Exercise<double>& at_work, Index example) {
+  const Network<double>& network = at_work.network;
+  MatrixXd own = MatrixXd::Identity(network.size(network.depth()), network.size(network.depth()));
+  MatrixXd all = own;
+  for (Index l = network.depth() - 1; l >= 1; --l) {
+    const VectorXd slope = at_work.activity.slope[static_cast<std::size_t>(l)].col(example);
+    own = own * network.w(l + 1) * slope.asDiagonal();
+    MatrixXd wider(own.rows(), own.cols() + all.cols());
+    wider << own, all;
+    all = wider;
+  }
+  return all;
+}
+
+TEST_CASE("the minimum-norm update is J⁺ of each example, over all layers", "[compare]") {
+  const Exercise<double> at_work = exercise(network("[5, 4, 3, 2]", true), 3);
+  const auto found = credit_of([&](auto& c) { minimum_norm_credit(at_work.lesson(), c); });
+  for (Index c = 0; c < 3; ++c) {
+    const VectorXd expected =
+        core::pseudoinverse(state_jacobian(at_work, c)) * at_work.error.col(c);
+    VectorXd all(9);
+    all << found.post[1].col(c), found.post[2].col(c), found.post[3].col(c);
+    CHECK(relative(all, expected) < 1e-13);  // rounding: J Jᵀ is above 1
+  }
+  // It is Gauss–Newton's of one example exactly where all layers hear equally much.
+  Exercise<double> even = exercise(network("[4, 4, 4, 2]", false, "identity"), 1);
+  for (std::size_t l = 1; l <= 2; ++l)
+    even.network.weights[l] = core::orthonormalised(even.network.weights[l]);
+  even.go_forward();
+  const auto to_gauss_newton = [&] {
+    const auto least = credit_of([&](auto& c) { minimum_norm_credit(even.lesson(), c); });
+    const auto step = credit_of([&](auto& c) { gauss_newton_credit(even.lesson(), 0, c); });
+    return angles(even.lesson(), least, step).all;
+  };
+  CHECK(norm_spread(even.activity) < 1e-14);
+  CHECK(to_gauss_newton() < 1e-5);  // by cosines
+  even.network.weights[1] *= 3;
+  even.go_forward();
+  CHECK(norm_spread(even.activity) == Approx(std::sqrt(8.0) / 7));  // of norms 1, 3, 3
+  CHECK(to_gauss_newton() > 5);
+}
+
+TEST_CASE("a feedback lies in the row space of the Jacobian by its projection", "[compare]") {
+  const Exercise<double> at_work = exercise(network("[5, 40, 30, 2]", true), 3);
+  const auto split = [](const MatrixXd& q) {
+    return std::vector<MatrixXd>{{}, q.topRows(40), q.middleRows(40, 30), q.bottomRows(2)};
+  };
+  MatrixXd projected = MatrixXd::Zero(1, 3);
+  const MatrixXd q = test::normal_matrix(72, 2, "q");
+  for (Index c = 0; c < 3; ++c) {
+    const MatrixXd j = state_jacobian(at_work, c);
+    projected(0, c) = (core::pseudoinverse(j) * j * q).norm() / q.norm();
+  }
+  CHECK(feedback_in_row_space(at_work.lesson(), split(q)) ==
+        Approx(projected.mean()).epsilon(1e-12));
+  // Any combination of the rows, of one example.
+  const Exercise<double> one = exercise(network("[5, 40, 30, 2]", true), 1);
+  const MatrixXd rows = state_jacobian(one, 0).transpose();
+  const MatrixXd mixed = rows * test::normal_matrix(2, 2, "mix");
+  CHECK(feedback_in_row_space(one.lesson(), split(rows)) == Approx(1).epsilon(1e-12));
+  CHECK(feedback_in_row_space(one.lesson(), split(mixed)) == Approx(1).epsilon(1e-12));
+  CHECK(std::isnan(feedback_in_row_space(one.lesson(), split(0 * rows))));
+  // Random ones: the mean square is d_L/Σ d_l = 2/72; of 200 of them (400 numbers) it is off by 1/√(200 · 2) = 5 %
+  // of one deviation.
+  double square = 0;
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    const MatrixXd random = test::normal_matrix(72, 2, "random", seed);
+    square += std::pow(feedback_in_row_space(one.lesson(), split(random)), 2) / 200;
+  }
+  CHECK(square == Approx(2.0 / 72).epsilon(0.2));
+}
+
 TEST_CASE("ndi with 1/G = ‖h‖²/‖x‖² and output update −u is the Gauss–Newton step", "[compare]") {
   for (const bool bias : {false, true})
     for (const char* layers : {"[5, 4, 3]", "[5, 3, 4]", "[2, 6, 6]"})

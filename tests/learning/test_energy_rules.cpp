@@ -263,6 +263,34 @@ TEST_CASE("DFC with Q = Jᵀ makes a linear net's damped Gauss–Newton step of 
   CHECK(relative(found, step) < 1e-12);
 }
 
+TEST_CASE("DFC's poles are those of its linearised equations, of the first example", "[energy]") {
+  const Case c({5, 4, 6, 3}, "tanh", 2, 2.0);
+  const Matrices q = transposes(c), j = jacobians(c, 0);
+  const double alpha = 0.1, k_p = 0.5, k_i = 2, tau = 0.3, tau_u = 1.5;
+  // Of v_1, v_2, v_3 and ξ, with u = k_i ξ − k_p v_3.
+  MatrixXd m = MatrixXd::Zero(16, 16);
+  m.topLeftCorner(13, 13).diagonal().setConstant(-1);
+  m.block(4, 0, 6, 4) = c.w(2) * c.slope(1).col(0).asDiagonal();
+  m.block(10, 4, 3, 6) = c.w(3) * c.slope(2).col(0).asDiagonal();
+  MatrixXd all(13, 3), jq = MatrixXd::Zero(3, 3);
+  all << q[1], q[2], q[3];
+  for (std::size_t l = 1; l <= 3; ++l) jq += j[l] * q[l];
+  m.block(0, 10, 13, 3) -= k_p * all;
+  m.block(0, 13, 13, 3) = k_i * all;
+  m.topRows(13) /= tau;
+  m.block(13, 10, 3, 3) = -MatrixXd::Identity(3, 3) / tau_u;
+  m.block(13, 13, 3, 3) = -alpha / tau_u * MatrixXd::Identity(3, 3);
+  const auto at_work =
+      rule("dfc", "leak = 0.1, gains = { p = 0.5, i = 2 }, tau = 0.3, controller_tau = 1.5", c);
+  const auto found = at_work->abscissas(c.lesson());
+  REQUIRE(found.exact.size() == 1);
+  // Eigenvalues of a matrix that is not symmetric: rounding times their condition.
+  CHECK(found.exact[0] == Approx(m.eigenvalues().real().maxCoeff()).epsilon(1e-8));
+  CHECK(found.paper[0] ==
+        Approx((-k_i * jq).eigenvalues().real().maxCoeff() - alpha).epsilon(1e-8));
+  CHECK(relative(at_work->output_feedback()[1], q[1]) == 0);
+}
+
 TEST_CASE("DFC's continuous update is the average over the trajectory", "[energy]") {
   // One layer, w = v − a: τ ẇ = −w + ξ, ξ̇ = δ − w − α ξ, whose integrals over [0, T], once at rest by T,
   // give ⟨w⟩ = w* (1 − (1 + α τ)/((1 + α) T)), w* = δ/(1 + α).

@@ -627,6 +627,39 @@ TEST_CASE("comparing a rule with others changes nothing", "[training]") {
   CHECK(kept(*one, "W_1") != kept(*two, "W_1"));
 }
 
+TEST_CASE("what is recorded of all layers together is what it says", "[training]") {
+  const auto last = [](const std::string& learning, const std::string& rule,
+                       const std::string& network) {
+    const Run done = run(Setting(
+        "network = { layers = [6, 5, 3], bias = false, weights = { init = 'normal', std = 0.5 }, " +
+        network +
+        " }\ndata = { kind = 'linear_teacher', examples = 4 }\nlearning = { examples = 4, "
+        "learning_rate = 1e-3, " +
+        learning + " }\n[[rule]]\n" + rule));
+    return [values = done.values.back()](const std::string& name) {
+      return recorded(values, name)[0];
+    };
+  };
+  // By science.md section 7 this is the damped Gauss–Newton step, times ‖x‖².
+  const std::string step =
+      "kind = 'ndi'\ninverse_gain = 'gauss_newton'\noutput_update = 'control'\ndamping = 0.1";
+  const std::string linear = "transfer = 'identity'";
+  const auto damped = last("gauss_newton_damping = 0.1", step, linear);
+  CHECK(damped("whole_angle_to_gauss_newton") < 1e-5);  // by cosines
+  CHECK(last("gauss_newton_damping = 0", step, linear)("whole_angle_to_gauss_newton") > 1e-2);
+  CHECK(std::isnan(damped("feedback_in_row_space")));
+  CHECK(damped("norm_spread") > 0);
+  // DFC of a linear net with Q = Jᵀ and hardly a leak makes the update of least norm, but for the target's step:
+  // what layers hear is under control.
+  const auto dfc = last("batch = 2",
+                        "kind = 'dfc'\naccuracy = 'rest'\nleak = 1e-9\ntarget_step = 1e-6\n"
+                        "feedback_updates = 'follow'",
+                        linear);
+  CHECK(dfc("whole_angle_to_minimum_norm") < 1e-3);
+  CHECK(dfc("feedback_in_row_space") == Approx(1).epsilon(1e-12));
+  CHECK(dfc("slowest_pole") < 0);
+}
+
 // --- How a course ends ---------------------------------------------------------------------------
 
 TEST_CASE("a network that diverges ends its own course alone, and says when", "[training]") {
