@@ -103,7 +103,8 @@ struct Chart {
   std::string title;
   std::vector<std::string> notes;  ///< under it
   std::vector<ChartPanel> panels;
-  std::size_t columns = 1;  ///< panels of a row share their y axis, which is labelled at the first
+  std::size_t columns = 1;   ///< panels of a row share their y axis, which is labelled at the first
+  bool own_heights = false;  ///< each panel of a row has its own, labelled at each
   std::vector<ColourScale> scales;
   std::vector<ChartKind> kinds;
   double width = 820;  ///< in points (pixels of an SVG); texts and lines go with it

@@ -33,7 +33,7 @@ void ChartLayout::place_columns() {
   const bool bars = !scales.empty() && *scales.rbegin() >= 0;
   double labels = 0;
   bool labelled = false;
-  for (std::size_t p = 0; p < chart_.panels.size(); p += columns()) {
+  for (std::size_t p = 0; p < chart_.panels.size(); p += chart_.own_heights ? 1 : columns()) {
     const ChartPanel& panel = chart_.panels[p];
     for (const ChartTick& tick : ticks(panel.y, y_ticks(panel.y, panel.height)))
       labels =
@@ -47,12 +47,13 @@ void ChartLayout::place_columns() {
   for (std::size_t c = 0; c < columns(); ++c) shares += share(c);
   const auto n = static_cast<double>(columns());
   const double bar_areas = !bars ? 0 : one_scale_ ? bar_area : n * bar_area;
-  const double room = design_width - left_ - side - bar_areas - (n - 1) * column_gap;
+  const double gap = chart_.own_heights ? left_ + 6 : column_gap;
+  const double room = design_width - left_ - side - bar_areas - (n - 1) * gap;
   double x = left_;
   for (std::size_t c = 0; c < columns(); ++c) {
     xs_.push_back(x);
     widths_.push_back(room * share(c) / shares);
-    x += widths_.back() + column_gap + (bars && !one_scale_ ? bar_area : 0);
+    x += widths_.back() + gap + (bars && !one_scale_ ? bar_area : 0);
   }
   xs_.push_back(x);
 }
@@ -84,7 +85,8 @@ bool ChartLayout::shows_x(std::size_t p) const {
 
 std::vector<std::string> ChartLayout::title_lines(std::size_t p) const {
   if (chart_.panels[p].title.empty()) return {};
-  return wrapped(chart_.panels[p].title, xs_[p % columns() + 1] - left(p) - 9, panel_title_size, 3);
+  return wrapped(chart_.panels[p].title,
+                 std::min(xs_[p % columns() + 1], design_width) - left(p) - 9, panel_title_size, 3);
 }
 
 void ChartLayout::place_rows() {

@@ -63,7 +63,9 @@ class ChartLayout {
   std::vector<std::string> title_lines(std::size_t p) const;
   /// Panels below each other with the same x axis have it labelled at the lowest.
   bool shows_x(std::size_t p) const;
-  bool shows_y(std::size_t p) const { return p % columns() == 0; }
+  bool shows_y(std::size_t p) const { return chart_.own_heights || p % columns() == 0; }
+  /// Where the label of its y axis stands.
+  double y_label(std::size_t p) const { return left(p) - left_ + 13; }
   /// One bar a row where all panels have the same scale.
   bool has_bar(std::size_t p) const {
     return chart_.panels[p].scale >= 0 && (!one_scale_ || p == last_in_row(p));

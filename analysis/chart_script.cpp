@@ -141,7 +141,8 @@ class Picture {
                   "screen " + sx(x + layout_.width(p) / 2) + ", screen " + sy(top + height + 28),
                   label_size, "center enhanced");
     if (layout_.shows_y(p) && !panel.y.label.empty())
-      out += text(panel.y.label, "screen " + sx(13) + ", screen " + sy(top + height / 2),
+      out += text(panel.y.label,
+                  "screen " + sx(layout_.y_label(p)) + ", screen " + sy(top + height / 2),
                   label_size, "center rotate by 90 enhanced");
     return out;
   }

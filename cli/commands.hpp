@@ -47,6 +47,10 @@ struct PlotOptions : CommonOptions {
   bool log_time = false;
 };
 
+struct ShowOptions : CommonOptions {
+  std::optional<double> to_error;  ///< of a result of training: what it cost to come to that
+};
+
 struct ReportOptions : CommonOptions {
   std::int64_t trial = 0;
 };
@@ -59,7 +63,7 @@ int resume(const RunOptions& options);
 int analyze(const AnalyzeOptions& options);
 int tune(const RunOptions& options);
 int check(const CommonOptions& options);
-int show(const CommonOptions& options);
+int show(const ShowOptions& options);
 int list(const std::vector<std::string>& names, bool json);
 int plot(const PlotOptions& options);
 int report(const ReportOptions& options);

@@ -142,15 +142,20 @@ int parse_and_call(int argc, const char* const* argv) {
   check_command->add_flag("--quiet,-q", check_options.quiet, "Print nothing but errors");
   check_command->footer("Example: settle check configs/*.toml");
 
-  CommonOptions show_options;
+  ShowOptions show_options;
   CLI::App* show_command =
       app.add_subcommand("show", "Print a circuit spelt out as TOML, or draw it (-o circuit.svg)");
-  add_files(show_command, show_options, "Configuration file (TOML)", false);
+  add_files(show_command, show_options,
+            "Configuration file (TOML); with --to-error a result of training (HDF5)", false);
   add_set(show_command, show_options);
   show_command
       ->add_option("-o,--output", show_options.output,
                    "Drawing (.svg, .png, .pdf, .dot) or .toml file")
       ->type_name("FILE");
+  show_command
+      ->add_option("--to-error", show_options.to_error,
+                   "Of a result of training: what each rule took to come to that error")
+      ->type_name("ERROR");
   show_command->add_flag("--quiet,-q", show_options.quiet, "Print nothing but errors");
   show_command->footer("Example: settle show configs/sequential_three_layers.toml -o circuit.svg");
 

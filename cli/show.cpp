@@ -4,6 +4,7 @@
 #include "analysis/diagram.hpp"
 #include "cli/commands.hpp"
 #include "cli/train.hpp"
+#include "cli/train_summary.hpp"
 #include "learning/training.hpp"
 
 namespace settle::cli {
@@ -24,8 +25,12 @@ int write_text(const std::string& text, const CommonOptions& options) {
 
 }  // namespace
 
-int show(const CommonOptions& options) {
+int show(const ShowOptions& options) {
   const std::filesystem::path& file = options.files.front();
+  if (options.to_error) {
+    print_costs(file, *options.to_error);
+    return done;
+  }
   check_is_not_input(options.output, file);
   io::LoadedFile loaded = io::load(file, options.set);
   if (learning::is_plan(loaded.value)) {

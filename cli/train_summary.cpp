@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "analysis/summary.hpp"
+#include "analysis/training_lines.hpp"
 #include "cli/run_summary.hpp"
 #include "sim/io/training_file.hpp"
 
@@ -211,6 +212,38 @@ void print_training(const TrainReport& report) {
   table.print();
   print_reasons(report);
   std::cout.flush();
+}
+
+void print_costs(const std::filesystem::path& file, double error) {
+  const analysis::PlotOptions all;
+  const analysis::TrainingLines lines(file, all);
+  const io::TrainingLayout& axes = lines.axes();
+  const analysis::TrainingNumber errors = lines.numbers(lines.error_variable()),
+                                 seconds = accumulated(lines, "seconds_per_example"),
+                                 multiplications = accumulated(lines, "multiplications");
+  print_line(
+      "error",
+      lines.error_title() + ", at most " + core::brief(error) +
+          (axes.seeds.size() > 1 ? "; the median of " + counted(axes.seeds.size(), "seed") : ""));
+  std::cout << '\n';
+  Table table({"rule", "examples", "time", "multiplications"}, "lrrr");
+  for (std::size_t r = 0; r < axes.rules.size(); ++r) {
+    std::vector<double> seen, taken, multiplied;
+    for (std::size_t s = 0; s < axes.seeds.size(); ++s) {
+      std::size_t t = 0;
+      while (t < axes.steps.size() && !(errors(r, s, t) <= error)) ++t;
+      const bool is_reached = t < axes.steps.size();
+      seen.push_back(is_reached ? axes.steps[t] : std::nan(""));
+      taken.push_back(is_reached ? seconds(r, s, t) : std::nan(""));
+      multiplied.push_back(is_reached ? multiplications(r, s, t) : std::nan(""));
+    }
+    const auto text = [](double number, const auto& of) {
+      return std::isfinite(number) ? of(number) : std::string("-");
+    };
+    table.add({axes.rules[r], text(middle(seen), count_text), text(middle(taken), duration_text),
+               text(middle(multiplied), [](double n) { return core::brief(n); })});
+  }
+  table.print();
 }
 
 Json training_json(const TrainReport& report) {

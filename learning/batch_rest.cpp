@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "learning/multiplications.hpp"
 #include "sim/solve/equilibrium.hpp"
 
 namespace settle::learning {
@@ -85,7 +86,10 @@ MatrixXd BatchRest::search(const system::OdeSystem& system, const MatrixXd& star
     Example& example = examples_[k];
     if (!found.converged && example.failure.empty()) example.failure = name + ": " + found.reason;
   });
-  for (const int n : iterations) evaluations_ += n + 1;
+  for (const int n : iterations) {
+    evaluations_ += n + 1;
+    multiplications_ += n * elimination(system.dimension(), 1);
+  }
   return states;
 }
 

@@ -28,23 +28,34 @@ std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 // As in the paper's feedback alignment.
 models::Init random_feedback() { return init_with("uniform", {{"low", -0.5}, {"high", 0.5}}); }
 
+// A product with one matrix for each layer from the second on.
+template <class S>
+double carried(const Network<S>& network, Index examples) {
+  return products(network, 2, examples);
+}
+
 // A rule without anything of its own that changes.
 template <class S>
 class Formula final : public Rule<S> {
  public:
   using Assign = void (*)(const Lesson<S>&, Credit<S>&);
-  explicit Formula(Assign formula) : formula_(formula) {}
+  using Count = double (*)(const Network<S>&, Index);
+  Formula(Assign formula, Count count) : formula_(formula), count_(count) {}
   void assign(const Lesson<S>& lesson, Credit<S>& credit) override { formula_(lesson, credit); }
+  double multiplications(const Network<S>& network, Index examples) const override {
+    return count_(network, examples);
+  }
 
  private:
   Assign formula_;
+  Count count_;
 };
 
 /// Backpropagation: δ_{l−1} = φ′(a_{l−1}) ⊙ W_lᵀ δ_l. No parameters.
 struct BpKind final : InBothPrecisions<BpKind> {
   template <class S>
   std::unique_ptr<Rule<S>> rule(const Network<S>&, const RuleContext&) const {
-    return std::make_unique<Formula<S>>(bp_credit<S>);
+    return std::make_unique<Formula<S>>(bp_credit<S>, carried<S>);
   }
 };
 
@@ -52,7 +63,13 @@ struct BpKind final : InBothPrecisions<BpKind> {
 struct PbpKind final : InBothPrecisions<PbpKind> {
   template <class S>
   std::unique_ptr<Rule<S>> rule(const Network<S>&, const RuleContext&) const {
-    return std::make_unique<Formula<S>>(pbp_credit<S>);
+    return std::make_unique<Formula<S>>(
+        pbp_credit<S>, [](const Network<S>& network, Index examples) {
+          double sum = carried(network, examples);
+          for (Index l = 2; l <= network.depth(); ++l)
+            sum += pseudoinversion(network.size(l), network.size(l - 1));
+          return sum;
+        });
   }
 };
 
@@ -71,6 +88,9 @@ class FeedbackAlignment : public Rule<S> {
   }
   void learn(const Lesson<S>& lesson, const Credit<S>& credit, double rate) override {
     feedback_.learn(lesson, credit, rate);
+  }
+  double multiplications(const Network<S>& network, Index examples) const override {
+    return carried(network, examples) + feedback_.multiplications(network, examples);
   }
   std::vector<Matrix<S>> feedback(const Network<S>&) const override { return feedback_.all(); }
   void state(StateVisitor& visitor) override { feedback_.state(visitor); }
@@ -136,6 +156,11 @@ class DirectFeedbackAlignment final : public Rule<S> {
       below.noalias() = b_[at(l - 1)] * lesson.error;
     });
   }
+  double multiplications(const Network<S>&, Index examples) const override {
+    double entries = 0;
+    for (const Matrix<S>& b : b_) entries += static_cast<double>(b.size());
+    return entries * static_cast<double>(examples);
+  }
   void state(StateVisitor& visitor) override {
     for (std::size_t l = 1; l + 1 < b_.size(); ++l) visitor.matrix("B_" + std::to_string(l), b_[l]);
   }
@@ -172,6 +197,9 @@ class SignSymmetric final : public Rule<S> {
       sign_ = lesson.network.w(l).cwiseSign();
       below.noalias() = scale_ * (sign_.transpose() * delta);
     });
+  }
+  double multiplications(const Network<S>& network, Index examples) const override {
+    return carried(network, examples);
   }
   std::vector<Matrix<S>> feedback(const Network<S>& network) const override {
     std::vector<Matrix<S>> b(network.weights.size());
@@ -231,10 +259,14 @@ class WeightMirror final : public FeedbackAlignment<S> {
     for (Index l = 2; l <= network.depth(); ++l)
       noise_.emplace_back(seed_, "weight_mirror.noise_" + std::to_string(l));
     hear(network, mirror_.before);
+    this->settling_.multiplications += of_hearing(network, mirror_.before);
   }
 
   void learn(const Lesson<S>& lesson, const Credit<S>&, double) override {
     hear(lesson.network, mirror_.examples);
+  }
+  double multiplications(const Network<S>& network, Index examples) const override {
+    return carried(network, examples) + of_hearing(network, mirror_.examples);
   }
   void state(StateVisitor& visitor) override {
     FeedbackAlignment<S>::state(visitor);
@@ -265,6 +297,10 @@ class WeightMirror final : public FeedbackAlignment<S> {
       }
       heard_ += count;
     }
+  }
+  // W ξ and ξ (W ξ)ᵀ
+  static double of_hearing(const Network<S>& network, std::int64_t examples) {
+    return 2 * products(network, 2, examples);
   }
   double remaining(Index steps) const {
     return std::pow(1 - mirror_.decay, static_cast<double>(steps));
@@ -333,6 +369,22 @@ class Ndi final : public Rule<S> {
   }
   void learn(const Lesson<S>& lesson, const Credit<S>& credit, double rate) override {
     feedback_.learn(lesson, credit, rate);
+  }
+  double multiplications(const Network<S>& network, Index examples) const override {
+    const auto solved = [&](Index n) {  // what examples with gains of their own do not share
+      const auto size = static_cast<double>(n);
+      const double times = spec_.is_gauss_newton() ? static_cast<double>(examples) : 1;
+      return elimination(n, examples) + (times - 1) * size * size * size / 3;
+    };
+    double sum = carried(network, examples) + feedback_.multiplications(network, examples);
+    for (Index l = 2; l <= network.depth(); ++l) {
+      const Index n = std::min(network.size(l), network.size(l - 1));
+      sum += static_cast<double>(n) * static_cast<double>(network.w(l).size()) + solved(n);
+    }
+    if (spec_.output == "error") return sum;
+    const Index n = network.size(network.depth());
+    return sum + static_cast<double>(n) * static_cast<double>(network.w(network.depth()).size()) +
+           solved(n);
   }
   std::vector<Matrix<S>> feedback(const Network<S>&) const override { return feedback_.all(); }
   double feedback_sign() const override { return -1; }

@@ -6,6 +6,7 @@
 #include "learning/compare.hpp"
 #include "learning/forward_feedback.hpp"
 #include "learning/layerwise.hpp"
+#include "learning/multiplications.hpp"
 #include "learning/update.hpp"
 
 namespace settle::learning {
@@ -136,7 +137,7 @@ class CourseOf final : public Course {
         {static_cast<double>(settling.unsettled)},
         {share(settling.time, settling.examples - settling.unsettled)},
         {share(settling.evaluations, settling.examples)},
-        {share(settling.multiplications, settling.examples)},
+        {examples > 0 ? (multiplications_ + settling.multiplications) / examples : nan},
         {static_cast<double>(settling.unstable)},
         {static_cast<double>(settling.unstable_paper)},
         {static_cast<double>(settling.interventions)},
@@ -146,6 +147,8 @@ class CourseOf final : public Course {
         {forward.unsettled},
     };
     seconds_ = 0;
+    // What came before the first step is shared by the examples that come next.
+    multiplications_ = examples > 0 ? 0 : multiplications_ + settling.multiplications;
     examples_then_ = this->examples();
     last_error_ = data_.held_out.count() > 0 ? held_out.error : training.error;
     ++evaluated_;
@@ -182,6 +185,7 @@ class CourseOf final : public Course {
     unsettled_.state(visitor, "");
     unsettled_forward_.state(visitor, "_with_feedback");
     visitor.number("seconds", seconds_);
+    visitor.number("multiplications", multiplications_);
     for_each_parameter(network_, [&](const std::string& name, auto& m) {
       Matrix<S> copy = m;
       visitor.matrix(name, copy);
@@ -264,7 +268,13 @@ class CourseOf final : public Course {
                            error_,   loss_,     static_cast<std::uint64_t>(examples())};
     rule_->assign(lesson, credit_);
     const bool is_evaluated = batches_ + 1 == schedule_.evaluations()[evaluated_];
-    if (is_evaluated && learning_.compare) compare(lesson);
+    multiplications_ += products(network_, 1, activity_.count()) +
+                        rule_->multiplications(network_, activity_.count());
+    if (is_evaluated && learning_.compare) {
+      const auto start = Clock::now();
+      compare(lesson);  // of which training takes no time
+      seconds_ -= std::chrono::duration<double>(Clock::now() - start).count();
+    }
     updater_.clip(credit_);
     scale(lesson);
     const double eta = learning_rate();
@@ -272,6 +282,9 @@ class CourseOf final : public Course {
     const double rate = eta * updater_.share(activity_.count());
     if (batches_ > 0 || !plan_.learning.skip_first) {
       updater_.move(network_, activity_, credit_);
+      for (Index l = 1; l <= network_.depth(); ++l)  // post_l pre_lᵀ
+        multiplications_ += static_cast<double>(network_.w(l).size()) *
+                            static_cast<double>(credit_.post[static_cast<std::size_t>(l)].cols());
       rule_->learn(lesson, credit_, rate);
       if (network_.is_normalised() && has_statistics)
         network_.note_statistics(activity_, plan_.network.normalisation_momentum);
@@ -417,7 +430,7 @@ class CourseOf final : public Course {
   std::int64_t epoch_ = -1, examples_then_ = 0;
   std::vector<double> norms_;  // of the last update before an evaluation
   Comparison comparison_{0};
-  double seconds_ = 0;
+  double seconds_ = 0, multiplications_ = 0;  // since the last evaluation
   Unsettled unsettled_, unsettled_forward_;
 };
 
@@ -451,7 +464,9 @@ const std::vector<Variable>& course_variables() {
       {"settling_time", "1", "mean time to rest of those that did, in the circuit's unit"},
       {"evaluations", "1", "mean evaluations of a right-hand side an example"},
       {"multiplications", "1",
-       "mean multiplications an example for its circuits to come to rest, estimated"},
+       "mean multiplications an example in products of matrices: forward pass, credit with "
+       "settling "
+       "(estimated), updates"},
       {"unstable", "1", "loops found unstable by the exact condition since the last evaluation"},
       {"unstable_paper", "1", "loops found unstable by the paper's condition"},
       {"interventions", "1", "corrections of feedback weights since the last evaluation"},

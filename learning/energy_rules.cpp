@@ -44,6 +44,11 @@ std::vector<MatrixXd> rates(const system::OdeSystem& system, const models::Layer
   return out;
 }
 
+// W_1 h_0, of which a circuit's first layer is told.
+double of_input(const Network<double>& network, Index examples) {
+  return static_cast<double>(network.w(1).size()) * static_cast<double>(examples);
+}
+
 // A kind of rule that has a Spec with members fields(), check() and rest, and makes a Rule of it.
 template <class Rule, class Spec>
 class Kind final : public RuleKind {
@@ -226,6 +231,19 @@ class Dfc final : public Rule<double> {
     const models::LayeredNet net = layered(lesson.network, lesson.activity);
     const LoopStability loop = stability_of(system::compile(controlled(net, lesson.error)));
     return {{loop.pole}, {loop.paper}};
+  }
+
+  // What layers hear at rest, or in every sample; of a noise phase the forward pass that it starts from, and Q_l u
+  // and (Q_l u + ε_l) uᵀ of every draw.
+  double multiplications(const Network<double>& network, Index examples) const override {
+    const bool is_continuous = spec_.update == "continuous";
+    double sum = of_input(network, examples) +
+                 products(network, 2, examples * (is_continuous ? spec_.samples : 1));
+    if (spec_.feedback_updates != "learned") return sum;
+    double entries = 0;
+    for (const MatrixXd& q : q_) entries += static_cast<double>(q.size());
+    return sum + products(network, 1, examples) + of_input(network, examples) +
+           2 * entries * static_cast<double>(examples * spec_.noise.samples);
   }
 
   void state(StateVisitor& visitor) override {
@@ -424,6 +442,9 @@ class EquilibriumPropagation final : public Rule<double> {
     }
     batch.report(lesson.example, settling_);
   }
+  double multiplications(const Network<double>& network, Index examples) const override {
+    return of_input(network, examples);
+  }
 
  private:
   EpSpec spec_;
@@ -477,6 +498,10 @@ class PredictiveCoding final : public Rule<double> {
         credit.pre[l].resize(0, 0);
     }
     batch.report(lesson.example, settling_);
+  }
+  // With the errors at rest.
+  double multiplications(const Network<double>& network, Index examples) const override {
+    return network.depth() == 1 ? 0 : products(network, 1, examples);
   }
 
  private:

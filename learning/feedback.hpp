@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "learning/multiplications.hpp"
 #include "learning/rule.hpp"
 
 namespace settle::learning {
@@ -44,6 +45,11 @@ class Feedback {
   Matrix<S>& b(Index l) { return b_[static_cast<std::size_t>(l)]; }
   double sign() const { return sign_; }
   bool follows() const { return spec_.updates == "follow"; }
+
+  /// Of learn(), for a batch of so many examples.
+  double multiplications(const Network<S>& network, Index examples) const {
+    return spec_.updates == "kolen_pollack" ? products(network, 2, examples) : 0;
+  }
 
   /// After the network has moved by that credit at learning rate η.
   void learn(const Lesson<S>& lesson, const Credit<S>& credit, double rate);

@@ -230,6 +230,9 @@ class Inversion final : public InversionRule {
   void learn(const Lesson<double>& lesson, const Credit<double>& credit, double rate) override {
     feedback_.learn(lesson, credit, rate);
   }
+  double multiplications(const Network<double>& network, Index examples) const override {
+    return feedback_.multiplications(network, examples);
+  }
   std::vector<MatrixXd> feedback(const Network<double>&) const override { return feedback_.all(); }
   const ForwardFeedbackSpec* forward_feedback() const override {
     return forward_feedback_.pointer();
@@ -340,6 +343,14 @@ class SingleLoopInversion final : public InversionRule {
     } else if (spec_.feedback.updates == "follow") {
       make_lone(lesson.network);
     }
+  }
+  // B_2 … B_L anew, wherever they learn.
+  double multiplications(const Network<double>& network, Index examples) const override {
+    if (!factors_ || spec_.feedback.updates == "fixed") return 0;
+    double sum = factors_->multiplications(network, examples);
+    for (Index l = 3; l <= network.depth(); ++l)
+      sum += static_cast<double>(network.size(1)) * static_cast<double>(network.w(l).size());
+    return sum;
   }
   std::vector<MatrixXd> feedback(const Network<double>&) const override {
     return factors_ ? factors_->all() : std::vector<MatrixXd>{};

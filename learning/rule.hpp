@@ -45,11 +45,11 @@ struct ForwardFeedbackSpec;
 
 /// What settling has cost, and how it went; of the examples since it was taken last.
 struct Settling {
-  std::int64_t examples = 0;        ///< that went through a circuit
-  std::int64_t unsettled = 0;       ///< of those, that did not come to rest in their time
-  double time = 0;                  ///< simulated until rest, summed over examples (settled ones)
-  double evaluations = 0;           ///< of right-hand sides, summed over examples
-  double multiplications = 0;       ///< estimated, of settling, summed over examples
+  std::int64_t examples = 0;   ///< that went through a circuit
+  std::int64_t unsettled = 0;  ///< of those, that did not come to rest in their time
+  double time = 0;             ///< simulated until rest, summed over examples (settled ones)
+  double evaluations = 0;      ///< of right-hand sides, summed over examples
+  double multiplications = 0;  ///< of settling (estimated), and of what came before the first step
   std::int64_t interventions = 0;   ///< corrections of a feedback matrix (stability = "correct")
   std::int64_t unstable = 0;        ///< loops found unstable by the exact condition
   std::int64_t unstable_paper = 0;  ///< loops found unstable by the paper's condition
@@ -82,6 +82,10 @@ class Rule {
   /// After the network has moved by that credit: what the rule learns itself (feedback weights).
   /// @param rate  the learning rate η of the step, decay the network's own per step
   virtual void learn(const Lesson<S>& /*lesson*/, const Credit<S>& /*credit*/, double /*rate*/) {}
+  /// Multiplications (multiplications.hpp) of one step with a batch of so many examples: its credit, and what
+  /// the rule learns itself. The network's own forward pass and update are not among them, nor what circuits
+  /// take to settle, which the tally has.
+  virtual double multiplications(const Network<S>& network, Index examples) const = 0;
   /// B_l, d_{l−1} × d_l, l = 2 … L, as it acts now, with the sign that the rule's own equation gives it; an empty
   /// list where there is none, or it has another shape.
   virtual std::vector<Matrix<S>> feedback(const Network<S>& /*network*/) const { return {}; }

@@ -30,7 +30,11 @@ class TargetPropagation final : public Rule<S> {
   }
 
   void assign(const Lesson<S>& lesson, Credit<S>& credit) override {
-    if (phases_ == 0) listen(lesson, spec_.before);
+    if (phases_ == 0 && spec_.before > 0) {
+      listen(lesson, spec_.before);
+      this->settling_.multiplications +=
+          of_listening(lesson.network, spec_.before * lesson.error.cols());
+    }
     const Network<S>& network = lesson.network;
     const Activity<S>& activity = lesson.activity;
     const Index depth = network.depth();
@@ -56,6 +60,13 @@ class TargetPropagation final : public Rule<S> {
   void learn(const Lesson<S>& lesson, const Credit<S>&, double) override {
     listen(lesson, spec_.phases);
   }
+  // Two inversions a layer, but one product at a penultimate layer whose target is BP's.
+  double multiplications(const Network<S>& network, Index examples) const override {
+    double sum = 2 * products(network, 2, examples);
+    if (spec_.first == "penultimate" && network.depth() > 1)
+      sum -= products(network, network.depth(), examples);
+    return sum + of_listening(network, spec_.phases * examples);
+  }
   std::vector<Matrix<S>> feedback(const Network<S>&) const override { return v_.all(); }
   void state(StateVisitor& visitor) override {
     v_.state(visitor);
@@ -72,6 +83,11 @@ class TargetPropagation final : public Rule<S> {
     drive_.noalias() = v_.b(l) * z;
     if (c_[at(l)].size() > 0) drive_.colwise() += c_[at(l)].col(0);
     transfer_value(*network.transfers[at(l - 1)], drive_, out);
+  }
+
+  // Up through W, down through V, and the step of V.
+  static double of_listening(const Network<S>& network, std::int64_t examples) {
+    return 3 * products(network, 2, examples);
   }
 
   // Noise phases of all inverses, on the activities of the lesson.

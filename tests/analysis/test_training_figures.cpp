@@ -30,6 +30,7 @@ struct Run {
   std::string measure = "mean squared error";
   std::string status = "done";
   std::vector<std::array<std::size_t, 2>> diverged;
+  std::vector<io::TrainingLayout::Series> series{};
 
   Path write(const Path& path) const {
     io::ResumableInfo info{.resumption = {.base = "."}};
@@ -52,7 +53,10 @@ struct Run {
           {.name = "unstable", .long_name = "unstable loops"},
           {.name = "settling_time", .unit = "time", .long_name = "time to rest"},
           {.name = "unsettled", .long_name = "that did not settle"},
-          {.name = "update_norm", .long_name = "norm", .per_layer = true}}},
+          {.name = "update_norm", .long_name = "norm", .per_layer = true},
+          {.name = "seconds_per_example", .unit = "s", .long_name = "time"},
+          {.name = "multiplications", .long_name = "multiplications"}},
+         series},
         info, io::TrainingFile::Opening::overwrite);
     file.set_attribute("error_measure", measure);
     for (const io::TrainingVariable& variable : file.layout().variables) {
@@ -286,6 +290,103 @@ TEST_CASE("chosen variables are drawn in place of the figure") {
         run.numbers.at("update_norm")({2, 0, 3, 1}));
   CHECK_THROWS_WITH(training_figure(file, {.variables = {"update_norms"}}, ""),
                     Contains("update_norm"));
+}
+
+std::vector<double> positions(const std::vector<CsvRow>& all, const std::string& panel,
+                              const std::string& series) {
+  std::vector<double> out;
+  for (const CsvRow& row : all)
+    if (row[0] == panel && row[1] == series) out.push_back(std::stod(row[3]));
+  return out;
+}
+
+TEST_CASE("final numbers of a series are drawn against its parameter, those of others across") {
+  const test::TemporaryFolder folder;
+  Run run = whole();
+  run.seeds = {5};
+  run.rules = {"BP", "NDI, leak = 1", "NDI, leak = 0.01", "NDI, leak = 0.1", "FA, scaling = unit"};
+  run.series = {{.name = "BP"},
+                {"NDI", "leak", 1},
+                {"NDI", "leak", 0.01},
+                {"NDI", "leak", 0.1},
+                {"FA", "scaling", nan}};
+  run.numbers["slowest_pole"] = [](const Place& at) {
+    return at[0] == 0 ? nan : -1.0 / static_cast<double>(1 + at[0] + at[3]);
+  };
+  const Path file = run.write(folder / "t.h5");
+  const std::vector<std::string> names = training_figure_names(file);
+  CHECK(std::count(names.begin(), names.end(), "against") == 1);
+  const Chart chart = training_figure(file, {}, "against");
+  CHECK(chart.panels[0].x.log);
+  CHECK(chart.panels[0].x.label == "leak");
+  CHECK(chart.panels[0].y.log);
+  const std::vector<CsvRow> all = rows(chart);
+  const std::string errors = "test_error against leak";
+  using Numbers = std::vector<double>;
+  // In the parameter's order, at the last evaluation.
+  CHECK(positions(all, errors, "NDI") == Numbers{0.01, 0.1, 1});
+  CHECK(column(all, errors, "NDI") ==
+        Numbers{error({2, 0, 3, 0}), error({3, 0, 3, 0}), error({1, 0, 3, 0})});
+  CHECK(column(all, errors, "BP") == Numbers(2, error({0, 0, 3, 0})));
+  CHECK(column(all, errors, "FA, scaling = unit") == Numbers(2, error({4, 0, 3, 0})));
+  for (const ChartSeries& series : chart.panels[0].series)
+    CHECK((series.stroke == Stroke::dashed) == (series.name != "NDI"));
+  // Of all layers' poles the one nearest to zero, as a rate while all are stable.
+  CHECK(column(all, "slowest_pole against leak", "NDI") == Numbers{1.0 / 4, 1.0 / 5, 1.0 / 3});
+  CHECK(column(all, "angle_to_bp against leak", "BP") ==
+        Numbers(2, run.numbers.at("angle_to_bp")({0, 0, 3, 0})));
+
+  const Chart one = training_figure(file, {.variables = {"update_norm"}}, "against");
+  REQUIRE(one.panels.size() == 2);
+  CHECK(column(rows(one), "update_norm against leak", "BP").size() == 4);
+  CHECK_THROWS_WITH(training_figure(file, {.variables = {"interventionz"}}, "against"),
+                    Contains("interventions"));
+
+  run.series[1].value = 0.05;  // less than a decade
+  run.series[1].parameter = run.series[2].parameter = run.series[3].parameter = "gains.p";
+  CHECK_FALSE(training_figure(run.write(folder / "t.h5"), {}, "against").panels[0].x.log == true);
+  run.series.clear();
+  CHECK_THROWS_WITH(training_figure(run.write(folder / "t.h5"), {}, "against"),
+                    Contains("vary = "));
+}
+
+TEST_CASE("parameters of several series stand side by side") {
+  const test::TemporaryFolder folder;
+  Run run = whole();
+  run.rules = {"A, leak = 1", "A, leak = 2", "B, gains.p = 1", "B, gains.p = 0"};
+  run.series = {{"A", "leak", 1}, {"A", "leak", 2}, {"B", "gains.p", 1}, {"B", "gains.p", 0}};
+  const Chart chart = training_figure(run.write(folder / "t.h5"), {}, "against");
+  CHECK(chart.columns == 2);
+  CHECK(chart.panels.size() % 2 == 0);
+  const ChartPanel &left = chart.panels[0], &right = chart.panels[1];
+  CHECK(left.x.name == "leak");
+  CHECK(right.x.name == "gains.p");
+  CHECK_FALSE(left.x.log);
+  CHECK_FALSE(right.x.log);
+  CHECK(left.y.low == right.y.low);
+  CHECK(left.series[0].name == "A");
+  CHECK(right.series[0].name == "B");
+}
+
+TEST_CASE("cost is what an example takes, summed over examples up to the evaluation") {
+  const test::TemporaryFolder folder;
+  Run run = whole();
+  run.steps = {0, 10, 30, 40};
+  run.numbers["seconds_per_example"] = [](const Place& at) {
+    return at[2] == 0 ? nan : static_cast<double>(at[0] + 1) * static_cast<double>(at[2]);
+  };
+  run.numbers["multiplications"] = [](const Place& at) { return at[2] == 0 ? nan : 1000.0; };
+  const Chart chart = training_figure(run.write(folder / "t.h5"), {}, "cost");
+  REQUIRE(chart.panels.size() == 2);
+  const std::vector<CsvRow> all = rows(chart);
+  using Numbers = std::vector<double>;
+  const std::string name = "NDI, α = .01";
+  // 2 s for 10 examples, 4 s for 20, 6 s for 10; on a logarithmic axis there is no start.
+  CHECK(positions(all, "error against seconds (s)", name) == Numbers{20, 100, 160});
+  CHECK(positions(all, "error against multiplications", name) == Numbers{10000, 30000, 40000});
+  CHECK(column(all, "error against seconds (s)", name).size() == 3);
+  CHECK(chart.panels[0].x.log);
+  CHECK(chart.panels[0].y.low == chart.panels[1].y.low);
 }
 
 TEST_CASE("a training run is drawn to SVG, PNG and PDF with its numbers beside it") {
