@@ -94,6 +94,18 @@ class Questions(CommandTest):
         file = self.run_question(6, "seeds=[1]", small=False)
         self.draw(file, "against")
 
+    def test_08_symmetric_feedback_keeps_within_its_bound(self):
+        file = self.run_question(8)
+        names, error = self.rules(file), self.last(file, "test_error_with_feedback")
+        ratio = self.last(file, "displacement_to_bound")[:, :-1]
+        for name, one, with_feedback, own in zip(names, ratio, error, self.last(file, "test_error")):
+            if name.endswith("gate = 0"):
+                self.assertEqual(with_feedback, own, name)
+            elif name.startswith("DI, ε"):
+                self.assertTrue(np.all((one > 0) & (one < 1)), name)
+        self.assertGreater(np.max(ratio[names.index("DI, pseudoinverse, ε = .3, forward_feedback.gate = 0.03")]), 1)
+        self.draw(file, "against")
+
     def test_09_learned_feedback_decays_towards_the_weights(self):
         file = self.run_question(9)
         self.draw(file, "stability")

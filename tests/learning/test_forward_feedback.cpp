@@ -81,11 +81,14 @@ TEST_CASE("the bound is met along a singular direction with σ² = α/g, and by 
   const auto symmetric = rule_of("kind = \"di\"" + strict, set.network);
   CHECK(symmetric->displacement(set.lesson(), 2, gate, worst).norm() / bound ==
         Approx(1).epsilon(strict_error));
-  // A hundred times the pseudoinverse: (−100/(−100 − α/g))W⁺ε, all but 1/σ where σ is small.
+  // That of −W⁺ is W⁺ε g/(g + α), which grows as W becomes small.
   w *= 0.01;
   const auto inverse = rule_of(
       "kind = \"di\", feedback = { init = \"negative_pseudoinverse\" }" + strict, set.network);
-  CHECK(inverse->displacement(set.lesson(), 2, gate, worst).norm() / bound > 10);
+  const double sigma = 0.01 * std::sqrt(leak / gate);
+  CHECK(inverse->displacement(set.lesson(), 2, gate, worst).norm() ==
+        Approx(gate / (gate + leak) / sigma).epsilon(strict_error));
+  CHECK(gate / (gate + leak) / sigma > 100 * bound);
 }
 
 // Says what it was asked, and moves nothing; or loses the examples that it is told to.
