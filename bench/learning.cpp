@@ -102,7 +102,7 @@ class LearnerOf final : public Learner {
     if (rule_->feedback_sign() > 0) return;
     Credit<S> rest;
     ndi_credit(lesson, rule_->feedback(network_), VectorXd::Constant(1, rule_->inverse_gain()),
-               rest);
+               rest, rule_->is_linearised());
     distance_ = static_cast<double>((credit_.post[1] - rest.post[1]).norm() / rest.post[1].norm());
   }
 
@@ -142,8 +142,10 @@ int run(int argc, char** argv) {
     add(0.0f, "bp, float32", "kind = \"bp\"\n");
     add(0.0, "fa", "kind = \"fa\"\nfeedback = { init = \"uniform\" }\n");
     add(0.0, "ndi", "kind = \"ndi\"\nleak = 0.01\n");
+    add(0.0, "ndi, linearised loop", "kind = \"ndi\"\nleak = 0.01\nloop = \"linearised\"\n");
     add(0.0, "di, integrated", di);
     add(0.0, "di, integrated, tanh loop", di + "loop = \"transfer\"\n");
+    add(0.0, "di, integrated, linearised", di + "loop = \"linearised\"\n");
     add(0.0, "di, at rest", di + "accuracy = \"rest\"\n");
     add(0.0, "di, the paper's scheme", di + "accuracy = \"paper\"\n");
     for (auto& learner : learners) learner->seconds(batch);  // memory and caches

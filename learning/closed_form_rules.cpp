@@ -5,8 +5,8 @@
 
 #include "learning/forward_feedback.hpp"
 #include "learning/layerwise.hpp"
+#include "learning/loop_stability.hpp"
 #include "models/each.hpp"
-#include "models/stabilise.hpp"
 #include "sim/core/random.hpp"
 
 namespace settle::learning {
@@ -78,10 +78,13 @@ template <class S>
 class FeedbackAlignment : public Rule<S> {
  public:
   FeedbackAlignment(const FeedbackSpec& spec, const Network<S>& network, const RuleContext& context,
-                    const models::Place& place)
-      : feedback_(spec, network, context, place, +1) {}
+                    const models::Place& place, const MeantLoop& loop = {})
+      : feedback_(spec, network, context, place, +1),
+        loop_(loop),
+        stability_(loop.stability, loop.parameters, loop.sees) {}
 
   void assign(const Lesson<S>& lesson, Credit<S>& credit) override {
+    stability_.check(lesson, feedback_, this->settling_);
     assign_layerwise(lesson, credit, [&](Index l, const Matrix<S>& delta, Matrix<S>& below) {
       below.noalias() = feedback_.b(l) * delta;
     });
@@ -93,25 +96,52 @@ class FeedbackAlignment : public Rule<S> {
     return carried(network, examples) + feedback_.multiplications(network, examples);
   }
   std::vector<Matrix<S>> feedback(const Network<S>&) const override { return feedback_.all(); }
+  // Of the loop that is meant, where there is one.
+  double inverse_gain() const override {
+    return stability_.is_on() ? learning::inverse_gain(loop_.parameters) : 0;
+  }
+  bool is_linearised() const override { return stability_.is_on() && loop_.sees == "linearised"; }
+  typename Rule<S>::Abscissas abscissas(const Lesson<S>& lesson) const override {
+    if (!stability_.is_on()) return {};
+    return abscissas_of<S>(stability_.stabilities(lesson, feedback_));
+  }
   void state(StateVisitor& visitor) override { feedback_.state(visitor); }
 
  protected:
   Feedback<S> feedback_;
+
+ private:
+  MeantLoop loop_;
+  LoopStabilityPolicy stability_;
 };
 
 /// Feedback alignment: δ_{l−1} = φ′(a_{l−1}) ⊙ B_l δ_l, B_l d_{l−1} × d_l.
 ///
 /// Parameters: `feedback`, any initialisation (default U(−0.5, 0.5), from "B_l"), `feedback_updates` and
 /// `feedback_decay` as in FeedbackSpec (default fixed). With { init = "transpose" } and "follow" it is BP.
+/// `stability`, `stabilise` as in StabilitySpec (default off): B has the corrections that dynamic inversion with
+/// the feedback −B would have; `loop` (linear | transfer | linearised), `leak` α ≥ 0 (0.01), `gains`, `tau`,
+/// `controller_tau`, `derivative_tau`, as in `di`, say of which loop. While that is on, poles and the angle to
+/// NDI are that loop's.
 ///
+/// @throws InputError  for loops without k_i and k_p
 /// Source: Lillicrap et al., Nat. Commun. 7 (2016).
 struct FaKind final : InBothPrecisions<FaKind> {
   FeedbackSpec spec{{random_feedback()}, "fixed", {}};
+  MeantLoop loop;
 
-  void fields(Fields& f) override { spec.fields(f); }
+  void fields(Fields& f) override {
+    spec.fields(f);
+    f.choice({"loop", "", "of stability: what a loop with the feedback −B sees of the rates"},
+             loop.sees, {"linear", "transfer", "linearised"});
+    loop_fields(f, loop.parameters);
+    loop.stability.fields(f);
+  }
+  void check() const override { check_gains(loop.parameters, place); }
   template <class S>
   std::unique_ptr<Rule<S>> rule(const Network<S>& network, const RuleContext& context) const {
-    return std::make_unique<FeedbackAlignment<S>>(spec, network, context, place);
+    return std::make_unique<FeedbackAlignment<S>>(spec.with_loop(loop.parameters), network, context,
+                                                  place, loop);
   }
 };
 
@@ -339,15 +369,16 @@ struct WeightMirrorKind final : InBothPrecisions<WeightMirrorKind> {
 
 struct NdiSpec {
   FeedbackSpec feedback{{models::initialisation("negative_transpose")}, "fixed", {}};
-  double leak = 0.01, p = 0, i = 1;
+  MeantLoop loop;
   std::string gain = "fixed";
   double damping = 0;
   std::string output = "error";
   ForwardFeedbackSpec forward_feedback;
 
   bool is_gauss_newton() const { return gain == "gauss_newton"; }
+  bool is_linearised() const { return loop.sees == "linearised"; }
   // 1/G of fixed gains
-  double inverse_gain() const { return i == 0 ? 1 / p : leak / (i + p * leak); }
+  double inverse_gain() const { return learning::inverse_gain(loop.parameters); }
 };
 
 template <class S>
@@ -355,17 +386,20 @@ class Ndi final : public Rule<S> {
  public:
   Ndi(const NdiSpec& spec, const Network<S>& network, const RuleContext& context,
       const models::Place& place)
-      : spec_(spec), feedback_(spec.feedback, network, context, place, -1) {}
+      : spec_(spec),
+        feedback_(spec.feedback.with_loop(spec.loop.parameters), network, context, place, -1),
+        stability_(spec.loop.stability, spec.loop.parameters, spec.loop.sees) {}
 
   void assign(const Lesson<S>& lesson, Credit<S>& credit) override {
+    stability_.check(lesson, feedback_, this->settling_);
     const VectorXd inverse_gain = spec_.is_gauss_newton()
                                       ? gauss_newton_inverse_gain(lesson, spec_.damping)
                                       : VectorXd::Constant(1, spec_.inverse_gain());
-    ndi_credit(lesson, feedback_.all(), inverse_gain, credit);
+    ndi_credit(lesson, feedback_.all(), inverse_gain, credit, spec_.is_linearised());
     if (spec_.output == "error") return;
     const Index depth = lesson.network.depth();
-    ndi_control(lesson.network.w(depth), feedback_.b(depth), inverse_gain, lesson.error,
-                credit.post[at(depth)]);
+    ndi_control(lesson, feedback_.b(depth), inverse_gain, credit.post[at(depth)],
+                spec_.is_linearised());
   }
   void learn(const Lesson<S>& lesson, const Credit<S>& credit, double rate) override {
     feedback_.learn(lesson, credit, rate);
@@ -378,6 +412,10 @@ class Ndi final : public Rule<S> {
     };
     double sum = carried(network, examples) + feedback_.multiplications(network, examples);
     for (Index l = 2; l <= network.depth(); ++l) {
+      if (spec_.is_linearised()) {
+        sum += linearised_rests(network.size(l), network.size(l - 1), examples);
+        continue;
+      }
       const Index n = std::min(network.size(l), network.size(l - 1));
       sum += static_cast<double>(n) * static_cast<double>(network.w(l).size()) + solved(n);
     }
@@ -389,45 +427,53 @@ class Ndi final : public Rule<S> {
   std::vector<Matrix<S>> feedback(const Network<S>&) const override { return feedback_.all(); }
   double feedback_sign() const override { return -1; }
   double inverse_gain() const override { return spec_.inverse_gain(); }
+  bool is_linearised() const override { return spec_.is_linearised(); }
   const ForwardFeedbackSpec* forward_feedback() const override {
     return spec_.forward_feedback.pointer();
   }
   Matrix<S> displacement(const Lesson<S>& lesson, Index l, double gate,
                          const Matrix<S>& setpoint) override {
     Matrix<S> out;
-    ndi_rest(lesson.network.w(l), feedback_.b(l), VectorXd::Constant(1, inverse_gain() / gate),
-             setpoint, out);
+    ndi_rest(lesson, l, feedback_.b(l), VectorXd::Constant(1, inverse_gain() / gate), setpoint, out,
+             is_linearised());
+    if (is_linearised()) out.array() *= lesson.activity.slope[at(l - 1)].array();
     return out;
+  }
+  typename Rule<S>::Abscissas abscissas(const Lesson<S>& lesson) const override {
+    if (!stability_.is_on()) return {};
+    return abscissas_of<S>(stability_.stabilities(lesson, feedback_));
   }
   void state(StateVisitor& visitor) override { feedback_.state(visitor); }
 
  private:
   NdiSpec spec_;
   Feedback<S> feedback_;
+  LoopStabilityPolicy stability_;
 };
 
-/// Non-dynamic inversion: the rest of linear inversion loops, δ_{l−1} = φ′(a_{l−1}) ⊙ B_l (W_l B_l − I/G)⁻¹ δ_l or
-/// in an expanding layer (B_l W_l − I/G)⁻¹ B_l δ_l, with G = k_i/α + k_p. Whether the loops would come to that
-/// rest is not asked.
+/// Non-dynamic inversion: the rest of inversion loops, with G = k_i/α + k_p. Of linear ones δ_{l−1} =
+/// φ′(a_{l−1}) ⊙ B_l (W_l B_l − I/G)⁻¹ δ_l or in an expanding layer (B_l W_l − I/G)⁻¹ B_l δ_l; of linearised ones,
+/// which see W_l D, D = diag(φ′(a_{l−1})) of each example (with the gain of a normalisation, as in `di`),
+/// δ_{l−1} = B_l (W_l D B_l − I/G)⁻¹ δ_l. Whether the loops would come to that rest is asked by `stability` alone.
 ///
-/// Parameters: `leak` α ≥ 0 (default 0.01), `gains.p` k_p ≥ 0 (0), `gains.i` k_i ≥ 0 (1), not both 0;
-/// `feedback`, any initialisation (−W_lᵀ), `feedback_updates` and `feedback_decay` as in FeedbackSpec.
+/// Parameters: `loop` = linear | linearised; `leak` α ≥ 0 (default 0.01), `gains.p` k_p (0), `gains.i` k_i (1), not
+/// both 0; `feedback`, any initialisation (−W_lᵀ), `feedback_updates` and `feedback_decay` as in FeedbackSpec.
 /// `inverse_gain`: "fixed" as above, or "gauss_newton", for which each example has the 1/G of
 /// gauss_newton_inverse_gain with `damping` λ ≥ 0 (0). `output_update`: the last layer learns from the "error" δ_L,
-/// or from the "control" −u at rest. `forward_feedback` as in ForwardFeedbackSpec, with the fixed 1/G.
+/// or from the "control" −u at rest. `forward_feedback` as in ForwardFeedbackSpec, with the fixed 1/G. `stability`,
+/// `stabilise` as in StabilitySpec (default off): of the loops of leak and gains, for which alone `gains.d`, `tau`,
+/// `controller_tau` and `derivative_tau` matter.
 ///
-/// @throws InputError  for no gain at all; for output_update = "control" without leak in an expanding last
-///                     layer, where u has no rest; for forward_feedback beside "gauss_newton"
+/// @throws InputError  for no gain at rest; for output_update = "control" without leak in an expanding last
+///                     layer, where u has no rest; for stability or forward_feedback beside "gauss_newton"
 /// Source: science.md sections 4 and 7.
 struct NdiKind final : InBothPrecisions<NdiKind> {
   NdiSpec spec;
 
   void fields(Fields& f) override {
-    f.number({"leak", "1", "α of the integrator"}, spec.leak, core::non_negative());
-    f.table({"gains", "1", "of the controller"}, [this](Fields& gains) {
-      gains.number({"p", "1", "k_p"}, spec.p, core::non_negative());
-      gains.number({"i", "1", "k_i"}, spec.i, core::non_negative());
-    });
+    f.choice({"loop", "", "what a loop sees of the rates"}, spec.loop.sees,
+             {"linear", "linearised"});
+    loop_fields(f, spec.loop.parameters);
     spec.feedback.fields(f);
     f.choice({"inverse_gain", "", "1/G: of leak and gains, or of each example"}, spec.gain,
              {"fixed", "gauss_newton"});
@@ -436,12 +482,16 @@ struct NdiKind final : InBothPrecisions<NdiKind> {
     f.choice({"output_update", "", "what the last layer learns from"}, spec.output,
              {"error", "control"});
     spec.forward_feedback.fields(f);
+    spec.loop.stability.fields(f);
   }
   void check() const override {
-    if (spec.p == 0 && spec.i == 0) place.fail("gains", "p = 0 and i = 0", "a gain > 0");
+    check_gains(spec.loop.parameters, place);
     if (spec.is_gauss_newton() && spec.forward_feedback.is_given)
       place.fail("forward_feedback", "feedback left on with a 1/G that each lesson has of its own",
                  "inverse_gain = \"fixed\"");
+    if (spec.loop.stability.is_on() && spec.is_gauss_newton())
+      place.fail("stability", "of loops whose gains are each example's own",
+                 "inverse_gain = \"fixed\", or stability = \"off\"");
   }
   template <class S>
   std::unique_ptr<Rule<S>> rule(const Network<S>& network, const RuleContext& context) const {
@@ -453,10 +503,7 @@ struct NdiKind final : InBothPrecisions<NdiKind> {
     if (spec.output == "control" && depth == 1)
       place.fail("output_update", "the control of a network without hidden layer",
                  "output_update = \"error\"");
-    NdiSpec made = spec;
-    for (models::Init& init : made.feedback.init)
-      init = models::with_loop(init, {.leak = spec.leak, .p = spec.p, .i = spec.i});
-    return std::make_unique<Ndi<S>>(made, network, context, place);
+    return std::make_unique<Ndi<S>>(spec, network, context, place);
   }
 };
 

@@ -321,7 +321,8 @@ class CourseOf final : public Course {
         inverting[l] = -sign * feedback[l];
         comparison_.feedback[l - 1] = feedback_angle(feedback[l], network_.weights[l], sign);
       }
-      ndi_credit(lesson, inverting, VectorXd::Constant(1, rule_->inverse_gain()), other);
+      ndi_credit(lesson, inverting, VectorXd::Constant(1, rule_->inverse_gain()), other,
+                 rule_->is_linearised());
       beside(comparison_.ndi);
     }
     // The step is one of (d_L B)² numbers; a batch's own statistics make its examples depend on each other.

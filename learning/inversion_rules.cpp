@@ -84,6 +84,7 @@ class InversionRule : public Rule<double> {
 
   double feedback_sign() const final { return -1; }
   double inverse_gain() const final { return learning::inverse_gain(spec_.controller); }
+  bool is_linearised() const final { return spec_.loop == "linearised"; }
   Abscissas abscissas(const Lesson<double>& lesson) const final {
     return abscissas_of<double>(stabilities(lesson));
   }

@@ -4,26 +4,28 @@
 #include <limits>
 
 #include "analysis/loops.hpp"
+#include "learning/linearised_rest.hpp"
 
 namespace settle::learning {
 namespace {
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
-// x = solve(1/G, y) for all columns at once where they share 1/G, else for each; 0 where 1/G = ∞.
+// x = solve(1/G, y, first column) for all columns at once where they share 1/G and aren't to be solved
+// apart, else for each; 0 where 1/G = ∞.
 template <class S, class Solve>
-void for_each_gain(const VectorXd& inverse_gain, const Matrix<S>& y, Index rows, Matrix<S>& x,
-                   const Solve& solve) {
+void for_each_gain(const VectorXd& inverse_gain, bool is_apart, const Matrix<S>& y, Index rows,
+                   Matrix<S>& x, const Solve& solve) {
   x.resize(rows, y.cols());
   const bool is_shared = inverse_gain.size() == 1;
-  for (Index c = 0; c < (is_shared ? 1 : y.cols()); ++c) {
-    auto part = x.middleCols(is_shared ? 0 : c, is_shared ? y.cols() : 1);
-    if (std::isinf(inverse_gain[c]))
+  const Index width = is_shared && !is_apart ? y.cols() : 1;
+  for (Index c = 0; c < y.cols(); c += width) {
+    const double own = inverse_gain[is_shared ? 0 : c];
+    auto part = x.middleCols(c, width);
+    if (std::isinf(own))
       part.setZero();
     else
-      part = solve(inverse_gain[c],
-                   y.middleCols(is_shared ? 0 : c, part.cols()).template cast<double>())
-                 .template cast<S>();
+      part = solve(own, y.middleCols(c, width).template cast<double>(), c).template cast<S>();
   }
 }
 
@@ -63,29 +65,43 @@ void pbp_credit(const Lesson<S>& lesson, Credit<S>& credit) {
 
 template <class S>
 void ndi_credit(const Lesson<S>& lesson, const std::vector<Matrix<S>>& b,
-                const VectorXd& inverse_gain, Credit<S>& credit) {
-  assign_layerwise(lesson, credit, [&](Index l, const Matrix<S>& delta, Matrix<S>& below) {
-    ndi_rest(lesson.network.w(l), b[at(l)], inverse_gain, delta, below);
-  });
+                const VectorXd& inverse_gain, Credit<S>& credit, bool is_linearised) {
+  const auto rest = [&](Index l, const Matrix<S>& delta, Matrix<S>& below) {
+    ndi_rest(lesson, l, b[at(l)], inverse_gain, delta, below, is_linearised);
+  };
+  if (is_linearised)
+    carry_down(lesson, credit, rest);
+  else
+    assign_layerwise(lesson, credit, rest);
 }
 
 template <class S>
-void ndi_rest(const Matrix<S>& w, const Matrix<S>& b, const VectorXd& inverse_gain,
-              const Matrix<S>& delta, Matrix<S>& below) {
-  const auto& forward = wide(w);
+void ndi_rest(const Lesson<S>& lesson, Index l, const Matrix<S>& b, const VectorXd& inverse_gain,
+              const Matrix<S>& delta, Matrix<S>& below, bool is_linearised) {
+  const auto& w = wide(lesson.network.w(l));
   const auto& feedback = wide(b);
-  for_each_gain(inverse_gain, delta, w.cols(), below,
-                [&](double g, const MatrixXd& y) { return solve_rest(forward, feedback, g, y); });
+  if (is_linearised)
+    below = linearised_rest(w, feedback, wide(lesson.activity.slope[at(l - 1)]), inverse_gain,
+                            wide(delta))
+                .template cast<S>();
+  else
+    for_each_gain(
+        inverse_gain, false, delta, w.cols(), below,
+        [&](double g, const MatrixXd& y, Index) { return solve_rest(w, feedback, g, y); });
 }
 
 template <class S>
-void ndi_control(const Matrix<S>& w, const Matrix<S>& b, const VectorXd& inverse_gain,
-                 const Matrix<S>& delta, Matrix<S>& control) {
-  const auto& forward = wide(w);
+void ndi_control(const Lesson<S>& lesson, const Matrix<S>& b, const VectorXd& inverse_gain,
+                 Matrix<S>& control, bool is_linearised) {
+  const Index depth = lesson.network.depth();
+  const auto& w = wide(lesson.network.w(depth));
+  const auto& slope = wide(lesson.activity.slope[at(depth - 1)]);
   const auto& feedback = wide(b);
-  for_each_gain(inverse_gain, delta, w.rows(), control, [&](double g, const MatrixXd& y) {
-    return MatrixXd(-solve_control(forward, feedback, g, y));
-  });
+  for_each_gain(inverse_gain, is_linearised, lesson.error, w.rows(), control,
+                [&](double g, const MatrixXd& y, Index c) {
+                  if (!is_linearised) return MatrixXd(-solve_control(w, feedback, g, y));
+                  return MatrixXd(-solve_control(w * slope.col(c).asDiagonal(), feedback, g, y));
+                });
 }
 
 template <class S>
@@ -104,17 +120,17 @@ template void bp_credit<float>(const Lesson<float>&, Credit<float>&);
 template void pbp_credit<double>(const Lesson<double>&, Credit<double>&);
 template void pbp_credit<float>(const Lesson<float>&, Credit<float>&);
 template void ndi_credit<double>(const Lesson<double>&, const std::vector<Matrix<double>>&,
-                                 const VectorXd&, Credit<double>&);
+                                 const VectorXd&, Credit<double>&, bool);
 template void ndi_credit<float>(const Lesson<float>&, const std::vector<Matrix<float>>&,
-                                const VectorXd&, Credit<float>&);
-template void ndi_rest<double>(const Matrix<double>&, const Matrix<double>&, const VectorXd&,
-                               const Matrix<double>&, Matrix<double>&);
-template void ndi_rest<float>(const Matrix<float>&, const Matrix<float>&, const VectorXd&,
-                              const Matrix<float>&, Matrix<float>&);
-template void ndi_control<double>(const Matrix<double>&, const Matrix<double>&, const VectorXd&,
-                                  const Matrix<double>&, Matrix<double>&);
-template void ndi_control<float>(const Matrix<float>&, const Matrix<float>&, const VectorXd&,
-                                 const Matrix<float>&, Matrix<float>&);
+                                const VectorXd&, Credit<float>&, bool);
+template void ndi_rest<double>(const Lesson<double>&, Index, const Matrix<double>&, const VectorXd&,
+                               const Matrix<double>&, Matrix<double>&, bool);
+template void ndi_rest<float>(const Lesson<float>&, Index, const Matrix<float>&, const VectorXd&,
+                              const Matrix<float>&, Matrix<float>&, bool);
+template void ndi_control<double>(const Lesson<double>&, const Matrix<double>&, const VectorXd&,
+                                  Matrix<double>&, bool);
+template void ndi_control<float>(const Lesson<float>&, const Matrix<float>&, const VectorXd&,
+                                 Matrix<float>&, bool);
 template VectorXd gauss_newton_inverse_gain<double>(const Lesson<double>&, double);
 template VectorXd gauss_newton_inverse_gain<float>(const Lesson<float>&, double);
 

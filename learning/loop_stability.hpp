@@ -37,6 +37,13 @@ struct StabilitySpec {
   bool corrects() const { return policy == "correct"; }
 };
 
+/// The loop that a rule without dynamics stands for, and what is done about its stability.
+struct MeantLoop {
+  std::string sees = "linear";  ///< key `loop`
+  models::LoopParameters parameters{.leak = 0.01};
+  StabilitySpec stability;
+};
+
 /// The policy at work on loops of one layer each, l = 2 … L, about W_l as they see it and B_l, of which a
 /// feedback that stands for W_lᵀ is minus. Loops are judged, and B moved, in float64; in a float32 network
 /// the B found is rounded to it, and so less than about 1e-7 of ‖W B‖ inside a margin of 0 may be found

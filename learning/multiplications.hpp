@@ -38,6 +38,15 @@ inline double elimination(Index n, Index columns) {
   return size * size * (size / 3 + static_cast<double>(columns));
 }
 
+/// Where so many linearised loops come to rest, each by the smaller of two eliminations, no unit being silent
+/// (learning/linearised_rest.hpp).
+inline double linearised_rests(Index outputs, Index units, Index examples) {
+  const auto m = static_cast<double>(outputs), n = static_cast<double>(units),
+             count = static_cast<double>(examples);
+  return std::min(count * (m * m * n + elimination(outputs, 1)),
+                  n * n * m + count * elimination(units, 1));
+}
+
 /// A⁺ of rows × cols.
 inline double pseudoinversion(Index rows, Index cols) {
   const auto n = static_cast<double>(std::min(rows, cols)),

@@ -92,10 +92,11 @@ class Rule {
   /// Q_l, d_l × d_L, l = 1 … L, through which one controller at the output reaches every layer; an empty list
   /// where there is none.
   virtual std::vector<Matrix<S>> output_feedback() const { return {}; }
-  /// What NDI needs to be compared with the rule: the sign with which feedback() stands for ± W_lᵀ, and 1/G of
-  /// its loops, 0 where it has none.
+  /// What NDI needs to be compared with the rule: the sign with which feedback() stands for ± W_lᵀ, 1/G of its
+  /// loops, 0 where it has none, and whether they see W diag(φ′).
   virtual double feedback_sign() const { return 1; }
   virtual double inverse_gain() const { return 0; }
+  virtual bool is_linearised() const { return false; }
   /// max Re λ (1/time) of the loops through which a lesson goes, by layer l = 2 … L or one for all: by the
   /// loop's own poles, and by the paper's criterion max Re λ(k_i W B − α I); where they depend on the example,
   /// those of the batch's first. Empty where there are no loops.

@@ -83,7 +83,7 @@ class Initialisation {
 using Init = std::shared_ptr<const Initialisation>;
 
 /// Every initialisation: constant, uniform, normal, orthogonal, identity, sparse, values, file,
-/// transpose, negative_transpose, negative_pseudoinverse, sign_symmetric, product, ssa.
+/// transpose, negative_transpose, negative_pseudoinverse, sign_symmetric, rotated, product, ssa.
 const core::Registry<Initialisation>& initialisations();
 
 /// Every entry is `value`.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "sim/core/random.hpp"
 
@@ -219,6 +220,47 @@ struct SignSymmetricInit final : Member<SignSymmetricInit, RelativeInit> {
       return Weights(Weights::Diagonal{diagonal->entries.unaryExpr(entry)});
     if (w.is_identity()) return w.scaled(-scale);
     return Weights(MatrixXd(w.dense().unaryExpr(entry)));
+  }
+};
+
+/// B0 = −Wᵀ turned away by θ, at the same length: in the Frobenius inner product
+///
+///     B = ‖W‖ (cos θ B0/‖B0‖ + sin θ N/‖N‖),   N_ij ~ N(0, 1), less its part along B0
+///
+/// Parameters: `degrees`, θ in [0, 180] (0); `from`, negative_transpose (default) | transpose, with which it is
+/// minus that matrix to the bit: turned away from Wᵀ.
+/// @throws InputError  for a single entry that is to be turned
+struct RotatedInit final : Member<RotatedInit, RelativeInit> {
+  static constexpr const char* label = "rotated";
+  double degrees = 0;
+  std::string from = "negative_transpose";
+
+  void fields(Fields& f) override {
+    RelativeInit::fields(f);
+    f.number({"degrees", "degree", "angle to what it is turned away from"}, degrees,
+             core::between(0, 180));
+    f.choice({"from", "", "what it is turned away from"}, from,
+             {"negative_transpose", "transpose"});
+  }
+  Weights make(const InitContext& context) const override {
+    MatrixXd b = -forward_dense(context).transpose();
+    // Sines that are exact at 0, 90 and 180 degrees.
+    const auto sine = [](double angle) { return std::sin(angle * std::numbers::pi / 180); };
+    const double along = sine(90 - degrees), across = sine(std::min(degrees, 180 - degrees));
+    const double length = b.norm();
+    if (across > 0 && length > 0) {
+      if (b.size() == 1) fail("degrees", "a single entry, which can't be turned", "0 or 180");
+      InitContext same = context;
+      same.rows = b.rows();
+      same.cols = b.cols();
+      const RandomStream stream(context.seed, context.stream);
+      MatrixXd normal = drawn_matrix(same, [&](std::uint64_t k) { return stream.normal(k); });
+      normal -= (normal.cwiseProduct(b).sum() / (length * length)) * b;
+      b = along * b + (across * length / normal.norm()) * normal;
+    } else {
+      b *= along;
+    }
+    return Weights(from == "transpose" ? MatrixXd(-b) : b);
   }
 };
 
@@ -554,6 +596,7 @@ const core::Registry<Initialisation>& initialisations() {
        entry<NegativeTransposeInit>("−Wᵀ of another projection: negative feedback"),
        entry<NegativePseudoinverseInit>("−W⁺ of another projection: the exact inverse, negative"),
        entry<SignSymmetricInit>("−scale·sign(W)ᵀ of another projection"),
+       entry<RotatedInit>("−Wᵀ of another projection, turned away by `degrees` at random"),
        entry<ProductInit>("a product of matrices, each with an initialisation of its own"),
        entry<SsaInit>("random, then moved until the loop with another projection is stable")});
   return registry;

@@ -201,11 +201,14 @@ Run run(const Setting& setting, std::size_t rule = 0, Bell* bell = nullptr) {
 // What a rule is to have beside its name, so that as much of it as possible changes on the way.
 std::string parameters(const std::string& rule) {
   static const std::map<std::string, std::string> more{
-      {"fa", "feedback_updates = 'kolen_pollack', feedback_decay = 0.01"},
+      {"fa",
+       "feedback_updates = 'kolen_pollack', feedback_decay = 0.01, stability = 'correct', "
+       "gains = { i = 30.0 }"},
       {"weight_mirror", "noise_before = 3"},
       {"target_propagation", "noise_before = 2"},
       {"ndi",
-       "feedback_updates = 'follow', forward_feedback = { gate = 1.0, setpoint_error = 0.1 }"},
+       "feedback_updates = 'follow', stability = 'monitor', loop = 'linearised', "
+       "forward_feedback = { gate = 1.0, setpoint_error = 0.1 }"},
       {"di",
        "warm_start = true, stability = 'monitor', feedback_updates = 'kolen_pollack', "
        "forward_feedback = { gate = 0.5, setpoint_error = 0.1 }"},

@@ -233,6 +233,43 @@ TEST_CASE("functions of another projection are what they say", "[initialisation]
   CHECK((w * b + MatrixXd::Identity(3, 3)).norm() < 1e-12);
 }
 
+TEST_CASE("a rotated feedback has the angle to −W' that is asked for, and W's length",
+          "[initialisation]") {
+  const MatrixXd w = random_dense(4, 7, "w"), back = -w.transpose();
+  InitContext where = with_projections(7, 4, {{"w", Weights(w)}});
+  const auto rotated = [&](double degrees, const char* from = "negative_transpose") {
+    return dense(init("rotated", {{"of", "w"}, {"degrees", degrees}, {"from", from}}), where);
+  };
+  for (const double degrees : {1e-3, 30.0, 90.0, 135.0, 179.0}) {
+    const MatrixXd b = rotated(degrees);
+    const double cosine = b.cwiseProduct(back).sum() / (b.norm() * back.norm());
+    // Rounding of sums of 28 numbers.
+    CHECK(std::abs(cosine - std::cos(degrees * std::acos(-1) / 180)) < 1e-14);
+    CHECK(std::abs(b.norm() / w.norm() - 1) < 1e-14);
+    // Feedback of a rule that has the opposite sign can be the same.
+    CHECK(rotated(degrees, "transpose") == -b);
+  }
+  CHECK(rotated(0) == back);
+  CHECK(rotated(0, "transpose") == w.transpose());
+  CHECK(rotated(180) == w.transpose());
+  const MatrixXd across = rotated(90);
+  CHECK(across == rotated(90));
+  where.seed = 2;
+  CHECK(across != rotated(90));
+
+  const MatrixXd one = MatrixXd::Constant(1, 1, 2);
+  const InitContext scalar = with_projections(1, 1, {{"w", Weights(one)}});
+  CHECK(dense(init("rotated", {{"of", "w"}}), scalar) == -one);
+  CHECK_THAT(error_of([&] {
+               dense(init("rotated", {{"of", "w"}, {"degrees", 10}}), scalar);
+             }),
+             Contains("weights.degrees") && Contains("0 or 180"));
+  CHECK_THAT(error_of([&] { init("rotated", {{"degrees", 181}}); }), Contains("[0, 180]"));
+  const MatrixXd zero = MatrixXd::Zero(4, 7);
+  CHECK(dense(init("rotated", {{"of", "w"}, {"degrees", 45}}),
+              with_projections(7, 4, {{"w", Weights(zero)}})) == zero.transpose());
+}
+
 TEST_CASE("a transpose keeps the form of what it transposes", "[initialisation]") {
   const auto sparse = make_weights(init("sparse"), context(40, 30));
   const auto form = [](const Init& what, const Weights& of) {
