@@ -466,8 +466,7 @@ const std::vector<Variable>& course_variables() {
       {"evaluations", "1", "mean evaluations of a right-hand side an example"},
       {"multiplications", "1",
        "mean multiplications an example in products of matrices: forward pass, credit with "
-       "settling "
-       "(estimated), updates"},
+       "settling, updates"},
       {"unstable", "1", "loops found unstable by the exact condition since the last evaluation"},
       {"unstable_paper", "1", "loops found unstable by the paper's condition"},
       {"interventions", "1", "corrections of feedback weights since the last evaluation"},

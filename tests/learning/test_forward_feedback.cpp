@@ -106,6 +106,7 @@ class Witness final : public Rule<double> {
     return out;
   }
   double inverse_gain() const override { return 0.1; }
+  double multiplications(const Network<double>&, Index) const override { return 0; }
 
   ForwardFeedbackSpec spec{.is_given = true, .gate = 1, .setpoint_error = 0.2};
   double move = 0;
