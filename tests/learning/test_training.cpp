@@ -103,7 +103,9 @@ struct Bell {
 template <class S>
 class Interrupted final : public Rule<S> {
  public:
-  Interrupted(std::unique_ptr<Rule<S>> rule, Bell& bell) : rule_(std::move(rule)), bell_(bell) {}
+  Interrupted(std::unique_ptr<Rule<S>> rule, Bell& bell) : rule_(std::move(rule)), bell_(bell) {
+    count();  // of what it did before the first lesson
+  }
   void assign(const Lesson<S>& lesson, Credit<S>& credit) override {
     rule_->assign(lesson, credit);
     count();
@@ -121,6 +123,8 @@ class Interrupted final : public Rule<S> {
   }
   double feedback_sign() const override { return rule_->feedback_sign(); }
   double inverse_gain() const override { return rule_->inverse_gain(); }
+  bool is_linearised() const override { return rule_->is_linearised(); }
+  std::vector<Matrix<S>> output_feedback() const override { return rule_->output_feedback(); }
   typename Rule<S>::Abscissas abscissas(const Lesson<S>& lesson) const override {
     return rule_->abscissas(lesson);
   }
