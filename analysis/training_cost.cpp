@@ -58,11 +58,14 @@ void draw_cost(const TrainingLines& lines, Chart& chart) {
     chart.panels.push_back(std::move(one));
   }
   chart.columns = chart.panels.size();
+  const bool bands = rules.size() <= TrainingLines::most_with_bands;
+  for (ChartPanel& panel : chart.panels)
+    for (ChartSeries& series : panel.series) series.has_range = series.has_range && bands;
   TrainingLines::add_note(
       chart,
       "Seconds of the machine that trained, evaluations left out; multiplications in products of "
       "matrices, of the forward pass, of credit with settling, and of all updates." +
-          lines.spread(!lines.is_share()));
+          lines.spread(!lines.is_share(), "", bands));
   TrainingLines::add_note(chart, lines.remarks());
 }
 

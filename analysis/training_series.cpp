@@ -1,5 +1,6 @@
 // Final numbers of training against the parameter that a series of rules varies.
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "analysis/palette.hpp"
@@ -26,7 +27,11 @@ struct Drawn {
 struct Line {
   std::string name, parameter;
   std::vector<std::size_t> rules;
+  int mark = 0;
 };
+
+// Of gnuplot: dots, squares, triangles and diamonds, filled and open in turn.
+constexpr std::array<int, 8> marks = {7, 4, 9, 12, 6, 5, 8, 13};
 
 bool is_varied(const io::TrainingLayout::Series& series) {
   return series.is_varied() && std::isfinite(series.value);
@@ -82,6 +87,7 @@ class Against {
   const io::TrainingLayout& axes() const { return lines_.axes(); }
 
   void collect_lines() {
+    std::size_t varied = 0;
     for (std::size_t r = 0; r < axes().rules.size(); ++r) {
       const io::TrainingLayout::Series& series = axes().series[r];
       if (!is_varied(series)) {
@@ -96,7 +102,8 @@ class Against {
       if (known != lines_drawn_.end())
         known->rules.push_back(r);
       else
-        lines_drawn_.push_back({series.name, series.parameter, {r}});
+        lines_drawn_.push_back(
+            {series.name, series.parameter, {r}, marks[varied++ % marks.size()]});
       if (std::find(parameters_.begin(), parameters_.end(), series.parameter) == parameters_.end())
         parameters_.push_back(series.parameter);
     }
@@ -221,8 +228,6 @@ class Against {
   }
 
   ChartPanel panel(const Drawn& drawn, const std::string& parameter) const {
-    static constexpr int marks[] = {7, 4, 9, 12,
-                                    6, 5, 8, 13};  // of gnuplot: dots, squares, triangles …
     ChartPanel out;
     out.title = drawn.title;
     out.name = drawn.variable + " against " + parameter;
@@ -247,7 +252,7 @@ class Against {
         for (const double x : {out.x.low, out.x.high})
           one.points.push_back(point(x, line.rules.front(), drawn, mean));
       } else {
-        one.mark = marks[k % std::size(marks)];
+        one.mark = line.mark;
         one.mark_size = 0.65;
         one.has_range = axes().seeds.size() > 1 && has_bands();
         for (const std::size_t r : line.rules)
