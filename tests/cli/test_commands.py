@@ -398,6 +398,14 @@ class Files(CommandTest):
             self.settle("run", "small.toml", "--set", assignment, code=2)
             self.assertEqual((self.folder / "small.h5").read_bytes(), before, assignment)
 
+    def test_a_result_in_place_of_a_configuration_is_told(self):
+        self.write("small.toml", SMALL)
+        self.settle("run", "small.toml")
+        for command in "run", "check", "show":
+            error = self.settle(command, "small.h5", code=2).stderr
+            self.assertIn("an HDF5 file", error)
+            self.assertIn("settle plot", error)
+
     def test_a_file_of_others_is_not_overwritten(self):
         self.write("small.toml", SMALL)
         self.write("small.h5", "my notes")
