@@ -470,14 +470,11 @@ const std::vector<Variable>& course_variables() {
       {"unstable", "1", "loops found unstable by the exact condition since the last evaluation"},
       {"unstable_paper", "1", "loops found unstable by the paper's condition"},
       {"interventions", "1", "corrections of feedback weights since the last evaluation"},
-      {"test_error_with_feedback", "1",
-       "as test_error, with feedback left on in the forward pass and setpoints that are wrong"},
-      {"displacement", "1", "mean norm by which that feedback moves the layer's rate", true},
+      {"test_error_with_feedback", "1", "test error with feedback left on in the forward pass"},
+      {"displacement", "1", "mean norm by which feedback left on moves the layer's rate", true},
       {"displacement_to_bound", "1",
-       "mean ratio of that to its bound for symmetric feedback, half the root of gate times gain "
-       "times the setpoint's error",
-       true},
-      {"unsettled_with_feedback", "1", "loops that did not settle in that forward pass"},
+       "mean ratio of displacements to their bound for symmetric feedback", true},
+      {"unsettled_with_feedback", "1", "loops left on in the forward pass that did not settle"},
   };
   return variables;
 }
