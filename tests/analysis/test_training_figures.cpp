@@ -342,9 +342,10 @@ TEST_CASE("final numbers of a series are drawn against its parameter, those of o
   CHECK_THROWS_WITH(training_figure(file, {.variables = {"interventionz"}}, "against"),
                     Contains("interventions"));
 
-  run.series[1].value = 0.05;  // less than a decade
+  run.series[2].value = 0.2;  // less than a decade to 1
+  run.series[3].value = 0.5;
   run.series[1].parameter = run.series[2].parameter = run.series[3].parameter = "gains.p";
-  CHECK_FALSE(training_figure(run.write(folder / "t.h5"), {}, "against").panels[0].x.log == true);
+  CHECK_FALSE(training_figure(run.write(folder / "t.h5"), {}, "against").panels[0].x.log);
   run.series.clear();
   CHECK_THROWS_WITH(training_figure(run.write(folder / "t.h5"), {}, "against"),
                     Contains("vary = "));
