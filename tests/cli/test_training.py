@@ -168,6 +168,24 @@ class Table(TrainingTest):
         self.assertEqual((said["examples"], said["evaluations"]), (600, 7))
         self.assertEqual(self.files(), ["teacher.toml"])
 
+    def test_the_cost_of_an_error_is_shown(self):
+        self.write("teacher.toml", TEACHER)
+        self.settle("run", "teacher.toml", "-q")
+        with h5py.File(self.folder / "teacher.h5") as file:
+            errors = file["test_error"][()]
+            # To which both rules come with both seeds.
+            error = float(errors[:, :, -1].max())
+            seen = np.median([file["step"][np.argmax(row <= error)] for row in errors[0]])
+            cost = np.nanmax(file["multiplications"][0])
+        said = self.settle("show", "teacher.h5", "--to-error", repr(error)).stdout
+        self.assertRegex(said, r"rule +examples +time +multiplications\n")
+        # 8-6-4: forward pass, update, and credit through the upper layer.
+        self.assertEqual(cost, 3 * (8 * 6 + 6 * 4) - 8 * 6)
+        self.assertRegex(said, rf"\n    BP +{seen:.0f} +\d+\.?\d* [µm]?s +\d")
+        said = self.settle("show", "teacher.h5", "--to-error", "1e-9").stdout
+        self.assertRegex(said, r"\n    BP +- +- +-\n")
+        self.assertIn("HDF5", self.settle("show", "teacher.toml", "--to-error", "1", code=2).stderr)
+
     def test_what_is_shown_runs_to_the_same_bits(self):
         for name, text in (("teacher", TEACHER), ("digits", DIGITS)):
             self.write(name + ".toml", text)
