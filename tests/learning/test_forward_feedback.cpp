@@ -70,6 +70,18 @@ TEST_CASE("with B = -Wᵀ feedback left on displaces by ½√(g/α)|ε| at most,
   CHECK(largest > 0.5);
 }
 
+TEST_CASE("DI and NDI with feedback left on displace alike, linear and linearised") {
+  const std::string layers = GENERATE("[4, 9, 3]", "[4, 3, 7]");
+  const std::string loop = GENERATE("linear", "linearised");
+  const Exercise<double> set = exercise(network_of(layers), 4);
+  const MatrixXd error = test::normal_matrix(set.network.size(2), 4, "error");
+  const std::string of_loop = ", loop = \"" + loop + "\"";
+  CHECK(relative(rule_of("kind = \"di\"" + strict + of_loop, set.network)
+                     ->displacement(set.lesson(), 2, 0.3, error),
+                 rule_of("kind = \"ndi\", leak = 0.1" + of_loop, set.network)
+                     ->displacement(set.lesson(), 2, 0.3, error)) < strict_error);
+}
+
 TEST_CASE("the bound is met along a singular direction with σ² = α/g, and by symmetric B alone") {
   Exercise<double> set = exercise(network_of("[4, 6, 3]", "identity"), 1);
   MatrixXd& w = set.network.weights[2];
