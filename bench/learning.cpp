@@ -51,12 +51,14 @@ class Learner {
 template <class S>
 class LearnerOf final : public Learner {
  public:
-  LearnerOf(const std::string& name_, const Images& images, const std::string& rule, Index batch)
+  LearnerOf(const std::string& name_, const Images& images, const std::string& rule, Index batch,
+            bool is_plain)
       : x_(images.x.cast<S>()),
         t_(images.t.cast<S>()),
         batch_(batch),
         network_(make_network<S>(spec(), 1, ".")),
-        rule_(read_rule(io::parse_toml(rule, "rule"), "rule")->make(network_, {})),
+        rule_(read_rule(io::parse_toml(rule, "rule"), "rule")
+                  ->make(network_, {.learning_rate = rate, .decay = decay, .is_plain = is_plain})),
         updater_(learning(batch), network_) {
     name = name_;
   }
@@ -81,7 +83,7 @@ class LearnerOf final : public Learner {
   double distance_to_rest() const override { return distance_; }
 
  private:
-  static constexpr double rate = 0.001;
+  static constexpr double rate = 0.001, decay = 1e-6;
   static NetworkSpec spec() {
     NetworkSpec out;
     out.layers = {inputs, 1000, 10};
@@ -94,7 +96,7 @@ class LearnerOf final : public Learner {
   static LearningSpec learning(Index batch) {
     LearningSpec out;
     out.learning_rate = rate;
-    out.decay = 1e-6;
+    out.decay = decay;
     out.batch = batch;
     return out;
   }
@@ -135,8 +137,9 @@ int run(int argc, char** argv) {
   const std::string di = "kind = \"di\"\nleak = 0.01\n";
   for (const Index batch : {Index{1}, Index{64}}) {
     std::vector<std::unique_ptr<Learner>> learners;
-    const auto add = [&]<class S>(S, const std::string& name, const std::string& rule) {
-      learners.push_back(std::make_unique<LearnerOf<S>>(name, images, rule, batch));
+    const auto add = [&]<class S>(S, const std::string& name, const std::string& rule,
+                                  bool is_plain = true) {
+      learners.push_back(std::make_unique<LearnerOf<S>>(name, images, rule, batch, is_plain));
     };
     add(0.0, "bp", "kind = \"bp\"\n");
     add(0.0f, "bp, float32", "kind = \"bp\"\n");
@@ -144,6 +147,7 @@ int run(int argc, char** argv) {
     add(0.0, "ndi", "kind = \"ndi\"\nleak = 0.01\n");
     add(0.0, "ndi, linearised loop", "kind = \"ndi\"\nleak = 0.01\nloop = \"linearised\"\n");
     add(0.0, "di, integrated", di);
+    add(0.0, "di, integrated, WB anew", di, false);
     add(0.0, "di, integrated, tanh loop", di + "loop = \"transfer\"\n");
     add(0.0, "di, integrated, linearised", di + "loop = \"linearised\"\n");
     add(0.0, "di, at rest", di + "accuracy = \"rest\"\n");

@@ -42,34 +42,42 @@ BatchRest::BatchRest(const RestSpec& spec, Index examples) : spec_(spec), exampl
 MatrixXd BatchRest::settle(const system::OdeSystem& system, const MatrixXd& start,
                            const std::string& name, solve::Observer* observer) {
   Unwatched nobody;
-  const double before = evaluations_;
-  MatrixXd states = spec_.accuracy == "rest"
-                        ? search(system, start, name)
-                        : integrate(system, start, name, observer ? *observer : nobody);
-  multiplications_ += (evaluations_ - before) * static_cast<double>(system.parameters());
-  for (Index k = 0; k < states.cols(); ++k) {
-    if (states.col(k).allFinite()) continue;
-    examples_[at(k)].is_finite = false;
-    states.col(k) = start.col(k);
-  }
-  return states;
+  if (spec_.accuracy == "rest") return search(system, start, name);
+  return integrate(system, start, name, spec_.solver(), observer ? *observer : nobody).final_state;
 }
 
-MatrixXd BatchRest::integrate(const system::OdeSystem& system, const MatrixXd& start,
-                              const std::string& name, solve::Observer& observer) {
-  const solve::SolverOptions options = spec_.solver();
+solve::SolveSummary BatchRest::integrate(const system::OdeSystem& system, const MatrixXd& start,
+                                         const std::string& name,
+                                         const solve::SolverOptions& options,
+                                         solve::Observer& observer) {
   solve::SolveSummary summary = solve::solve(system, start, options, observer);
-  for (std::size_t k = 0; k < examples_.size(); ++k) {
-    Example& example = examples_[k];
+  std::vector<double> times(examples_.size());
+  for (std::size_t k = 0; k < summary.trials.size(); ++k) {
+    const std::size_t of = k % examples_.size();
     const solve::TrialResult& trial = summary.trials[k];
     if (trial.outcome != solve::Outcome::settled) {
-      if (example.failure.empty()) example.failure = name + ": " + trial.reason;
-    } else {
-      example.time += trial.settled_at;
+      if (examples_[of].failure.empty()) examples_[of].failure = name + ": " + trial.reason;
+    } else if (!trial.skipped) {
+      times[of] = std::max(times[of], trial.settled_at);
     }
   }
-  evaluations_ += static_cast<double>(summary.evaluations);
-  return std::move(summary.final_state);
+  for (std::size_t k = 0; k < examples_.size(); ++k) examples_[k].time += times[k];
+  count(static_cast<double>(summary.evaluations), system);
+  mend(summary.final_state, start);
+  return summary;
+}
+
+void BatchRest::mend(MatrixXd& states, const MatrixXd& start) {
+  for (Index k = 0; k < states.cols(); ++k) {
+    if (states.col(k).allFinite()) continue;
+    examples_[at(k) % examples_.size()].is_finite = false;
+    states.col(k) = start.col(k);
+  }
+}
+
+void BatchRest::count(double evaluations, const system::OdeSystem& system) {
+  evaluations_ += evaluations;
+  multiplications_ += evaluations * static_cast<double>(system.parameters());
 }
 
 MatrixXd BatchRest::search(const system::OdeSystem& system, const MatrixXd& start,
@@ -86,10 +94,13 @@ MatrixXd BatchRest::search(const system::OdeSystem& system, const MatrixXd& star
     Example& example = examples_[k];
     if (!found.converged && example.failure.empty()) example.failure = name + ": " + found.reason;
   });
+  double evaluations = 0;
   for (const int n : iterations) {
-    evaluations_ += n + 1;
+    evaluations += n + 1;
     multiplications_ += n * elimination(system.dimension(), 1);
   }
+  count(evaluations, system);
+  mend(states, start);
   return states;
 }
 
@@ -98,10 +109,10 @@ bool BatchRest::counts(Index example) const {
   return own.is_finite && (own.failure.empty() || spec_.unsettled == "use");
 }
 
-void BatchRest::blank(MatrixXd& m) const {
+void BatchRest::blank(MatrixXd& m, double value) const {
   const Index batch = static_cast<Index>(examples_.size());
   for (Index c = 0; c < m.cols(); ++c)
-    if (!counts(c % batch)) m.col(c).setZero();
+    if (!counts(c % batch)) m.col(c).setConstant(value);
 }
 
 void BatchRest::report(std::uint64_t first, Settling& tally) const {

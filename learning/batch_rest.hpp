@@ -39,18 +39,26 @@ class BatchRest {
   /// @param observer  watches what is integrated; none: nobody does
   MatrixXd settle(const system::OdeSystem& system, const MatrixXd& start, const std::string& name,
                   solve::Observer* observer = nullptr);
+  /// The same, integrated with options of one's own. Its trials may be the batch several times over, side by
+  /// side: an example is at rest when its last trial is.
+  solve::SolveSummary integrate(const system::OdeSystem& system, const MatrixXd& start,
+                                const std::string& name, const solve::SolverOptions& options,
+                                solve::Observer& observer);
+  /// Multiplications besides those of the evaluations.
+  void add_work(double multiplications) { multiplications_ += multiplications; }
 
   /// Whether the rule is to judge an example.
   bool counts(Index example) const;
-  /// Columns of zeros for those that it is not to; m may hold the batch several times, side by side.
-  void blank(MatrixXd& m) const;
+  /// Columns of `value` for those that it is not to; m may hold the batch several times, side by side.
+  void blank(MatrixXd& m, double value = 0) const;
   /// Adds the batch to a rule's tally. @param first  number of the batch's first example
   void report(std::uint64_t first, Settling& tally) const;
 
  private:
-  MatrixXd integrate(const system::OdeSystem& system, const MatrixXd& start,
-                     const std::string& name, solve::Observer& observer);
   MatrixXd search(const system::OdeSystem& system, const MatrixXd& start, const std::string& name);
+  // Puts those back to their start that are not finite.
+  void mend(MatrixXd& states, const MatrixXd& start);
+  void count(double evaluations, const system::OdeSystem& system);
 
   struct Example {
     std::string failure;    // "": at rest, in every circuit

@@ -100,6 +100,14 @@ Angles angles(const Lesson<S>& lesson, const Credit<S>& a, const Credit<S>& b) {
 }
 
 template <class S>
+double departure(const Matrix<S>& a, const Matrix<S>& b) {
+  if (a.rows() != b.rows() || a.cols() != b.cols()) return nan;
+  const MatrixXd wanted = b.template cast<double>();
+  const double share = (a.template cast<double>() - wanted).norm() / wanted.norm();
+  return std::isfinite(share) ? share : nan;
+}
+
+template <class S>
 std::vector<double> update_norms(const Lesson<S>& lesson, const Credit<S>& credit) {
   std::vector<double> out{0};
   for (Index l = 1; l <= lesson.network.depth(); ++l)
@@ -195,6 +203,8 @@ template Direction<float> update_direction<float>(const Lesson<float>&, const Cr
 template double feedback_angle<double>(const Matrix<double>&, const Matrix<double>&, double);
 template double feedback_angle<float>(const Matrix<float>&, const Matrix<float>&, double);
 template Angles angles<double>(const Lesson<double>&, const Credit<double>&, const Credit<double>&);
+template double departure<double>(const Matrix<double>&, const Matrix<double>&);
+template double departure<float>(const Matrix<float>&, const Matrix<float>&);
 template Angles angles<float>(const Lesson<float>&, const Credit<float>&, const Credit<float>&);
 template std::vector<double> update_norms<double>(const Lesson<double>&, const Credit<double>&);
 template std::vector<double> update_norms<float>(const Lesson<float>&, const Credit<float>&);

@@ -33,6 +33,11 @@ struct Angles {
 template <class S>
 Angles angles(const Lesson<S>& lesson, const Credit<S>& a, const Credit<S>& b);
 
+/// ‖a − b‖/‖b‖ (Frobenius) of credits of a layer, d_l × B each, one column an example; NaN where b is 0, where one
+/// is not finite, and where they have different shapes.
+template <class S>
+double departure(const Matrix<S>& a, const Matrix<S>& b);
+
 /// Frobenius norms of the update of each layer, weights and biases together; l = 1 … L, entry 0 is 0.
 template <class S>
 std::vector<double> update_norms(const Lesson<S>& lesson, const Credit<S>& credit);

@@ -24,10 +24,10 @@ constexpr Index most_outputs = 1000;
 // What a rule's last update was beside others, per layer; angles in degrees.
 struct Comparison {
   explicit Comparison(Index depth) {
-    for (auto* list : {&bp, &pbp, &ndi, &gauss_newton, &feedback, &exact, &paper})
+    for (auto* list : {&bp, &pbp, &ndi, &gauss_newton, &feedback, &departure, &exact, &paper})
       list->assign(static_cast<std::size_t>(depth), nan);
   }
-  std::vector<double> bp, pbp, ndi, gauss_newton, feedback, exact, paper;
+  std::vector<double> bp, pbp, ndi, gauss_newton, feedback, departure, exact, paper;
   // Of all layers together.
   double whole_gauss_newton = nan, whole_minimum_norm = nan;
   double row_space = nan, norm_spread = nan;
@@ -83,7 +83,8 @@ class CourseOf final : public Course {
     const RuleContext context{.seed = seed_,
                               .base = plan.base,
                               .learning_rate = learning_.learning_rate,
-                              .decay = learning_.decay};
+                              .decay = learning_.decay,
+                              .is_plain = learning_.optimiser == "sgd"};
     rule_ = rule.kind->make(network_, context);
     if (scaling_ == "matched") reference_ = rules().find("bp")->make()->make(network_, context);
     credit_.reset(network_.weights.size());
@@ -126,6 +127,7 @@ class CourseOf final : public Course {
         comparison_.bp,
         comparison_.pbp,
         comparison_.ndi,
+        comparison_.departure,
         comparison_.gauss_newton,
         {comparison_.whole_gauss_newton},
         {comparison_.whole_minimum_norm},
@@ -321,9 +323,16 @@ class CourseOf final : public Course {
         inverting[l] = -sign * feedback[l];
         comparison_.feedback[l - 1] = feedback_angle(feedback[l], network_.weights[l], sign);
       }
-      ndi_credit(lesson, inverting, VectorXd::Constant(1, rule_->inverse_gain()), other,
+      Activity<S> about_rest;
+      if (rule_->is_about_rest()) about_rest = network_.about_rest(activity_);
+      const Lesson<S> seen{network_, rule_->is_about_rest() ? about_rest : activity_,
+                           targets_, error_,
+                           loss_,    lesson.example};
+      ndi_credit(seen, inverting, VectorXd::Constant(1, rule_->inverse_gain()), other,
                  rule_->is_linearised());
       beside(comparison_.ndi);
+      for (std::size_t l = 1; l + 1 < credit_.post.size(); ++l)
+        comparison_.departure[l - 1] = departure(credit_.post[l], other.post[l]);
     }
     // The step is one of (d_L B)² numbers; a batch's own statistics make its examples depend on each other.
     if (lesson.error.size() <= most_outputs && !activity_.by_batch) {
@@ -449,6 +458,8 @@ const std::vector<Variable>& course_variables() {
       {"angle_to_pbp", "degree", "angle of the last update to that by pseudoinverses", true},
       {"angle_to_ndi", "degree",
        "angle of the last update to that of loops at rest with the rule's own feedback", true},
+      {"departure_from_ndi", "1",
+       "distance of the last hidden errors to those of such loops, over the norm of these", true},
       {"angle_to_gauss_newton", "degree", "angle of the last update to the Gauss-Newton step",
        true},
       {"whole_angle_to_gauss_newton", "degree",

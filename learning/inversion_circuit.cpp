@@ -20,9 +20,12 @@ MatrixXd heard(const LoopStage& stage, MatrixXd r) {
   if (stage.slope) r.array() *= stage.slope->array();
   if (stage.gain.size() > 0) r = stage.gain.asDiagonal() * r;
   if (!stage.transfer) return r;
-  MatrixXd out;
+  MatrixXd out, resting;
+  if (stage.about.size() > 0) r += stage.about;
   transfer_value(*stage.transfer, r, out);
-  return out;
+  if (stage.about.size() == 0) return out;
+  transfer_value(*stage.transfer, stage.about, resting);
+  return out - resting;
 }
 
 InversionCircuit::InversionCircuit(const models::LoopParameters& parameters, Index trials)
@@ -49,6 +52,10 @@ MatrixXd InversionCircuit::product(const MatrixXd& a, const MatrixXd& b) {
   MatrixXd out(a.rows(), b.cols());
   out.noalias() = a * b;
   return out;
+}
+
+MatrixXd InversionCircuit::for_trials(const MatrixXd& m) const {
+  return m.cols() == circuit_.trials ? m : m.replicate(1, circuit_.trials / m.cols());
 }
 
 Index InversionCircuit::rows_before(int node) const {
@@ -85,6 +92,7 @@ std::size_t InversionCircuit::add(const std::string& name, const LoopPath& loop,
   int heard = controller.control;  // what the next population hears
   system::SharedWeights weights = models::identity_weights(controlled);  // … through
   const MatrixXd* gate = nullptr;
+  MatrixXd before;  // what it would hear of an operating point by itself
   for (std::size_t k = 0; k < loop.path.size(); ++k) {
     const LoopStage& stage = loop.path[k];
     const std::string number = name + (loop.path.size() > 1 ? "_" + std::to_string(k + 1) : "");
@@ -92,35 +100,50 @@ std::size_t InversionCircuit::add(const std::string& name, const LoopPath& loop,
     const MatrixXd* lift = k == 0 && !folds && !stage.transfer ? &b : nullptr;
     const Index size = lift ? controlled : stage.weights->cols();
     if (k == 0 && !folds && !lift) weights = dense(b);
+    const bool is_moved = stage.gain.size() > 0 || stage.about.size() > 0;
     const core::Transfer& sent =
-        stage.transfer && stage.gain.size() == 0 ? stage.transfer : models::identity_transfer();
+        stage.transfer && !is_moved ? stage.transfer : models::identity_transfer();
     int node = models::add_node(circuit_, "hidden" + number, size, parameters_.tau, 1, sent);
     circuit_.update_order.push_back(node);
     system::Edge& edge = models::connect(circuit_, heard, node, 1, weights);
-    if (gate) edge.gate = *gate;
+    if (gate) edge.gate = for_trials(*gate);
+    if (before.size() > 0) circuit_.nodes[at(node)].constant = -for_trials(before);
+    before.resize(0, 0);
     built.places.push_back({rows_before(node), size, lift});
     if (k == 0) built.first = node;
     if (lift) read_ += static_cast<double>(lift->size());
 
     // What is sent on.
-    MatrixXd out = folds && k + 1 == loop.path.size() ? product(b, *stage.weights) : MatrixXd();
+    MatrixXd out;
+    if (folds && k + 1 == loop.path.size())
+      out = loop.product ? *loop.product : product(b, *stage.weights);
     const MatrixXd& w = out.size() > 0 ? out : *stage.weights;
     gate = stage.slope;
-    if (lift && (!gate || circuit_.trials == 1)) {
-      out = product(gate ? MatrixXd(w * gate->col(0).asDiagonal()) : w, b);
+    if (lift && (!gate || gate->cols() == 1)) {
+      if (gate)
+        out = product(w * gate->col(0).asDiagonal(), b);
+      else
+        out = loop.product ? *loop.product : product(w, b);
       gate = nullptr;
     } else {
       if (lift) {
         const int rate = models::add_node(circuit_, "rate" + number, b.rows(), 0, 1);
         models::connect(circuit_, node, rate, 1, dense(b));
         node = rate;
-      } else if (stage.gain.size() > 0) {
-        const int normalised =
-            models::add_node(circuit_, "normalised" + number, size, 0, 1, stage.transfer);
-        models::connect(
-            circuit_, node, normalised, 1,
-            std::make_shared<const system::Weights>(system::Weights::Diagonal{stage.gain}));
-        node = normalised;
+      } else if (is_moved) {
+        const int argument =
+            models::add_node(circuit_, "argument" + number, size, 0, 1, stage.transfer);
+        models::connect(circuit_, node, argument, 1,
+                        stage.gain.size() > 0 ? std::make_shared<const system::Weights>(
+                                                    system::Weights::Diagonal{stage.gain})
+                                              : models::identity_weights(size));
+        if (stage.about.size() > 0) {
+          circuit_.nodes[at(argument)].constant = for_trials(stage.about);
+          MatrixXd resting;
+          transfer_value(*stage.transfer, stage.about, resting);
+          before = product(w, resting);
+        }
+        node = argument;
       }
       if (out.size() == 0) out = *stage.weights;
     }
@@ -130,7 +153,11 @@ std::size_t InversionCircuit::add(const std::string& name, const LoopPath& loop,
   system::Controller& own = circuit_.controllers.back();
   own.measured_edges.push_back(static_cast<int>(circuit_.edges.size()));
   system::Edge& measured = models::connect(circuit_, heard, controller.error, 1, weights);
-  if (gate) measured.gate = *gate;
+  if (gate) measured.gate = for_trials(*gate);
+  if (before.size() > 0) {
+    own.setpoint = for_trials(own.setpoint) + for_trials(before);
+    circuit_.nodes[at(own.error)].constant = -own.setpoint;
+  }
 
   if (setpoint) return loops_.size() - 1;
   // D ⊙ r of the loop above.
@@ -140,7 +167,7 @@ std::size_t InversionCircuit::add(const std::string& name, const LoopPath& loop,
   system::Edge& moving = models::connect(circuit_, other.first, wanted, 1,
                                          lift ? dense(*lift) : models::identity_weights(b.cols()));
   moving.transfer = models::identity_transfer();
-  if (slope) moving.receiver_gate = *slope;
+  if (slope) moving.receiver_gate = for_trials(*slope);
   own.setpoint_edges.push_back(static_cast<int>(circuit_.edges.size()));
   models::connect(circuit_, wanted, controller.error, -1,
                   folds ? dense(b) : models::identity_weights(b.cols()));

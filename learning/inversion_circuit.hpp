@@ -17,17 +17,24 @@ using Eigen::VectorXd;
 struct LoopStage {
   const MatrixXd* weights = nullptr;  ///< W, out of it
   core::Transfer transfer;            ///< W φ(r); null: W r
-  const MatrixXd* slope = nullptr;    ///< D of W diag(D) r, n × trials; null: 1
+  const MatrixXd* slope = nullptr;    ///< D of W diag(D) r, n × examples; null: 1
   VectorXd gain;                      ///< g of W φ(g ⊙ r), a folded normalisation; empty: 1
+  /// a of W (φ(a + g ⊙ r) − φ(a)), an operating point from which r is a displacement, n × examples; empty: 0,
+  /// without the φ(a)
+  MatrixXd about;
 };
 
-/// What the next one's weights W are applied to, of rates r (n × trials): r, φ(g ⊙ r) or D ⊙ r.
+/// What the next one's weights W are applied to, of rates r (n × examples): r, φ(g ⊙ r), D ⊙ r or
+/// φ(a + g ⊙ r) − φ(a).
 MatrixXd heard(const LoopStage& stage, MatrixXd r);
 
 /// One controller's loop through populations 1 … N (N = 1: one layer), the first of which it drives.
 struct LoopPath {
   std::vector<LoopStage> path;         ///< from the driven population to the measured one
   const MatrixXd* feedback = nullptr;  ///< B, n_1 × m, e = measured − setpoint: B carries the minus
+  /// Of a path of one population, the narrower of W B and B W, where it is at hand; null: multiplied where
+  /// it is needed.
+  const MatrixXd* product = nullptr;
 };
 
 /// Loops of populations r and PID controllers u, from zero states,
@@ -42,6 +49,8 @@ struct LoopPath {
 ///   n_1 units with the error B e: its matrix is B W_N, its setpoint B y. The m − n_1 directions in which
 ///   B u does not feel ξ are not there.
 ///
+/// Its trials are the examples of a batch, or these several times over, side by side.
+///
 /// Source: science.md sections 3 and 4. Matrices must outlive what is made of them.
 class InversionCircuit {
  public:
@@ -49,7 +58,7 @@ class InversionCircuit {
 
   /// A loop with a constant setpoint y, m × trials. Returns its number.
   std::size_t add(const std::string& name, const LoopPath& loop, const MatrixXd& setpoint);
-  /// A loop whose setpoint is the moving rate of another's first population, times `slope` (m × trials)
+  /// A loop whose setpoint is the moving rate of another's first population, times `slope` (m × examples)
   /// where it is not null.
   std::size_t add(const std::string& name, const LoopPath& loop, std::size_t above,
                   const MatrixXd* slope);
@@ -78,6 +87,8 @@ class InversionCircuit {
   std::size_t add(const std::string& name, const LoopPath& loop, const MatrixXd* setpoint,
                   std::size_t above, const MatrixXd* slope);
   MatrixXd product(const MatrixXd& a, const MatrixXd& b);
+  // What belongs to the examples, for every trial.
+  MatrixXd for_trials(const MatrixXd& m) const;
   Index rows_before(int node) const;
 
   models::LoopParameters parameters_;

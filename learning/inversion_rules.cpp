@@ -8,6 +8,7 @@
 #include "learning/batch_rest.hpp"
 #include "learning/forward_feedback.hpp"
 #include "learning/inversion_circuit.hpp"
+#include "learning/loop_products.hpp"
 #include "learning/loop_stability.hpp"
 #include "models/each.hpp"
 #include "sim/solve/solve.hpp"
@@ -20,6 +21,8 @@ std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 struct InversionSpec {
   FeedbackSpec feedback{.init = {models::initialisation("negative_transpose")}};
   std::string loop = "linear";
+  double error_scale = 1;
+  std::string error_sign = "plus";
   models::LoopParameters controller{.leak = 0.01};
   std::string accuracy = "dynamics";
   double tolerance = 1e-6;
@@ -31,7 +34,11 @@ struct InversionSpec {
 
   void fields(core::Fields& f) {
     f.choice({"loop", "", "what a loop sees of the rates"}, loop,
-             {"linear", "transfer", "linearised"});
+             {"linear", "transfer", "linearised", "operating_point"});
+    f.number({"error_scale", "1", "β, by which errors are scaled on their way through the loops"},
+             error_scale, core::positive());
+    f.choice({"error_sign", "", "of the errors that go through: β, or β and −β, halved"},
+             error_sign, {"plus", "both"});
     loop_fields(f, controller);
     feedback.fields(f);
     f.choice({"accuracy", "", "how the circuits are brought to rest"}, accuracy,
@@ -52,12 +59,21 @@ struct InversionSpec {
   void check() const { check_gains(controller, place); }
 
   bool is_linear() const { return loop == "linear"; }
+  bool has_transfer() const { return loop == "transfer" || loop == "operating_point"; }
 
   // What moves with the integrator's own leak, as weak directions do, falls by e⁻²⁰.
   double longest() const {
     const double leaked =
         controller.leak > 0 ? 20 * controller.controller_tau / controller.leak : 0;
     return duration.value_or(std::max(2000.0, leaked));
+  }
+
+  // The paper's scheme ends where it ends.
+  RestSpec rest() const {
+    return {.tolerance = tolerance,
+            .duration = longest(),
+            .unsettled = accuracy == "paper" ? "use" : unsettled,
+            .accuracy = "dynamics"};
   }
 };
 
@@ -74,17 +90,16 @@ class InversionRule : public Rule<double> {
     credit.reset(network.weights.size());
     credit.post[at(network.depth())] = lesson.error;
     if (network.depth() < 2) return;
-    begin(examples);
-    invert(lesson, credit);
-    end();
-    for (Index c = 0; c < examples; ++c)
-      if (!is_usable(c))
-        for (Index l = 1; l <= network.depth(); ++l) credit.post[at(l)].col(c).setZero();
+    BatchRest batch(spec_.rest(), examples);
+    invert(lesson, batch, credit);
+    for (Index l = 1; l <= network.depth(); ++l) batch.blank(credit.post[at(l)]);
+    batch.report(lesson.example, settling_);
   }
 
   double feedback_sign() const final { return -1; }
   double inverse_gain() const final { return learning::inverse_gain(spec_.controller); }
-  bool is_linearised() const final { return spec_.loop == "linearised"; }
+  bool is_linearised() const final { return !spec_.is_linear(); }
+  bool is_about_rest() const final { return spec_.loop == "transfer"; }
   Abscissas abscissas(const Lesson<double>& lesson) const final {
     return abscissas_of<double>(stabilities(lesson));
   }
@@ -100,7 +115,7 @@ class InversionRule : public Rule<double> {
       : spec_(spec), stability_(spec.stability, spec.controller, spec.loop), starts_(circuits) {}
 
   // Settles the loops; post_L is there.
-  virtual void invert(const Lesson<double>& lesson, Credit<double>& credit) = 0;
+  virtual void invert(const Lesson<double>& lesson, BatchRest& batch, Credit<double>& credit) = 0;
   // The stability of every loop, that of the lowest layer first.
   virtual std::vector<LoopStability> stabilities(const Lesson<double>& lesson) const = 0;
   // Corrects the feedback of loops that are unstable.
@@ -111,56 +126,60 @@ class InversionRule : public Rule<double> {
     const Network<double>& network = lesson.network;
     LoopStage out{.weights = &network.w(l + 1)};
     if (spec_.loop == "linearised") out.slope = &lesson.activity.slope[at(l)];
-    if (spec_.loop != "transfer") return out;
+    if (!spec_.has_transfer()) return out;
     out.transfer = network.transfers[at(l)];
-    if (network.is_normalised()) out.gain = network.normalisations[at(l)].folded_gain();
+    if (spec_.loop == "operating_point") {
+      out.about = network.argument(l, lesson.activity);
+      out.gain = lesson.activity.gain[at(l)];
+    } else if (network.is_normalised()) {
+      out.gain = network.normalisations[at(l)].folded_gain();
+    }
     return out;
   }
-  // A batch's circuits settle between these two, which tally it.
-  void begin(Index examples) {
-    unsettled_.assign(at(examples), 0);
-    settled_at_.setZero(examples);
+
+  // Errors as they go through the loops, β δ or [β δ, −β δ], and what comes of them: r/β or [r₊ − r₋]/(2β).
+  MatrixXd sent(const MatrixXd& delta) const {
+    if (spec_.error_sign == "plus") return spec_.error_scale * delta;
+    MatrixXd out(delta.rows(), 2 * delta.cols());
+    out << spec_.error_scale * delta, -spec_.error_scale * delta;
+    return out;
   }
-  void end() {
-    settling_.examples += settled_at_.size();
-    for (Index c = 0; c < settled_at_.size(); ++c) {
-      settling_.unsettled += unsettled_[at(c)];
-      if (!unsettled_[at(c)]) settling_.time += settled_at_[c];
-    }
+  MatrixXd received(const MatrixXd& r) const {
+    if (spec_.error_sign == "plus") return r / spec_.error_scale;
+    const Index examples = r.cols() / 2;
+    return (r.leftCols(examples) - r.rightCols(examples)) / (2 * spec_.error_scale);
   }
+
   // The state in which the circuit of a batch settles.
   // @param which  its number among those of a lesson, for a warm start; none: it has no other to start from
-  MatrixXd settle(InversionCircuit& loops, std::optional<std::size_t> which, double scale);
+  // @param name   what it is, where it fails
+  MatrixXd settle(InversionCircuit& loops, std::optional<std::size_t> which,
+                  const MatrixXd& setpoint, const std::string& name, BatchRest& batch);
 
   // r to the credit of layer l, φ′ applied once.
-  void pull_back(const Lesson<double>& lesson, Index l, MatrixXd& r) const {
-    if (spec_.is_linear()) lesson.network.pull_back(l, lesson.activity, r);
-  }
-  void forget_unusable(MatrixXd& m, double value = 0) const {
-    for (Index c = 0; c < m.cols(); ++c)
-      if (!is_usable(c)) m.col(c).setConstant(value);
+  MatrixXd credit_of(const Lesson<double>& lesson, Index l, const MatrixXd& r,
+                     const BatchRest& batch) const {
+    MatrixXd out = received(r);
+    batch.blank(out);
+    if (spec_.is_linear()) lesson.network.pull_back(l, lesson.activity, out);
+    return out;
   }
 
   InversionSpec spec_;
   LoopStabilityPolicy stability_;
 
  private:
-  bool is_usable(Index c) const {
-    return std::isfinite(settled_at_[c]) && (!unsettled_[at(c)] || uses_unsettled());
-  }
-  bool uses_unsettled() const { return spec_.unsettled == "use" || spec_.accuracy == "paper"; }
-
   std::vector<MatrixXd> starts_;  // per circuit: where the last batch ended
-  std::vector<char> unsettled_;   // per example of the batch
-  VectorXd settled_at_;  // per example, summed over circuits; NaN where nothing finite is left
 };
 
 MatrixXd InversionRule::settle(InversionCircuit& loops, std::optional<std::size_t> which,
-                               double scale) {
+                               const MatrixXd& setpoint, const std::string& name,
+                               BatchRest& batch) {
   constexpr double paper_step = 0.5, paper_duration = 500;
   solve::SolverOptions options;
   options.rtol = 0.1 * spec_.tolerance;
   // A loop at rest is told from one that has not begun to move by the size of what drives it.
+  const double scale = setpoint.size() > 0 ? setpoint.cwiseAbs().maxCoeff() : 0;
   options.atol = 1e-3 * options.rtol * (scale > 0 ? scale : 1);
   options.settled.tolerance = spec_.tolerance;
   options.duration = spec_.longest();
@@ -177,7 +196,7 @@ MatrixXd InversionRule::settle(InversionCircuit& loops, std::optional<std::size_
     last_for(paper_duration);
   }
   // In closed form the state at the end costs no more than one on the way there.
-  const bool leaps = spec_.accuracy == "dynamics" && spec_.loop != "transfer";
+  const bool leaps = spec_.accuracy == "dynamics" && !spec_.has_transfer();
   if (leaps) last_for(options.duration);
   auto system = std::make_unique<const system::OdeSystem>(system::compile(loops.circuit()));
   if (leaps && solve::chosen_method(*system, options) != "exact") {
@@ -189,32 +208,13 @@ MatrixXd InversionRule::settle(InversionCircuit& loops, std::optional<std::size_
   if (!spec_.warm_start || start.rows() != system->dimension() || start.cols() != system->trials())
     start = system->initial_state();
   Unwatched observer;
-  const solve::SolveSummary summary = solve::solve(*system, start, options, observer);
-
-  for (Index c = 0; c < system->trials(); ++c) {
-    const solve::TrialResult& trial = summary.trials[at(c)];
-    if (!summary.final_state.col(c).allFinite())
-      settled_at_[c] = std::numeric_limits<double>::quiet_NaN();
-    if (trial.outcome != solve::Outcome::settled) {
-      unsettled_[at(c)] = 1;
-      if (settling_.first_failure.empty())
-        settling_.first_failure = std::string(solve::name(trial.outcome)) + ": " + trial.reason;
-    } else if (!trial.skipped) {
-      settled_at_[c] += trial.settled_at;
-    }
-  }
-  const auto evaluations = static_cast<double>(summary.evaluations);
-  settling_.evaluations += evaluations;
-  settling_.multiplications += evaluations * static_cast<double>(system->parameters()) +
-                               loops.built() + static_cast<double>(system->trials()) * loops.read();
+  solve::SolveSummary summary = batch.integrate(*system, start, name, options, observer);
+  batch.add_work(loops.built() + static_cast<double>(system->trials()) * loops.read());
   if (summary.method == "exact")
-    settling_.multiplications += 10 * std::pow(0.5 * static_cast<double>(system->dimension()), 3);
-  if (spec_.warm_start)
-    start = summary.final_state.unaryExpr([](double x) { return std::isfinite(x) ? x : 0.0; });
-  return summary.final_state;
+    batch.add_work(10 * std::pow(0.5 * static_cast<double>(system->dimension()), 3));
+  if (spec_.warm_start) start = summary.final_state;
+  return std::move(summary.final_state);
 }
-
-double size_of(const MatrixXd& m) { return m.size() > 0 ? m.cwiseAbs().maxCoeff() : 0; }
 
 // --- One loop a layer ------------------------------------------------------------------------------
 
@@ -226,9 +226,15 @@ class Inversion final : public InversionRule {
       : InversionRule(spec, simultaneous ? 1 : at(network.depth() - 1)),
         simultaneous_(simultaneous),
         forward_feedback_(forward_feedback),
-        feedback_(spec.feedback.with_loop(spec.controller), network, context, spec.place, -1) {}
+        feedback_(spec.feedback.with_loop(spec.controller), network, context, spec.place, -1),
+        products_(context, network.weights.size()) {}
 
   void learn(const Lesson<double>& lesson, const Credit<double>& credit, double rate) override {
+    if (spec_.feedback.updates == "fixed")
+      products_.learn(lesson, credit, rate, feedback_.all());
+    else
+      products_.forget();
+    settling_.multiplications += products_.take_work();
     feedback_.learn(lesson, credit, rate);
   }
   double multiplications(const Network<double>& network, Index examples) const override {
@@ -244,58 +250,65 @@ class Inversion final : public InversionRule {
     const MatrixXd gated = gate * feedback_.b(l);
     InversionCircuit circuit(spec_.controller, setpoint.cols());
     circuit.add("", {{seen}, &gated}, setpoint);
-    begin(setpoint.cols());
-    MatrixXd r = heard(seen, circuit.rate(0, 1, settle(circuit, {}, size_of(setpoint))));
-    end();
-    forget_unusable(r, std::numeric_limits<double>::quiet_NaN());
+    BatchRest batch(spec_.rest(), setpoint.cols());
+    MatrixXd r =
+        heard(seen, circuit.rate(0, 1, settle(circuit, {}, setpoint, loop_name(l), batch)));
+    batch.blank(r, std::numeric_limits<double>::quiet_NaN());
+    batch.report(lesson.example, settling_);
     return r;
   }
   void state(StateVisitor& visitor) override {
     feedback_.state(visitor);
+    products_.state(visitor);
     InversionRule::state(visitor);
   }
 
  private:
-  LoopPath loop(const Lesson<double>& lesson, Index l) const {
-    return {{stage(lesson, l - 1)}, &feedback_.b(l)};
+  static std::string loop_name(Index l) { return "the loop of layer " + std::to_string(l); }
+  LoopPath loop(const Lesson<double>& lesson, Index l) {
+    const MatrixXd& b = feedback_.b(l);
+    // Where W sees φ(r), or φ′ ⊙ r, there is a W B of no loop; B W is one of every loop.
+    const bool has_product = spec_.is_linear() || b.rows() < b.cols();
+    return {{stage(lesson, l - 1)}, &b, has_product ? &products_.of(l, lesson, b) : nullptr};
   }
 
-  void invert(const Lesson<double>& lesson, Credit<double>& credit) override {
+  void invert(const Lesson<double>& lesson, BatchRest& batch, Credit<double>& credit) override {
     if (simultaneous_)
-      invert_together(lesson, credit);
+      invert_together(lesson, batch, credit);
     else
-      invert_in_turn(lesson, credit);
+      invert_in_turn(lesson, batch, credit);
+    batch.add_work(products_.take_work());
   }
 
-  void invert_in_turn(const Lesson<double>& lesson, Credit<double>& credit) {
+  void invert_in_turn(const Lesson<double>& lesson, BatchRest& batch, Credit<double>& credit) {
+    MatrixXd wanted = sent(lesson.error);
     for (Index l = lesson.network.depth(); l >= 2; --l) {
-      const MatrixXd& wanted = credit.post[at(l)];
-      MatrixXd& found = credit.post[at(l - 1)];
       InversionCircuit circuit(spec_.controller, wanted.cols());
       circuit.add("", loop(lesson, l), wanted);
-      found = circuit.rate(0, 1, settle(circuit, at(l - 2), size_of(wanted)));
-      forget_unusable(found);
-      pull_back(lesson, l - 1, found);
+      MatrixXd r = circuit.rate(0, 1, settle(circuit, at(l - 2), wanted, loop_name(l), batch));
+      credit.post[at(l - 1)] = credit_of(lesson, l - 1, r, batch);
+      if (l == 2) break;
+      // What φ′ is yet to be applied to goes on as a credit, else each sign by itself.
+      batch.blank(r);
+      wanted = spec_.is_linear() ? sent(credit.post[at(l - 1)]) : std::move(r);
     }
   }
 
-  void invert_together(const Lesson<double>& lesson, Credit<double>& credit) {
+  void invert_together(const Lesson<double>& lesson, BatchRest& batch, Credit<double>& credit) {
     const Index depth = lesson.network.depth();
-    InversionCircuit circuit(spec_.controller, lesson.error.cols());
+    const MatrixXd wanted = sent(lesson.error);
+    InversionCircuit circuit(spec_.controller, wanted.cols());
     std::size_t above = 0;
     for (Index l = depth; l >= 2; --l) {
       const std::string name = "_" + std::to_string(l - 1);
-      above = l == depth ? circuit.add(name, loop(lesson, l), lesson.error)
+      above = l == depth ? circuit.add(name, loop(lesson, l), wanted)
                          : circuit.add(name, loop(lesson, l), above,
                                        spec_.is_linear() ? &lesson.activity.slope[at(l)] : nullptr);
     }
-    const MatrixXd state = settle(circuit, 0, size_of(lesson.error));
-    for (Index l = depth; l >= 2; --l) {
-      MatrixXd& found = credit.post[at(l - 1)];
-      found = circuit.rate(at(depth - l), 1, state);
-      forget_unusable(found);
-      pull_back(lesson, l - 1, found);
-    }
+    const MatrixXd state = settle(circuit, 0, wanted, "all loops", batch);
+    for (Index l = depth; l >= 2; --l)
+      credit.post[at(l - 1)] =
+          credit_of(lesson, l - 1, circuit.rate(at(depth - l), 1, state), batch);
   }
 
   std::vector<LoopStability> stabilities(const Lesson<double>& lesson) const override {
@@ -303,11 +316,13 @@ class Inversion final : public InversionRule {
   }
   void correct(const Lesson<double>& lesson, const std::vector<LoopStability>& found) override {
     stability_.correct(lesson, found, feedback_, settling_);
+    products_.forget();
   }
 
   bool simultaneous_;
   ForwardFeedbackSpec forward_feedback_;
   Feedback<double> feedback_;
+  LoopProducts products_;
 };
 
 // --- One loop through all layers -------------------------------------------------------------------
@@ -380,19 +395,16 @@ class SingleLoopInversion final : public InversionRule {
                        context_);
   }
 
-  void invert(const Lesson<double>& lesson, Credit<double>& credit) override {
+  void invert(const Lesson<double>& lesson, BatchRest& batch, Credit<double>& credit) override {
     const Index depth = lesson.network.depth();
     LoopPath loop{{}, &b_};
     for (Index l = 1; l < depth; ++l) loop.path.push_back(stage(lesson, l));
-    InversionCircuit circuit(spec_.controller, lesson.error.cols());
-    circuit.add("", loop, lesson.error);
-    const MatrixXd state = settle(circuit, 0, size_of(lesson.error));
-    for (Index l = 1; l < depth; ++l) {
-      MatrixXd& found = credit.post[at(l)];
-      found = circuit.rate(0, l, state);
-      forget_unusable(found);
-      pull_back(lesson, l, found);
-    }
+    const MatrixXd wanted = sent(lesson.error);
+    InversionCircuit circuit(spec_.controller, wanted.cols());
+    circuit.add("", loop, wanted);
+    const MatrixXd state = settle(circuit, 0, wanted, "the loop", batch);
+    for (Index l = 1; l < depth; ++l)
+      credit.post[at(l)] = credit_of(lesson, l, circuit.rate(0, l, state), batch);
   }
 
   std::vector<LoopStability> stabilities(const Lesson<double>& lesson) const override {

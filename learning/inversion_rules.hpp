@@ -22,17 +22,25 @@ namespace settle::learning {
 ///   with one B (d_1 × d_L) where the list of feedbacks is one, else the product B_2 … B_L of one a layer
 ///   with one minus remaining; δ_l = x_l(∞).
 ///
+/// Errors go through the loops as β δ, and what settles is divided by β: δ_{l−1} = r(β δ_l)/β; with error_sign =
+/// both each example is two trials of the same circuit, and δ_{l−1} = [r(β δ_l) − r(−β δ_l)]/(2β). In linear and
+/// linearised loops β changes nothing. As β → 0, r/β comes to what the loop's own linearisation makes of δ, at
+/// a relative distance of order β² from rest where φ is odd, of order β about an operating point, and of
+/// order β² with both signs.
+///
 /// What a loop sees of r:
 /// - linear: W r. φ′(a_{l−1}) is applied once to the settled r (Network::pull_back; in the simultaneous
 ///   scheme lower loops hear r times the slope at fixed statistics);
-/// - linearised: W (φ′(a) ⊙ r), and transfer: W φ(r). There r is a displacement of a_{l−1} already and φ′ is
-///   not applied again. Where layers are normalised, the gain γ/√(v + ε) is part of φ′ (of a batch's own
-///   statistics in linearised loops, of the running ones in transfer loops).
+/// - linearised: W (φ′(a) ⊙ r), transfer: W φ(r), and operating_point: W (φ(a + r) − φ(a)), a = a_{l−1} of the
+///   forward pass. There r is a displacement of a_{l−1} already and φ′ is not applied again. Where layers are
+///   normalised, the gain γ/√(v + ε) is part of φ′ (of the running statistics in transfer loops, else of those
+///   of the forward pass, which r does not move).
 ///
 /// All examples of a batch are trials of one circuit.
 ///
 /// Parameters (bounds in brackets; times in the circuit's unit):
-/// - scheme (di) = sequential | simultaneous; loop = linear | transfer | linearised;
+/// - scheme (di) = sequential | simultaneous; loop = linear | transfer | linearised |
+///   operating_point; error_scale β = 1 [> 0]; error_sign = plus | both;
 /// - leak α = 0.01 [≥ 0]; gains {p = 0, i = 1, d = 0}, i or p not zero; tau = 1, controller_tau = 1,
 ///   derivative_tau = 0.1 [> 0]; feedback = negative_transpose, feedback_updates, feedback_decay
 ///   (FeedbackSpec, with DI's sign);
@@ -49,7 +57,9 @@ namespace settle::learning {
 /// - forward_feedback (di): as in ForwardFeedbackSpec, through the rule's own loops; unsettled = skip leaves an
 ///   example out there as well.
 ///
-/// Settling::multiplications is estimated: evaluations times the weights, the products W B, and for a loop of
+/// The products W B of linear loops and B W of expanding layers go with W (LoopProducts).
+///
+/// Settling::multiplications is estimated: evaluations times the weights, the products, and for a loop of
 /// n units in closed form 10 n³. What Newton's steps to a state of rest take is not in it.
 ///
 /// Errors: InputError for gains without i and p, for lists of feedbacks of another length, and for what a lone

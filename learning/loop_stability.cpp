@@ -34,7 +34,7 @@ template <class S>
 MatrixXd seen_weights(const std::string& loop, const Lesson<S>& lesson, Index l) {
   const Network<S>& network = lesson.network;
   MatrixXd w = network.w(l).template cast<double>();
-  if (loop == "linearised")
+  if (loop == "linearised" || loop == "operating_point")
     w = w * lesson.activity.slope[at(l - 1)].col(0).template cast<double>().asDiagonal();
   if (loop != "transfer") return w;
   if (network.is_normalised())
@@ -57,10 +57,7 @@ void StabilitySpec::fields(core::Fields& f) {
 
 template <class S>
 bool LoopStabilityPolicy::is_due(const Lesson<S>& lesson) const {
-  // Whether one of the batch's examples is a multiple of `every`.
-  const auto step = static_cast<std::uint64_t>(spec_.every);
-  const auto count = static_cast<std::uint64_t>(lesson.error.cols());
-  return is_on() && (lesson.example + count - 1) / step * step >= lesson.example;
+  return is_on() && lesson.holds_multiple_of(spec_.every);
 }
 
 template <class S>

@@ -16,8 +16,8 @@ void check_gains(const models::LoopParameters& loop, const models::Place& place)
 double inverse_gain(const models::LoopParameters& loop);
 
 /// W of the loop of layer l = 2 … L (d_l × d_{l−1}) as a linear loop that stands for it sees it. `loop` says
-/// what the loop sees of r: linear, W r; linearised, W diag(φ′) r with the slope of the batch's first example;
-/// transfer, W φ(r) (of a folded normalisation W φ(g ⊙ r)) with φ at its steepest.
+/// what the loop sees of r: linear, W r; linearised and operating_point, W diag(φ′) r with the slope of the batch's
+/// first example; transfer, W φ(r) (of a folded normalisation W φ(g ⊙ r)) with φ at its steepest.
 template <class S>
 MatrixXd seen_weights(const std::string& loop, const Lesson<S>& lesson, Index l);
 

@@ -140,14 +140,32 @@ void Network<S>::step(Index layer, Activity<S>& activity) const {
     variance = (a.colwise() - mean).array().square().rowwise().mean();
   }
   const Vector<S> inverse = (variance.array() + S(Normalisation<S>::epsilon)).sqrt().inverse();
-  Matrix<S>& spread = activity.spread[l];
-  spread = inverse.asDiagonal() * (a.colwise() - mean);
-  Matrix<S> normalised = normal.scale.asDiagonal() * spread;
-  normalised.colwise() += normal.shift;
+  activity.spread[l] = inverse.asDiagonal() * (a.colwise() - mean);
+  const Matrix<S> normalised = argument(layer, activity);
   transfer_value(*transfers[l], normalised, activity.h[l]);
   transfer_slope(*transfers[l], normalised, activity.slope[l]);
   activity.gain[l] = normal.scale.cwiseProduct(inverse);
   activity.slope[l] = activity.gain[l].asDiagonal() * activity.slope[l];
+}
+
+template <class S>
+Matrix<S> Network<S>::argument(Index l, const Activity<S>& activity) const {
+  if (!is_normalised()) return activity.a[at(l)];
+  const Normalisation<S>& normal = normalisations[at(l)];
+  Matrix<S> out = normal.scale.asDiagonal() * activity.spread[at(l)];
+  out.colwise() += normal.shift;
+  return out;
+}
+
+template <class S>
+Activity<S> Network<S>::about_rest(Activity<S> activity) const {
+  for (Index l = 1; l < depth(); ++l) {
+    Matrix<S> slope;
+    transfer_slope<S>(*transfers[at(l)], Matrix<S>::Zero(size(l), activity.count()), slope);
+    if (is_normalised()) slope = normalisations[at(l)].folded_gain().asDiagonal() * slope;
+    activity.slope[at(l)] = slope;
+  }
+  return activity;
 }
 
 template <class S>

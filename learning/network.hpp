@@ -61,7 +61,7 @@ struct Activity {
   std::vector<Matrix<S>> h;  ///< h_l; the last is the output y
   std::vector<Matrix<S>>
       slope;  ///< ∂h_l/∂a_l of hidden layers at fixed statistics: φ′(â) γ/√(v + ε)
-  std::vector<Matrix<S>> spread;  ///< (a − m)/√(v + ε), where layers are normalised by the batch
+  std::vector<Matrix<S>> spread;  ///< (a − m)/√(v + ε) of normalised layers
   std::vector<Vector<S>> gain;    ///< γ/√(v + ε) of normalised layers
   /// φ′(â) γ/√(v + ε) ⊙ the credit of h_l, as pull_back() has last found it: what γ and β learn from, where
   /// layers are normalised by the batch.
@@ -104,6 +104,11 @@ class Network {
   /// One layer by itself: a = W_l in + b_l, normalised by the running statistics where the layer is, and
   /// h_l of it.
   void layer(Index l, const Matrix<S>& in, Matrix<S>& a, Matrix<S>& h) const;
+  /// What φ_l of a hidden layer was applied to: a_l, or where the layer is normalised γ ⊙ (a − m)/√(v + ε) + β.
+  Matrix<S> argument(Index l, const Activity<S>& activity) const;
+  /// An activity with the slopes of φ_l (g ⊙ a) at a = 0, g of the running statistics where layers are normalised:
+  /// what a loop that starts from rest sees first.
+  Activity<S> about_rest(Activity<S> activity) const;
   /// forward() without what rules alone need (a, slopes), of any number of inputs, in pieces.
   Matrix<S> outputs(const Eigen::Ref<const Matrix<S>>& inputs) const;
 

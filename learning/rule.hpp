@@ -19,6 +19,12 @@ struct Lesson {
   const Matrix<S>& error;       ///< δ_L = −∂loss/∂a_L, d_L × B
   Loss loss;
   std::uint64_t example = 0;  ///< how many examples were seen before: indexes random numbers
+
+  /// Whether it holds one of the examples 0, n, 2 n, … (n ≥ 1).
+  bool holds_multiple_of(std::int64_t n) const {
+    const auto step = static_cast<std::uint64_t>(n);
+    return (example + static_cast<std::uint64_t>(error.cols()) - 1) / step * step >= example;
+  }
 };
 
 /// What a batch says about every layer: W_l moves along Σ_columns post_l pre_lᵀ, b_l along Σ post_l. For most
@@ -93,10 +99,12 @@ class Rule {
   /// where there is none.
   virtual std::vector<Matrix<S>> output_feedback() const { return {}; }
   /// What NDI needs to be compared with the rule: the sign with which feedback() stands for ± W_lᵀ, 1/G of its
-  /// loops, 0 where it has none, and whether they see W diag(φ′).
+  /// loops, 0 where it has none, and whether they see W diag(φ′), or φ, of which that is the limit for small
+  /// errors: φ′ of the forward pass, or about rest (Network::about_rest).
   virtual double feedback_sign() const { return 1; }
   virtual double inverse_gain() const { return 0; }
   virtual bool is_linearised() const { return false; }
+  virtual bool is_about_rest() const { return false; }
   /// max Re λ (1/time) of the loops through which a lesson goes, by layer l = 2 … L or one for all: by the
   /// loop's own poles, and by the paper's criterion max Re λ(k_i W B − α I); where they depend on the example,
   /// those of the batch's first. Empty where there are no loops.
@@ -130,7 +138,8 @@ struct RuleContext {
   std::uint64_t seed = 1;
   std::filesystem::path base;  ///< data files are relative to it
   double learning_rate = 0.01;
-  double decay = 0;  ///< of the network's weights, per step
+  double decay = 0;       ///< of the network's weights, per step
+  bool is_plain = false;  ///< W moves by η Σ post preᵀ − decay W: plain gradient descent
 };
 
 /// A [[rule]] of a configuration: which kind, with its parameters.
