@@ -190,7 +190,7 @@ class Against {
       const std::string layer =
           variable.per_layer ? ", layer " + std::to_string(axes().layers[l]) : "";
       panels_.push_back(
-          {name, variable.long_name + layer, name + lines_.unit_of(name), true, false, 1, number});
+          {name, variable.long_name + layer, plain(name) + lines_.unit_of(name), true, false, 1, number});
     }
   }
 

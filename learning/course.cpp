@@ -459,7 +459,7 @@ const std::vector<Variable>& course_variables() {
       {"angle_to_ndi", "degree",
        "angle of the last update to that of loops at rest with the rule's own feedback", true},
       {"departure_from_ndi", "1",
-       "distance of the last hidden errors to those of such loops, over the norm of these", true},
+       "distance of the last hidden errors to NDI's with the rule's own feedback, over their norm", true},
       {"angle_to_gauss_newton", "degree", "angle of the last update to the Gauss-Newton step",
        true},
       {"whole_angle_to_gauss_newton", "degree",
