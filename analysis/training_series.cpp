@@ -189,8 +189,8 @@ class Against {
       if (!any_final(number)) continue;
       const std::string layer =
           variable.per_layer ? ", layer " + std::to_string(axes().layers[l]) : "";
-      panels_.push_back(
-          {name, variable.long_name + layer, plain(name) + lines_.unit_of(name), true, false, 1, number});
+      panels_.push_back({name, variable.long_name + layer, plain(name) + lines_.unit_of(name), true,
+                         false, 1, number});
     }
   }
 

@@ -229,8 +229,8 @@ TEST_CASE("a course records how far a rule's hidden errors are from their loops'
     CHECK(linear[l] < 1e-8);  // the tolerance over the leak
     CHECK(linearised[l] < 1e-8);
     CHECK(small[l] < 1e-5);  // β², of displacements that are not much more than 1
-    CHECK(displaced[l] > 1e-5);
     CHECK(displaced[l] < 1e-2);  // β
+    CHECK(displaced[l] > 1e-8);  // which is above what the tolerance leaves
     CHECK(std::isnan(bp[l]));
   }
   CHECK(std::isnan(linear[2]));
