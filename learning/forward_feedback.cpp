@@ -80,7 +80,8 @@ Matrix<S> ForwardWithFeedback<S>::outputs(const Matrix<S>& inputs, Index first) 
         if (!wrong.col(c).allFinite()) is_lost[at(c)] = 1;
         if (is_lost[at(c)]) wrong.col(c).setZero();
       }
-      const Lesson<S> lesson{network_, activity_, none, none, Loss::squared_error};
+      const Lesson<S> lesson{network_, activity_,           none,
+                             none,     Loss::squared_error, static_cast<std::uint64_t>(first)};
       const Matrix<S> moved = rule_.displacement(lesson, l, spec_.gate, wrong);
       for (Index c = 0; c < wrong.cols(); ++c) {
         if (!moved.col(c).allFinite()) is_lost[at(c)] = 1;

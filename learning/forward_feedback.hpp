@@ -12,8 +12,8 @@ namespace settle::learning {
 ///
 ///     h_{l−1} ← h_{l−1} + r,   r = B_l (W_l B_l − (α/g) I)⁻¹ ε_l   (a loop that sees W r, k_i = 1, k_p = 0)
 ///
-/// before the pass goes on with it. For other loops r is what the loop hears: φ′(a) ⊙ r or φ(r). In general
-/// 1/(gG) stands for α/g, G = k_i/α + k_p.
+/// before the pass goes on with it. For other loops r is what the loop hears: φ′(a) ⊙ r, φ(r) or
+/// φ(a + r) − φ(a). In general 1/(gG) stands for α/g, G = k_i/α + k_p.
 ///
 /// ε_l has a random direction, of the stream "setpoint_error_l" by seed and held-out example alone, so that all
 /// rules, gates and evaluations have the same; its length is relative,
@@ -23,7 +23,7 @@ namespace settle::learning {
 /// of the example itself, h_{l−1} as it comes up: 0.1 is a setpoint that is a tenth of the layer's own drive
 /// away from what it should be, whatever the size of a network's weights and rates.
 ///
-/// For B_l = −W_lᵀ, and any φ with φ(0) = 0 and 0 ≤ φ′ ≤ 1,
+/// For B_l = −W_lᵀ, and any φ with 0 ≤ φ′ ≤ 1 (and φ(0) = 0 where a loop hears φ(r)),
 ///
 ///     ‖r‖ ≤ ½ √(g G) |ε_l|
 ///

@@ -53,7 +53,7 @@ TEST_CASE("feedback left on displaces a rate by B(WB - I/(gG))⁻¹ε") {
 }
 
 TEST_CASE("with B = -Wᵀ feedback left on displaces by ½√(g/α)|ε| at most, whatever the loop sees") {
-  const std::string loop = GENERATE("linear", "linearised", "transfer");
+  const std::string loop = GENERATE("linear", "linearised", "transfer", "operating_point");
   const Exercise<double> set = exercise(network_of("[4, 9, 3]"), 6);
   const auto rule =
       rule_of("kind = \"di\", leak = 0.1, tolerance = 1e-8, loop = \"" + loop + "\"", set.network);
