@@ -77,7 +77,7 @@ class Against {
     const double last = lines_.axes().steps.back();
     TrainingLines::add_note(
         chart, "At the last evaluation, after " + core::number_text(last) + " examples." +
-                   (any_across_ ? " Dashed: rules in which nothing is varied." : "") +
+                   (any_across_ ? " Dashed: rules in which no number is varied." : "") +
                    lines_.spread(logs, logs && plains ? " (along linear axes the mean)" : "",
                                  has_bands()));
     TrainingLines::add_note(chart, lines_.remarks());

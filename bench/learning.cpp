@@ -58,7 +58,7 @@ class LearnerOf final : public Learner {
         batch_(batch),
         network_(make_network<S>(spec(), 1, ".")),
         rule_(read_rule(io::parse_toml(rule, "rule"), "rule")
-                  ->make(network_, {.learning_rate = rate, .decay = decay, .is_plain = is_plain})),
+                  ->make(network_, {.decay = decay, .is_plain = is_plain})),
         updater_(learning(batch), network_) {
     name = name_;
   }

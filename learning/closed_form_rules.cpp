@@ -100,7 +100,8 @@ class FeedbackAlignment : public Rule<S> {
   double inverse_gain() const override {
     return stability_.is_on() ? learning::inverse_gain(loop_.parameters) : 0;
   }
-  bool is_linearised() const override { return stability_.is_on() && loop_.sees == "linearised"; }
+  bool is_linearised() const override { return stability_.is_on() && loop_.sees != "linear"; }
+  bool is_about_rest() const override { return stability_.is_on() && loop_.sees == "transfer"; }
   typename Rule<S>::Abscissas abscissas(const Lesson<S>& lesson) const override {
     if (!stability_.is_on()) return {};
     return abscissas_of<S>(stability_.stabilities(lesson, feedback_));

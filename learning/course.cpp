@@ -82,7 +82,6 @@ class CourseOf final : public Course {
         updater_(learning_, network_) {
     const RuleContext context{.seed = seed_,
                               .base = plan.base,
-                              .learning_rate = learning_.learning_rate,
                               .decay = learning_.decay,
                               .is_plain = learning_.optimiser == "sgd"};
     rule_ = rule.kind->make(network_, context);
@@ -279,6 +278,7 @@ class CourseOf final : public Course {
     }
     updater_.clip(credit_);
     scale(lesson);
+    if (reference_) multiplications_ += reference_->multiplications(network_, activity_.count());
     const double eta = learning_rate();
     updater_.set_rate(eta);
     const double rate = eta * updater_.share(activity_.count());

@@ -57,7 +57,7 @@ namespace settle::learning {
 /// - forward_feedback (di): as in ForwardFeedbackSpec, through the rule's own loops; unsettled = skip leaves an
 ///   example out there as well.
 ///
-/// The products W B of linear loops and B W of expanding layers go with W (LoopProducts).
+/// The products W B of linear loops and B W of expanding layers go with W where B is fixed (`di`; LoopProducts).
 ///
 /// Settling::multiplications is estimated: evaluations times the weights, the products, and for a loop of
 /// n units in closed form 10 n³. What Newton's steps to a state of rest take is not in it.

@@ -29,18 +29,9 @@ void for_each_gain(const VectorXd& inverse_gain, bool is_apart, const Matrix<S>&
   }
 }
 
-// (W B − I/G)⁻¹ y
-MatrixXd solve_control(const MatrixXd& w, const MatrixXd& b, double inverse_gain,
-                       const MatrixXd& y) {
-  MatrixXd m = w * b;
-  m.diagonal().array() -= inverse_gain;
-  const auto x = core::solve_linear(m, y);
-  return x ? *x : MatrixXd(core::pseudoinverse(m) * y);
-}
-
 MatrixXd solve_rest(const MatrixXd& w, const MatrixXd& b, double inverse_gain, const MatrixXd& y) {
   const auto x = analysis::linear_rest(w, b, inverse_gain, y);
-  return x ? *x : MatrixXd(b * solve_control(w, b, inverse_gain, y));
+  return x ? *x : MatrixXd(b * rest_control(w, b, inverse_gain, y));
 }
 
 // The matrix in double, without a copy where it is.
@@ -99,8 +90,8 @@ void ndi_control(const Lesson<S>& lesson, const Matrix<S>& b, const VectorXd& in
   const auto& feedback = wide(b);
   for_each_gain(inverse_gain, is_linearised, lesson.error, w.rows(), control,
                 [&](double g, const MatrixXd& y, Index c) {
-                  if (!is_linearised) return MatrixXd(-solve_control(w, feedback, g, y));
-                  return MatrixXd(-solve_control(w * slope.col(c).asDiagonal(), feedback, g, y));
+                  if (!is_linearised) return MatrixXd(-rest_control(w, feedback, g, y));
+                  return MatrixXd(-rest_control(w * slope.col(c).asDiagonal(), feedback, g, y));
                 });
 }
 

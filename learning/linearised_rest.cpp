@@ -29,10 +29,7 @@ VectorXd rest_by_control(const MatrixXd& w, const MatrixXd& b, const Open& open,
                          double inverse_gain, const VectorXd& y) {
   const MatrixXd seen = w(Eigen::all, open.units) * open.slope.asDiagonal();
   const MatrixXd driven = b(open.units, Eigen::all);
-  MatrixXd m = seen * driven;
-  m.diagonal().array() -= inverse_gain;
-  const auto control = core::solve_linear(m, y);
-  return b * (control ? *control : MatrixXd(core::pseudoinverse(m) * y));
+  return b * rest_control(seen, driven, inverse_gain, y);
 }
 
 // (B W D − I/G)⁻¹ B y; nothing where that is singular.
@@ -55,6 +52,14 @@ std::optional<VectorXd> rest_by_units(const MatrixXd& bw, const Open& open, doub
 }
 
 }  // namespace
+
+MatrixXd rest_control(const MatrixXd& w, const MatrixXd& b, double inverse_gain,
+                      const MatrixXd& y) {
+  MatrixXd m = w * b;
+  m.diagonal().array() -= inverse_gain;
+  const auto x = core::solve_linear(m, y);
+  return x ? *x : MatrixXd(core::pseudoinverse(m) * y);
+}
 
 MatrixXd linearised_rest(const MatrixXd& w, const MatrixXd& b, const MatrixXd& slope,
                          const VectorXd& inverse_gain, const MatrixXd& y) {

@@ -9,6 +9,10 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
+/// The control of a loop at rest, (W B − I/G)⁻¹ y; by the pseudoinverse where that is singular to working
+/// precision.
+MatrixXd rest_control(const MatrixXd& w, const MatrixXd& b, double inverse_gain, const MatrixXd& y);
+
 /// r of a loop that sees W D of r, D = diag(d) of each example, for the setpoint y:
 ///
 ///     r = B (W D B − I/G)⁻¹ y = (B W D − I/G)⁻¹ B y

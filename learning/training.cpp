@@ -51,7 +51,7 @@ void LearningSpec::fields(core::Fields& f) {
   f.custom({"loss", "", "squared_error for a linear output, else cross_entropy, unless given"},
            loss_form);
   f.number({"learning_rate", "1", "η"}, learning_rate, core::positive());
-  f.number({"learning_rate_end", "1", "share of η at the end, to which it goes linearly"},
+  f.number({"learning_rate_end", "1", "share of η to which it goes linearly until the end"},
            learning_rate_end, {.low = 0, .high = 1});
   f.number({"epochs", "1", "how often all examples are seen; 1 unless examples are given"}, epochs,
            {.low = 0, .high = most_examples, .low_open = true});

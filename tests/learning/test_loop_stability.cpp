@@ -43,6 +43,7 @@ TEST_CASE("without the dynamics feedback has the corrections that dynamic invers
       CHECK(other->abscissas(at_work.lesson()).paper == poles.paper);
       CHECK(other->inverse_gain() == di->inverse_gain());
       CHECK(other->is_linearised() == di->is_linearised());
+      CHECK(other->is_about_rest() == di->is_about_rest());
     }
     Credit<double> credit;
     di->assign(at_work.lesson(3 * step), credit);

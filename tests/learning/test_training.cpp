@@ -124,6 +124,7 @@ class Interrupted final : public Rule<S> {
   double feedback_sign() const override { return rule_->feedback_sign(); }
   double inverse_gain() const override { return rule_->inverse_gain(); }
   bool is_linearised() const override { return rule_->is_linearised(); }
+  bool is_about_rest() const override { return rule_->is_about_rest(); }
   std::vector<Matrix<S>> output_feedback() const override { return rule_->output_feedback(); }
   typename Rule<S>::Abscissas abscissas(const Lesson<S>& lesson) const override {
     return rule_->abscissas(lesson);
@@ -179,6 +180,13 @@ struct Run {
   std::string reason;
   std::size_t interruptions = 0;
 };
+
+// A matrix of a checkpoint.
+MatrixXd kept(const Snapshot& snapshot, const std::string& name) {
+  for (const auto& [known, number] : snapshot.numbers)
+    if (known == name) return std::get<MatrixXd>(number);
+  throw std::out_of_range(name);
+}
 
 // Trains to the end; with a bell, by a new course after every batch.
 Run run(const Setting& setting, std::size_t rule = 0, Bell* bell = nullptr) {
@@ -284,6 +292,24 @@ TEST_CASE("a course that is interrupted after every batch goes on to the same bi
       CHECK(difference(parts.values, whole.values) == "");
       CHECK(difference(parts.end, whole.end) == "");
     }
+}
+
+TEST_CASE("products that loops keep beside W are in a checkpoint", "[training]") {
+  // One example a step, and layers of four units and more: the products of both loops go with W.
+  Setting setting(
+      "network = { layers = [5, 8, 6, 4], weights = { init = 'normal', std = 0.3 } }\n"
+      "data = { kind = 'tanh_teacher', examples = 10, held_out = 0 }\n"
+      "learning = { examples = 12, evaluate_every = 4, decay = 1e-3 }\nrule = [{ kind = 'di' }]\n");
+  Bell bell;
+  setting.plan.rules[0].kind = std::make_shared<InterruptedKind>(setting.plan.rules[0].kind, bell);
+  const Run whole = run(setting);
+  for (const char* product : {"loop_product_2", "loop_product_3"})
+    CHECK(kept(whole.end, product).size() > 0);
+  bell.rings = true;
+  const Run parts = run(setting, 0, &bell);
+  CHECK(parts.interruptions > 5);
+  CHECK(difference(parts.values, whole.values) == "");
+  CHECK(difference(parts.end, whole.end) == "");
 }
 
 TEST_CASE("a course that is over stays over when it is put back", "[training]") {
@@ -473,11 +499,6 @@ std::vector<double> recorded(const Values& values, const std::string& name) {
 MatrixXd kept(const Course& course, const std::string& name) {
   for (const auto& [known, matrix] : course.parameters())
     if (known == name) return matrix;
-  throw std::out_of_range(name);
-}
-MatrixXd kept(const Snapshot& snapshot, const std::string& name) {
-  for (const auto& [known, number] : snapshot.numbers)
-    if (known == name) return std::get<MatrixXd>(number);
   throw std::out_of_range(name);
 }
 
