@@ -72,7 +72,8 @@ class Against {
     if (chart.panels.empty())
       throw core::InputError(lines_.file().path().string(),
                              "no number of these variables at the last evaluation",
-                             "variables that a rule of a series has");
+                             "variables that a rule of a series has, of a training that has come "
+                             "to its end (settle resume)");
     if (chart.panels.size() == 1) chart.columns = 1;
     const double last = lines_.axes().steps.back();
     TrainingLines::add_note(

@@ -155,6 +155,7 @@ int parse_and_call(int argc, const char* const* argv) {
   show_command
       ->add_option("--to-error", show_options.to_error,
                    "Of a result of training: what each rule took to come to that error")
+      ->check(CLI::NonNegativeNumber)
       ->type_name("ERROR");
   show_command->add_flag("--quiet,-q", show_options.quiet, "Print nothing but errors");
   show_command->footer("Example: settle show configs/sequential_three_layers.toml -o circuit.svg");

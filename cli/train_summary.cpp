@@ -69,6 +69,23 @@ std::string trained_text(const TrainReport& report) {
 }
 
 // Why courses did not come to their end, or circuits to theirs.
+// How often the loops of rules that look at them were found unstable, and corrected.
+void print_stability(const TrainReport& report) {
+  bool any = false;
+  for (std::size_t r = 0; r < report.rules.size(); ++r) {
+    double unstable = 0, interventions = 0;
+    for (const CourseReport& course : report.courses[r]) {
+      unstable += course.unstable;
+      interventions += course.interventions;
+    }
+    if (unstable == 0) continue;
+    std::cout << (any ? "    " : "\n    ") << report.rules[r] << ": "
+              << counted(static_cast<std::size_t>(unstable), "loop") << " found unstable, "
+              << counted(static_cast<std::size_t>(interventions), "correction") << '\n';
+    any = true;
+  }
+}
+
 void print_reasons(const TrainReport& report) {
   std::size_t count = 0;
   for (std::size_t r = 0; r < report.rules.size(); ++r)
@@ -133,6 +150,7 @@ void read_courses(TrainReport& report) {
   const std::vector<double> errors = values(report.is_held_out ? "test_error" : "train_error"),
                             seconds = values("seconds_per_example"),
                             unsettled = values("unsettled"), evaluations = values("evaluations"),
+                            unstable = values("unstable"), interventions = values("interventions"),
                             outcomes = values("outcome");
   const std::vector<std::string> reasons = file.dataset("reason").read_texts();
   report.courses.clear();
@@ -158,6 +176,8 @@ void read_courses(TrainReport& report) {
       const std::vector<double> times = finite(of(seconds));
       course.seconds = times.empty() ? std::nan("") : middle(times);
       course.unsettled = sum(finite(of(unsettled)));
+      course.unstable = sum(finite(of(unstable)));
+      course.interventions = sum(finite(of(interventions)));
       const std::vector<double> costs = finite(of(evaluations));
       course.evaluations =
           costs.empty() ? std::nan("") : sum(costs) / static_cast<double>(costs.size());
@@ -210,6 +230,7 @@ void print_training(const TrainReport& report) {
                   settles(own) ? count_text(unsettled) : "", outcome));
   }
   table.print();
+  print_stability(report);
   print_reasons(report);
   std::cout.flush();
 }
@@ -262,6 +283,8 @@ Json training_json(const TrainReport& report) {
       rule["first_error"].push_back(json_number(course.first_error));
       rule["seconds_per_example"].push_back(json_number(course.seconds));
       rule["unsettled"].push_back(std::llround(course.unsettled));
+      rule["unstable"].push_back(std::llround(course.unstable));
+      rule["interventions"].push_back(std::llround(course.interventions));
       rule["outcome"].push_back(course.outcome);
       rule["reason"].push_back(course.reason);
     }

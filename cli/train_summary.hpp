@@ -22,7 +22,10 @@ struct CourseReport {
          first_error = 0;  ///< on held-out data where there are any, else on training data
   double seconds = 0;      ///< to train an example, the median between evaluations; NaN: not known
   double unsettled = 0,
-         evaluations = 0;       ///< examples; of right-hand sides, NaN for rules without circuits
+         evaluations = 0;  ///< examples; of right-hand sides, NaN for rules without circuits
+  double unstable = 0,
+         interventions =
+             0;  ///< loops found unstable by the exact condition; corrections of feedback
   std::string outcome, reason;  ///< outcome: io::course_outcome_names()
 };
 

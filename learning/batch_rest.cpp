@@ -22,8 +22,9 @@ void RestSpec::fields(core::Fields& f) {
            core::between(1e-12, 0.1));
   f.number({"duration", "time", "in which a circuit must come to rest"}, duration,
            core::positive());
-  f.choice({"unsettled", "", "what becomes of an example that does not"}, unsettled,
-           {"skip", "use"});
+  f.choice(
+      {"unsettled", "", "what becomes of an example that does not; one that diverges is skipped"},
+      unsettled, {"skip", "use"});
   f.choice({"accuracy", "", "integrated until at rest, or the state of rest by Newton's method"},
            accuracy, {"dynamics", "rest"});
 }

@@ -49,8 +49,9 @@ struct InversionSpec {
               "for which a circuit is integrated at most; 2000 or, if that is longer, 20 τ_u/α "
               "unless given"},
              duration, core::positive());
-    f.choice({"unsettled", "", "what becomes of an example that does not settle"}, unsettled,
-             {"skip", "use"});
+    f.choice({"unsettled", "",
+              "what becomes of an example that does not settle; one that diverges is skipped"},
+             unsettled, {"skip", "use"});
     f.boolean({"warm_start", "", "start from where the last batch of this size came to rest"},
               warm_start);
     stability.fields(f);

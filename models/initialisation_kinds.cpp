@@ -239,7 +239,7 @@ struct RotatedInit final : Member<RotatedInit, RelativeInit> {
     RelativeInit::fields(f);
     f.number({"degrees", "degree", "angle to what it is turned away from"}, degrees,
              core::between(0, 180));
-    f.choice({"from", "", "what it is turned away from"}, from,
+    f.choice({"from", "", "what it is turned away from; feedback alignment wants transpose"}, from,
              {"negative_transpose", "transpose"});
   }
   Weights make(const InitContext& context) const override {

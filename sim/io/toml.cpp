@@ -234,7 +234,7 @@ void apply_override(Value& root, const std::string& assignment) {
 LoadedFile load(const std::filesystem::path& path, const std::vector<std::string>& overrides) {
   if (h5::File::is_hdf5(path))
     throw core::InputError(path.string(), "an HDF5 file",
-                           "a configuration (TOML); settle plot and settle report read results");
+                           "a configuration (TOML); settle plot reads results");
   LoadedFile out{{}, read_text(path), path};
   out.value = parse_toml(out.text, path.string());
   for (const std::string& assignment : overrides) apply_override(out.value, assignment);
