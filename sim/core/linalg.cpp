@@ -388,6 +388,7 @@ MatrixXd orthonormalised(const MatrixXd& a) {
 std::optional<MatrixXd> solve_linear(const MatrixXd& a, const MatrixXd& b) {
   const Index n = a.rows();
   MatrixXd factors = a, x = b;
+  if (n == 0) return x;
   std::vector<lapack_int> pivots(static_cast<std::size_t>(n));
   const double norm =
       LAPACKE_dlange(LAPACK_COL_MAJOR, '1', lapack(n), lapack(n), a.data(), lapack(n));
