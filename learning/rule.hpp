@@ -137,8 +137,8 @@ class Rule {
 struct RuleContext {
   std::uint64_t seed = 1;
   std::filesystem::path base;  ///< data files are relative to it
-  double decay = 0;       ///< of the network's weights, per step
-  bool is_plain = false;  ///< W moves by η Σ post preᵀ − decay W: plain gradient descent
+  double decay = 0;            ///< of the network's weights, per step
+  bool is_plain = false;       ///< W moves by η Σ post preᵀ − decay W: plain gradient descent
 };
 
 /// A [[rule]] of a configuration: which kind, with its parameters.

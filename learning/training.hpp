@@ -15,7 +15,7 @@ namespace settle::learning {
 struct LearningSpec {
   std::string loss;  ///< squared_error | cross_entropy; by the output unless given
   double learning_rate = 0.01;
-  double learning_rate_end = 1;  ///< s: step k of K, from 0, has η (1 + (s − 1) k/K)
+  double learning_rate_end = 1;    ///< s: step k of K, from 0, has η (1 + (s − 1) k/K)
   std::optional<double> epochs;    ///< or examples; 1 epoch unless given
   std::optional<double> examples;  ///< seen in all
   std::int64_t batch = 1;

@@ -136,7 +136,8 @@ TEST_CASE("a wrong rule is an error that says where and what would do", "[rules]
   CHECK_THAT(error("kind = 'bp', learning_rate = 0.0"), Contains("rule[1].learning_rate"));
   CHECK_THAT(error("kind = 'bp', leak = 0.1"), Contains("unknown key"));
   CHECK_THAT(error("kind = 'ndi', leak = -0.1"), Contains("rule[1].leak"));
-  CHECK_THAT(error("kind = 'ndi', gains = { i = 0.0 }"), Contains("gains.i or gains.p other than 0"));
+  CHECK_THAT(error("kind = 'ndi', gains = { i = 0.0 }"),
+             Contains("gains.i or gains.p other than 0"));
   CHECK_THAT(error("kind = 'weight_mirror', noise_decay = 1.0"), Contains("noise_decay"));
   CHECK_THAT(error("kind = 'target_propagation', first_target = 'last'"), Contains("penultimate"));
 
