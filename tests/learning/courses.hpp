@@ -90,7 +90,9 @@ bool same_bits(const T& a, const T& b) {
 }
 template <class S>
 bool same_bits(const Matrix<S>& a, const Matrix<S>& b) {
-  return a.rows() == b.rows() && a.cols() == b.cols() &&
+  if (a.rows() != b.rows() || a.cols() != b.cols()) return false;
+  // An empty matrix has no data, which memcmp must not be given.
+  return a.size() == 0 ||
          std::memcmp(a.data(), b.data(), sizeof(S) * static_cast<std::size_t>(a.size())) == 0;
 }
 inline bool same_bits(const std::string& a, const std::string& b) { return a == b; }
