@@ -1,7 +1,7 @@
 // What an epoch costs by each rule, beside backpropagation in the same program: `make bench-learning`.
 //
-// A network of 784-1000-10 tanh units with a softmax output learns online from random images, on one thread.
-// The rules take turns, some hundred examples each, every one from the same weights; the table gives the
+// Networks of tanh units with a softmax output learn online from random images, on one thread: 784-1000-10, whose
+// loop is narrow, and 784-300-300-10, one of whose loops is wide. The rules take turns, some hundred examples each, every one from the same weights; the table gives the
 // median time of an example, its ratio to that of backpropagation, and how far the rule's hidden error is from
 // its closed form (NDI) on the last example.
 #include <tbb/global_control.h>
@@ -51,12 +51,12 @@ class Learner {
 template <class S>
 class LearnerOf final : public Learner {
  public:
-  LearnerOf(const std::string& name_, const Images& images, const std::string& rule, Index batch,
-            bool is_plain)
+  LearnerOf(const std::string& name_, const Images& images, const std::vector<Index>& layers,
+            const std::string& rule, Index batch, bool is_plain)
       : x_(images.x.cast<S>()),
         t_(images.t.cast<S>()),
         batch_(batch),
-        network_(make_network<S>(spec(), 1, ".")),
+        network_(make_network<S>(spec(layers), 1, ".")),
         rule_(read_rule(io::parse_toml(rule, "rule"), "rule")
                   ->make(network_, {.decay = decay, .is_plain = is_plain})),
         updater_(learning(batch), network_) {
@@ -76,7 +76,7 @@ class LearnerOf final : public Learner {
       rule_->assign(lesson, credit_);
       if (k + batch_ >= count) compare(lesson);
       updater_.move(network_, activity_, credit_);
-      rule_->learn(lesson, credit_, rate);
+      rule_->learn(lesson, credit_, rate * updater_.share(batch_));
     }
     return watch.seconds();
   }
@@ -84,9 +84,9 @@ class LearnerOf final : public Learner {
 
  private:
   static constexpr double rate = 0.001, decay = 1e-6;
-  static NetworkSpec spec() {
+  static NetworkSpec spec(const std::vector<Index>& layers) {
     NetworkSpec out;
-    out.layers = {inputs, 1000, 10};
+    out.layers = layers;
     out.output = "softmax";
     const core::Value small =
         io::parse_toml("init = \"uniform\"\nlow = -0.01\nhigh = 0.01\n", "weights");
@@ -123,6 +123,48 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+// The rules that take turns on networks of one shape.
+class Table {
+ public:
+  Table(const Images& images, const std::vector<Index>& layers, Index batch)
+      : images_(images), layers_(layers), batch_(batch) {}
+
+  template <class S = double>
+  void add(const std::string& name, const std::string& rule, bool is_plain = true) {
+    learners_.push_back(
+        std::make_unique<LearnerOf<S>>(name, images_, layers_, rule, batch_, is_plain));
+  }
+
+  /// The first rule is the one that the others are compared with.
+  void print(int rounds, Index count) {
+    for (auto& learner : learners_) learner->seconds(batch_);  // memory and caches
+    for (int round = 0; round < rounds; ++round)
+      for (std::size_t k = 0; k < learners_.size(); ++k) {
+        Learner& next = *learners_[(k + static_cast<std::size_t>(round)) % learners_.size()];
+        next.samples.push_back(next.seconds(count) / static_cast<double>(count));
+      }
+    std::string shape;
+    for (const Index size : layers_) shape += (shape.empty() ? "" : "-") + std::to_string(size);
+    std::printf("\n%s, tanh, softmax, batches of %td, one thread\n", shape.c_str(), batch_);
+    std::printf("  %-28s %12s %10s %14s\n", "rule", "an example", "to bp's", "from its rest");
+    const double own = median(learners_.front()->samples);
+    for (const auto& learner : learners_) {
+      const double time = median(learner->samples);
+      std::printf("  %-28s %9.1f µs %10.2f ", learner->name.c_str(), time * 1e6, time / own);
+      if (std::isfinite(learner->distance_to_rest()))
+        std::printf("%13.1e\n", learner->distance_to_rest());
+      else
+        std::printf("\n");
+    }
+  }
+
+ private:
+  const Images& images_;
+  std::vector<Index> layers_;
+  Index batch_;
+  std::vector<std::unique_ptr<Learner>> learners_;
+};
+
 int run(int argc, char** argv) {
   CLI::App app("What an example costs by each rule, beside backpropagation");
   int rounds = 9;
@@ -134,41 +176,29 @@ int run(int argc, char** argv) {
   const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, 1);
 
   const Images images;
-  const std::string di = "kind = \"di\"\nleak = 0.01\n";
+  const std::string bp = "kind = \"bp\"\n", ndi = "kind = \"ndi\"\nleak = 0.01\n",
+                    di = "kind = \"di\"\nleak = 0.01\n";
   for (const Index batch : {Index{1}, Index{64}}) {
-    std::vector<std::unique_ptr<Learner>> learners;
-    const auto add = [&]<class S>(S, const std::string& name, const std::string& rule,
-                                  bool is_plain = true) {
-      learners.push_back(std::make_unique<LearnerOf<S>>(name, images, rule, batch, is_plain));
-    };
-    add(0.0, "bp", "kind = \"bp\"\n");
-    add(0.0f, "bp, float32", "kind = \"bp\"\n");
-    add(0.0, "fa", "kind = \"fa\"\nfeedback = { init = \"uniform\" }\n");
-    add(0.0, "ndi", "kind = \"ndi\"\nleak = 0.01\n");
-    add(0.0, "ndi, linearised loop", "kind = \"ndi\"\nleak = 0.01\nloop = \"linearised\"\n");
-    add(0.0, "di, integrated", di);
-    add(0.0, "di, integrated, WB anew", di, false);
-    add(0.0, "di, integrated, tanh loop", di + "loop = \"transfer\"\n");
-    add(0.0, "di, integrated, linearised", di + "loop = \"linearised\"\n");
-    add(0.0, "di, at rest", di + "accuracy = \"rest\"\n");
-    add(0.0, "di, the paper's scheme", di + "accuracy = \"paper\"\n");
-    for (auto& learner : learners) learner->seconds(batch);  // memory and caches
-    for (int round = 0; round < rounds; ++round)
-      for (std::size_t k = 0; k < learners.size(); ++k) {
-        Learner& next = *learners[(k + static_cast<std::size_t>(round)) % learners.size()];
-        next.samples.push_back(next.seconds(count) / static_cast<double>(count));
-      }
-    std::printf("\n784-1000-10, tanh, softmax, batches of %td, one thread\n", batch);
-    std::printf("  %-28s %12s %10s %14s\n", "rule", "an example", "to bp's", "from its rest");
-    const double own = median(learners.front()->samples);
-    for (const auto& learner : learners) {
-      const double time = median(learner->samples);
-      std::printf("  %-28s %9.1f µs %10.2f ", learner->name.c_str(), time * 1e6, time / own);
-      if (std::isfinite(learner->distance_to_rest()))
-        std::printf("%13.1e\n", learner->distance_to_rest());
-      else
-        std::printf("\n");
-    }
+    Table narrow(images, {inputs, 1000, 10}, batch);
+    narrow.add("bp", bp);
+    narrow.add<float>("bp, float32", bp);
+    narrow.add("fa", "kind = \"fa\"\nfeedback = { init = \"uniform\" }\n");
+    narrow.add("ndi", ndi);
+    narrow.add("ndi, linearised loop", ndi + "loop = \"linearised\"\n");
+    narrow.add("di, integrated", di);
+    narrow.add("di, integrated, WB anew", di, false);
+    narrow.add("di, integrated, tanh loop", di + "loop = \"transfer\"\n");
+    narrow.add("di, integrated, linearised", di + "loop = \"linearised\"\n");
+    narrow.add("di, at rest", di + "accuracy = \"rest\"\n");
+    narrow.add("di, the paper's scheme", di + "accuracy = \"paper\"\n");
+    narrow.print(rounds, count);
+  }
+  for (const Index batch : {Index{1}, Index{8}}) {
+    Table wide(images, {inputs, 300, 300, 10}, batch);
+    wide.add("bp", bp);
+    wide.add("ndi", ndi);
+    wide.add("ndi, inverse anew", ndi, false);
+    wide.print(rounds, count);
   }
   return 0;
 }

@@ -5,6 +5,7 @@
 
 #include "learning/forward_feedback.hpp"
 #include "learning/layerwise.hpp"
+#include "learning/loop_products.hpp"
 #include "learning/loop_stability.hpp"
 #include "models/each.hpp"
 #include "sim/core/random.hpp"
@@ -389,20 +390,24 @@ class Ndi final : public Rule<S> {
       const models::Place& place)
       : spec_(spec),
         feedback_(spec.feedback.with_loop(spec.loop.parameters), network, context, place, -1),
-        stability_(spec.loop.stability, spec.loop.parameters, spec.loop.sees) {}
+        stability_(spec.loop.stability, spec.loop.parameters, spec.loop.sees),
+        products_(context, network.weights.size()) {}
 
   void assign(const Lesson<S>& lesson, Credit<S>& credit) override {
-    stability_.check(lesson, feedback_, this->settling_);
+    if (stability_.check(lesson, feedback_, this->settling_)) products_.forget();
     const VectorXd inverse_gain = spec_.is_gauss_newton()
                                       ? gauss_newton_inverse_gain(lesson, spec_.damping)
                                       : VectorXd::Constant(1, spec_.inverse_gain());
-    ndi_credit(lesson, feedback_.all(), inverse_gain, credit, spec_.is_linearised());
+    invert(lesson, inverse_gain, credit);
     if (spec_.output == "error") return;
     const Index depth = lesson.network.depth();
     ndi_control(lesson, feedback_.b(depth), inverse_gain, credit.post[at(depth)],
                 spec_.is_linearised());
   }
   void learn(const Lesson<S>& lesson, const Credit<S>& credit, double rate) override {
+    if constexpr (in_double) {
+      if (has_products()) products_.learn(lesson, credit, rate, feedback_.all());
+    }
     feedback_.learn(lesson, credit, rate);
   }
   double multiplications(const Network<S>& network, Index examples) const override {
@@ -444,12 +449,36 @@ class Ndi final : public Rule<S> {
     if (!stability_.is_on()) return {};
     return abscissas_of<S>(stability_.stabilities(lesson, feedback_));
   }
-  void state(StateVisitor& visitor) override { feedback_.state(visitor); }
+  void state(StateVisitor& visitor) override {
+    feedback_.state(visitor);
+    if (has_products()) products_.state(visitor);
+  }
 
  private:
+  static constexpr bool in_double = std::is_same_v<S, double>;
+
+  // Whether a step of W changes what is inverted, and nothing else does.
+  bool has_products() const {
+    return in_double && spec_.feedback.updates == "fixed" && !spec_.is_gauss_newton() &&
+           !spec_.is_linearised();
+  }
+
+  void invert(const Lesson<S>& lesson, const VectorXd& inverse_gain, Credit<S>& credit) {
+    if constexpr (in_double)
+      if (has_products())
+        return assign_layerwise(lesson, credit, [&](Index l, const MatrixXd& delta, MatrixXd& r) {
+          if (auto kept = products_.rest(l, lesson, feedback_.b(l), inverse_gain[0], delta))
+            r = std::move(*kept);
+          else
+            ndi_rest(lesson, l, feedback_.b(l), inverse_gain, delta, r);
+        });
+    ndi_credit(lesson, feedback_.all(), inverse_gain, credit, spec_.is_linearised());
+  }
+
   NdiSpec spec_;
   Feedback<S> feedback_;
   LoopStabilityPolicy stability_;
+  LoopProducts products_;
 };
 
 /// Non-dynamic inversion: the rest of inversion loops, with G = k_i/α + k_p. Of linear ones δ_{l−1} =
@@ -464,6 +493,9 @@ class Ndi final : public Rule<S> {
 /// or from the "control" −u at rest. `forward_feedback` as in ForwardFeedbackSpec, with the fixed 1/G. `stability`,
 /// `stabilise` as in StabilitySpec (default off): of the loops of leak and gains, for which alone `gains.d`, `tau`,
 /// `controller_tau` and `derivative_tau` matter.
+///
+/// In float64, where B is fixed and 1/G too, what linear loops invert goes with W, and wide ones' inverse
+/// (LoopProducts).
 ///
 /// @throws InputError  for no gain at rest; for output_update = "control" without leak in an expanding last
 ///                     layer, where u has no rest; for stability or forward_feedback beside "gauss_newton"

@@ -99,11 +99,13 @@ void LoopStabilityPolicy::correct(const Lesson<S>& lesson, const std::vector<Loo
 }
 
 template <class S>
-void LoopStabilityPolicy::check(const Lesson<S>& lesson, Feedback<S>& feedback,
+bool LoopStabilityPolicy::check(const Lesson<S>& lesson, Feedback<S>& feedback,
                                 Settling& settling) const {
-  if (!is_due(lesson)) return;
+  if (!is_due(lesson)) return false;
   const std::vector<LoopStability> found = stabilities(lesson, feedback);
-  if (tally(found, settling)) correct(lesson, found, feedback, settling);
+  const bool is_corrected = tally(found, settling);
+  if (is_corrected) correct(lesson, found, feedback, settling);
+  return is_corrected;
 }
 
 template MatrixXd seen_weights<double>(const std::string&, const Lesson<double>&, Index);
@@ -120,9 +122,9 @@ template void LoopStabilityPolicy::correct<double>(const Lesson<double>&,
 template void LoopStabilityPolicy::correct<float>(const Lesson<float>&,
                                                   const std::vector<LoopStability>&,
                                                   Feedback<float>&, Settling&) const;
-template void LoopStabilityPolicy::check<double>(const Lesson<double>&, Feedback<double>&,
+template bool LoopStabilityPolicy::check<double>(const Lesson<double>&, Feedback<double>&,
                                                  Settling&) const;
-template void LoopStabilityPolicy::check<float>(const Lesson<float>&, Feedback<float>&,
+template bool LoopStabilityPolicy::check<float>(const Lesson<float>&, Feedback<float>&,
                                                 Settling&) const;
 
 }  // namespace settle::learning

@@ -69,9 +69,9 @@ class LoopStabilityPolicy {
   void correct(const Lesson<S>& lesson, const std::vector<LoopStability>& found,
                Feedback<S>& feedback, Settling& settling) const;
 
-  /// All of that, before a lesson is judged.
+  /// All of that, before a lesson is judged. True where the feedback may have been corrected.
   template <class S>
-  void check(const Lesson<S>& lesson, Feedback<S>& feedback, Settling& settling) const;
+  bool check(const Lesson<S>& lesson, Feedback<S>& feedback, Settling& settling) const;
 
  private:
   template <class S>

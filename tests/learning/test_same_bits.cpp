@@ -44,17 +44,22 @@ TEST_CASE("a course that is interrupted after every batch goes on to the same bi
     }
 }
 
-TEST_CASE("products that loops keep beside W are in a checkpoint", "[training]") {
-  // One example a step, and layers of four units and more: the products of both loops go with W.
+TEST_CASE("what loops keep beside W is in a checkpoint", "[training]") {
+  const std::string kind = GENERATE("di", "ndi");
+  // One example a step, and layers of twelve units and more: products and inverses of both loops go with W.
   Setting setting(
-      "network = { layers = [5, 8, 6, 4], weights = { init = 'normal', std = 0.3 } }\n"
+      "network = { layers = [5, 16, 14, 12], weights = { init = 'normal', std = 0.3 } }\n"
       "data = { kind = 'tanh_teacher', examples = 10, held_out = 0 }\n"
-      "learning = { examples = 12, evaluate_every = 4, decay = 1e-3 }\nrule = [{ kind = 'di' }]\n");
+      "learning = { examples = 12, evaluate_every = 4, decay = 1e-3 }\nrule = [{ kind = '" +
+      kind + "' }]\n");
   Bell bell;
   setting.plan.rules[0].kind = std::make_shared<InterruptedKind>(setting.plan.rules[0].kind, bell);
   const Run whole = run(setting);
   for (const char* product : {"loop_product_2", "loop_product_3"})
     CHECK(kept(whole.end, product).size() > 0);
+  if (kind == "ndi")
+    for (const char* inverse : {"loop_inverse_2", "loop_inverse_3"})
+      CHECK(kept(whole.end, inverse).size() > 0);
   bell.rings = true;
   const Run parts = run(setting, 0, &bell);
   CHECK(parts.interruptions > 5);

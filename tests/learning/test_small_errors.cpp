@@ -3,8 +3,6 @@
 
 #include "learning/compare.hpp"
 #include "learning/inversion_rules.hpp"
-#include "learning/loop_products.hpp"
-#include "learning/update.hpp"
 #include "tests/learning/exercise.hpp"
 #include "tests/support.hpp"
 
@@ -236,75 +234,6 @@ TEST_CASE("a course records how far a rule's hidden errors are from their loops'
     CHECK(std::isnan(bp[l]));
   }
   CHECK(std::isnan(linear[2]));
-}
-
-// --- Products that go with W -----------------------------------------------------------------------
-
-// Trains the last weights, and says how far a product that went with them is from one made anew.
-double drift(const std::string& layers, Index examples, const RuleContext& context, int steps,
-             double* work = nullptr) {
-  auto batch = batch_of(layers, examples);
-  LoopProducts kept(context, batch.network.weights.size());
-  std::vector<MatrixXd> b(3);
-  b[2] = test::normal_matrix(batch.network.size(1), batch.network.size(2), "B");
-  const bool is_inner = batch.network.size(2) <= batch.network.size(1);
-  MatrixXd last;
-  for (int t = 0; t < steps; ++t) {
-    // No example is a multiple of 1000 but the first.
-    const auto lesson = batch.lesson(static_cast<std::uint64_t>(t % 900));
-    kept.of(2, lesson, b[2]);
-    if (t == 1 && work) kept.take_work();
-    Credit<double> credit;
-    credit.reset(3);
-    credit.post[2] = 0.01 * batch.error;
-    const double rate = 0.5;
-    MatrixXd& w = batch.network.weights[2];
-    w = (1 - context.decay) * w + rate * credit.post[2] * batch.activity.h[1].transpose();
-    kept.learn(batch.lesson(), credit, rate, b);
-  }
-  last = kept.of(2, batch.lesson(1), b[2]);
-  if (work) *work = kept.take_work();
-  const MatrixXd& w = batch.network.w(2);
-  return relative(last, is_inner ? MatrixXd(w * b[2]) : MatrixXd(b[2] * w));
-}
-
-TEST_CASE("the product of a loop goes with W, and is made anew where it can't") {
-  const std::string layers = GENERATE("[3, 40, 20]", "[3, 20, 40]", "[3, 20, 20]");
-  const Index examples = GENERATE(1, 3);
-  double kept = 0, anew = 0;
-  // Some hundred roundings.
-  CHECK(drift(layers, examples, {.decay = 1e-3, .is_plain = true}, 100, &kept) < 1e-13);
-  CHECK(drift(layers, examples, {.decay = 1e-3, .is_plain = false}, 100, &anew) < 1e-14);
-  CHECK(kept < anew);
-  // A batch as wide as the layer.
-  CHECK(drift(layers, 20, {.is_plain = true}, 10, &kept) < 1e-14);
-}
-
-TEST_CASE("rules find the same, to rounding, where their products go with W") {
-  const std::string rule = GENERATE("kind = \"di\"", "kind = \"di\", scheme = \"simultaneous\"");
-  const std::string layers = GENERATE("[3, 12, 8, 5]", "[3, 5, 8, 12]");
-  LearningSpec learning;
-  learning.decay = 1e-3;
-  learning.learning_rate = 0.02;
-  const auto trained = [&](bool is_plain) {
-    auto batch = batch_of(layers, 1);
-    const auto own = rule_of(rule + ", leak = 0.1", batch.network,
-                             {.decay = learning.decay, .is_plain = is_plain});
-    Updater<double> updater(learning, batch.network);
-    Credit<double> credit;
-    for (std::uint64_t t = 1; t <= 30; ++t) {
-      batch.go_forward();
-      own->assign(batch.lesson(t), credit);
-      updater.move(batch.network, batch.activity, credit);
-      own->learn(batch.lesson(t), credit, learning.learning_rate);
-    }
-    return std::pair{credit.post[1], own->take_settling().multiplications};
-  };
-  const auto [kept, fewer] = trained(true);
-  const auto [anew, more] = trained(false);
-  // 30 roundings, over 1/G = .1.
-  CHECK(relative(kept, anew) < 1e-12);
-  CHECK(fewer < more);
 }
 
 }  // namespace
