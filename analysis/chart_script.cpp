@@ -28,8 +28,7 @@ class Picture {
   double height() const { return layout_.height() * unit_; }
 
   std::string script(const std::string& terminal) const {
-    std::string out =
-        "set encoding utf8\n" + terminal + "set datafile missing 'NaN'\nunset key\nset multiplot\n";
+    std::string out = "set encoding utf8\n" + terminal + "unset key\nset multiplot\n";
     for (std::size_t p = 0; p < chart_.panels.size(); ++p) {
       out += panel(p);
       if (layout_.has_bar(p)) out += bar(p);

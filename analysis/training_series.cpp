@@ -273,7 +273,8 @@ class Against {
 
   static std::vector<double> all_heights(const Drawn& drawn, const ChartPanel& panel) {
     std::vector<double> all = heights(panel);
-    if (drawn.is_angle) all.push_back(0);
+    constexpr double rounding = 1e-5;  // of degrees: what is below fills no panel
+    if (drawn.is_angle) all.insert(all.end(), {0, rounding});
     return all;
   }
 
