@@ -254,19 +254,24 @@ int conclude(const TrainReport& report, bool speaks) {
                 << "; settle resume " << report.result.string() << " goes on with it\n";
     return stop_requested() ? interrupted : done;
   }
-  std::size_t diverged = 0, all = 0;
+  std::map<std::string, std::size_t> ends;
+  std::size_t all = 0;
   for (const auto& courses : report.courses)
     for (const CourseReport& course : courses) {
-      diverged += course.outcome == "diverged";
+      ++ends[course.outcome];
       ++all;
     }
-  if (speaks && diverged > 0)
+  const auto say = [&](const std::string& outcome, const std::string& then) {
+    if (!speaks || ends[outcome] == 0) return;
     std::cerr << style.red("settle: " +
                            (all == 1 ? std::string("the training")
-                                     : std::to_string(diverged) + " of " + std::to_string(all) +
-                                           " courses") +
-                           " diverged")
-              << "; a smaller learning_rate, or a clip, may cure it\n";
+                                     : std::to_string(ends[outcome]) + " of " +
+                                           std::to_string(all) + " courses") +
+                           " " + outcome)
+              << "; " << then << '\n';
+  };
+  say("diverged", "a smaller learning_rate, or a clip, may cure it");
+  say("failed", "`reason` in the file says why");
   return report.status == "failed" ? simulation_failed : done;
 }
 

@@ -41,6 +41,8 @@ struct Evaluation {
 
 // Of a pass with feedback left on.
 struct ForwardResult {
+  explicit ForwardResult(Index depth)
+      : displacement(static_cast<std::size_t>(depth), nan), share_of_bound(displacement) {}
   double error = nan;
   std::vector<double> displacement, share_of_bound;  // by layer
   double unsettled = nan;                            // loops
@@ -64,6 +66,25 @@ struct Unsettled {
     if (count == 0) return "";
     return std::to_string(count) + " " + what + (count == 1 ? "" : "s") + " did not settle" +
            where + (first_failure.empty() ? "" : ": " + first_failure);
+  }
+};
+
+// Looks at a rule beside its training that failed, and left no numbers.
+struct FailedLooks {
+  std::int64_t count = 0;
+  std::string first_failure;
+
+  void add(const std::string& failure) {
+    if (++count == 1) first_failure = failure;
+  }
+  void state(StateVisitor& visitor) {
+    visitor.integer("failed_looks", count);
+    visitor.text("first_failed_look", first_failure);
+  }
+  std::string text() const {
+    if (count == 0) return "";
+    return "comparisons or poles are missing from " + std::to_string(count) + " evaluation" +
+           (count == 1 ? "" : "s") + ": " + first_failure;
   }
 };
 
@@ -96,7 +117,11 @@ class CourseOf final : public Course {
     const std::int64_t goal = schedule_.evaluations()[evaluated_];
     while (batches_ < goal && outcome_ == CourseOutcome::running) {
       if (pauses.load(std::memory_order_relaxed)) break;
-      train_batch();
+      try {
+        train_batch();
+      } catch (const std::runtime_error& error) {
+        fail(error.what());
+      }
     }
     seconds_ += std::chrono::duration<double>(Clock::now() - start).count();
     return batches_ == goal || outcome_ != CourseOutcome::running;
@@ -110,7 +135,8 @@ class CourseOf final : public Course {
     const Evaluation held_out = evaluate_on(data_.held_out, data_.held_out.count());
     const Settling settling = rule_->take_settling();
     unsettled_.add(settling);
-    const ForwardResult forward = evaluate_forward(held_out.is_finite);
+    ForwardResult forward(network_.depth());
+    look([&] { evaluate_forward(held_out.is_finite, forward); });
     const auto share = [&](double sum, std::int64_t of) {
       return of > 0 ? sum / static_cast<double>(of) : nan;
     };
@@ -158,10 +184,10 @@ class CourseOf final : public Course {
       end(CourseOutcome::diverged, "the network's error was infinite or NaN");
     if (outcome_ == CourseOutcome::running && batches_ == schedule_.batches()) {
       outcome_ = CourseOutcome::trained;
-      const std::string training_text = unsettled_.text("circuit", ""),
-                        forward_text = unsettled_forward_.text("loop", " with feedback left on");
-      reason_ = training_text + (training_text.empty() || forward_text.empty() ? "" : "; ") +
-                forward_text;
+      for (const std::string& text :
+           {unsettled_.text("circuit", ""),
+            unsettled_forward_.text("loop", " with feedback left on"), looks_.text()})
+        if (!text.empty()) reason_ += (reason_.empty() ? "" : "; ") + text;
     }
     return out;
   }
@@ -185,6 +211,7 @@ class CourseOf final : public Course {
       visitor.number("norm_" + std::to_string(l), norms_[l]);
     unsettled_.state(visitor, "");
     unsettled_forward_.state(visitor, "_with_feedback");
+    looks_.state(visitor);
     visitor.number("seconds", seconds_);
     visitor.number("multiplications", multiplications_);
     for_each_parameter(network_, [&](const std::string& name, auto& m) {
@@ -230,7 +257,31 @@ class CourseOf final : public Course {
 
   void end(CourseOutcome outcome, std::string reason) {
     outcome_ = outcome;
-    reason_ = std::move(reason) + " after " + std::to_string(examples()) + " examples";
+    reason_ = std::move(reason) + " after " + std::to_string(examples()) + " example" +
+              (examples() == 1 ? "" : "s");
+  }
+
+  // What a batch could not be taken through: no other course is to end with this one.
+  void fail(const std::string& what) {
+    constexpr double bound = 1e150;  // of numbers whose products are finite
+    bool is_bounded = true;
+    for_each_parameter(network_, [&](const std::string&, const auto& m) {
+      is_bounded = is_bounded && (m.template cast<double>().array().abs() < bound).all();
+    });
+    if (is_bounded)
+      end(CourseOutcome::failed, what + ",");
+    else
+      end(CourseOutcome::diverged, "the network's weights were beyond 1e150");
+  }
+
+  // Looks at the rule, of which training takes no notice.
+  template <class Look>
+  void look(const Look& at_it) {
+    try {
+      at_it();
+    } catch (const std::runtime_error& error) {
+      looks_.add(error.what());
+    }
   }
 
   // The examples of the batch that is next, into inputs_ and targets_.
@@ -273,7 +324,9 @@ class CourseOf final : public Course {
                         rule_->multiplications(network_, activity_.count());
     if (is_evaluated && learning_.compare) {
       const auto start = Clock::now();
-      compare(lesson);  // of which training takes no time
+      const auto own = activity_.credit;  // that others' credit goes over
+      look([&] { compare(lesson); });
+      activity_.credit = own;
       seconds_ -= std::chrono::duration<double>(Clock::now() - start).count();
     }
     updater_.clip(credit_);
@@ -302,7 +355,6 @@ class CourseOf final : public Course {
   // The rule's credit beside those of others, and its loops, in the state before it moves the network.
   void compare(const Lesson<S>& lesson) {
     comparison_ = Comparison(network_.depth());
-    const auto own = activity_.credit;  // that others' credit goes over
     Credit<S> other;
     const auto beside = [&](std::vector<double>& to) {
       const Angles found = angles(lesson, credit_, other);
@@ -346,7 +398,6 @@ class CourseOf final : public Course {
         comparison_.row_space = feedback_in_row_space(lesson, q);
     }
     comparison_.norm_spread = norm_spread(activity_);
-    activity_.credit = own;
     const auto loops = rule_->abscissas(lesson);
     const std::size_t unseen = comparison_.exact.size() - loops.exact.size();
     if (loops.exact.empty()) return;
@@ -409,11 +460,8 @@ class CourseOf final : public Course {
   }
 
   // Held-out examples with feedback left on, where the rule has that and the network an answer without.
-  ForwardResult evaluate_forward(bool is_finite) {
-    const auto depth = static_cast<std::size_t>(network_.depth());
-    ForwardResult out{.displacement = std::vector<double>(depth, nan),
-                      .share_of_bound = std::vector<double>(depth, nan)};
-    if (!rule_->forward_feedback() || !is_finite || data_.held_out.count() == 0) return out;
+  void evaluate_forward(bool is_finite, ForwardResult& out) {
+    if (!rule_->forward_feedback() || !is_finite || data_.held_out.count() == 0) return;
     ForwardWithFeedback<S> pass(network_, *rule_, seed_);
     out.error = evaluate_on(data_.held_out, data_.held_out.count(), &pass).error;
     out.displacement = pass.displacement();
@@ -421,7 +469,6 @@ class CourseOf final : public Course {
     const Settling settling = rule_->take_settling();
     unsettled_forward_.add(settling);
     out.unsettled = static_cast<double>(settling.unsettled);
-    return out;
   }
 
   const Plan& plan_;
@@ -442,6 +489,7 @@ class CourseOf final : public Course {
   Comparison comparison_{0};
   double seconds_ = 0, multiplications_ = 0;  // since the last evaluation
   Unsettled unsettled_, unsettled_forward_;
+  FailedLooks looks_;
 };
 
 }  // namespace

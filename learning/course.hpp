@@ -15,7 +15,7 @@ struct Variable {
 /// What a course records at every evaluation, in the order of Course::evaluate().
 const std::vector<Variable>& course_variables();
 
-/// How a course stands.
+/// How a course stands; diverged: its numbers left all bounds; failed: its rule could not be computed.
 enum class CourseOutcome { running, trained, diverged, failed };
 
 /// A rule's way through the examples. Its numbers depend on the plan, the rule and the seed alone: not on what

@@ -89,11 +89,23 @@ namespace {
 
 lapack_int lapack(Index n) { return static_cast<lapack_int>(n); }
 
-void check_converged(lapack_int info, Index n) {
-  if (info != 0)
-    throw std::runtime_error("the eigenvalues of a " + std::to_string(n) + " × " +
-                             std::to_string(n) + " matrix did not converge");
+// Throws where LAPACK's answer to a matrix with infinities or NaN would be one of chance.
+template <class Matrix>
+void require_finite(const Matrix& a, const std::string& wanted) {
+  if (!a.allFinite())
+    throw std::runtime_error("the " + wanted + " of a " + std::to_string(a.rows()) + " × " +
+                             std::to_string(a.cols()) +
+                             " matrix that holds infinite numbers or NaN do not exist");
 }
+
+template <class Matrix>
+void require_converged(lapack_int info, const Matrix& a, const std::string& wanted) {
+  if (info != 0)
+    throw std::runtime_error("the " + wanted + " of a " + std::to_string(a.rows()) + " × " +
+                             std::to_string(a.cols()) + " matrix did not converge");
+}
+
+constexpr const char *eigen = "eigenvalues", *singular = "singular values";
 
 VectorXcd joined(const VectorXd& re, const VectorXd& im) {
   return re + std::complex<double>(0, 1) * im;
@@ -114,11 +126,12 @@ std::vector<Index> rightmost_first(const VectorXcd& values) {
 VectorXcd eigenvalues(const MatrixXd& a) {
   const Index n = a.rows();
   if (n == 0) return {};
+  require_finite(a, eigen);
   MatrixXd work = a;
   VectorXd re(n), im(n);
-  check_converged(LAPACKE_dgeev(LAPACK_COL_MAJOR, 'N', 'N', lapack(n), work.data(), lapack(n),
-                                re.data(), im.data(), nullptr, 1, nullptr, 1),
-                  n);
+  require_converged(LAPACKE_dgeev(LAPACK_COL_MAJOR, 'N', 'N', lapack(n), work.data(), lapack(n),
+                                  re.data(), im.data(), nullptr, 1, nullptr, 1),
+                    a, eigen);
   const VectorXcd values = joined(re, im);
   return values(rightmost_first(values));
 }
@@ -126,23 +139,25 @@ VectorXcd eigenvalues(const MatrixXd& a) {
 VectorXcd eigenvalues(const MatrixXcd& a) {
   const Index n = a.rows();
   if (n == 0) return {};
+  require_finite(a, eigen);
   MatrixXcd work = a;
   VectorXcd values(n);
-  check_converged(LAPACKE_zgeev(LAPACK_COL_MAJOR, 'N', 'N', lapack(n), work.data(), lapack(n),
-                                values.data(), nullptr, 1, nullptr, 1),
-                  n);
+  require_converged(LAPACKE_zgeev(LAPACK_COL_MAJOR, 'N', 'N', lapack(n), work.data(), lapack(n),
+                                  values.data(), nullptr, 1, nullptr, 1),
+                    a, eigen);
   return values(rightmost_first(values));
 }
 
 EigenSystem eigen_system(const MatrixXd& a) {
   const Index n = a.rows();
   if (n == 0) return {};
+  require_finite(a, eigen);
   MatrixXd work = a, left(n, n), right(n, n);
   VectorXd re(n), im(n);
-  check_converged(
+  require_converged(
       LAPACKE_dgeev(LAPACK_COL_MAJOR, 'V', 'V', lapack(n), work.data(), lapack(n), re.data(),
                     im.data(), left.data(), lapack(n), right.data(), lapack(n)),
-      n);
+      a, eigen);
   // A conjugate pair's vectors stand as real and imaginary part in two columns.
   const auto complex_columns = [&](const MatrixXd& v) {
     MatrixXcd out = v.cast<std::complex<double>>();
@@ -164,13 +179,14 @@ RealModes real_modes(const MatrixXd& a) {
   const Index n = a.rows();
   RealModes out;
   if (n == 0) return out;
+  require_finite(a, eigen);
   if ((a - a.transpose()).cwiseAbs().maxCoeff() <=
       4 * std::numeric_limits<double>::epsilon() * a.cwiseAbs().maxCoeff()) {
     out.right = (a + a.transpose()) / 2;
     VectorXd values(n);
-    check_converged(LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'U', lapack(n), out.right.data(),
-                                   lapack(n), values.data()),
-                    n);
+    require_converged(LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'U', lapack(n), out.right.data(),
+                                     lapack(n), values.data()),
+                      a, eigen);
     out.values = values;
     out.inverse = out.right.transpose();
     return out;
@@ -178,9 +194,9 @@ RealModes real_modes(const MatrixXd& a) {
   MatrixXd work = a;
   out.right.resize(n, n);
   VectorXd re(n), im(n);
-  check_converged(LAPACKE_dgeev(LAPACK_COL_MAJOR, 'N', 'V', lapack(n), work.data(), lapack(n),
-                                re.data(), im.data(), nullptr, 1, out.right.data(), lapack(n)),
-                  n);
+  require_converged(LAPACKE_dgeev(LAPACK_COL_MAJOR, 'N', 'V', lapack(n), work.data(), lapack(n),
+                                  re.data(), im.data(), nullptr, 1, out.right.data(), lapack(n)),
+                    a, eigen);
   out.values = joined(re, im);
   for (Index k = 0; k + 1 < n; ++k) {
     if (!(im[k] > 0)) continue;
@@ -200,12 +216,13 @@ ComplexModes complex_modes(const MatrixXcd& a) {
   const Index n = a.rows();
   ComplexModes out;
   if (n == 0) return out;
+  require_finite(a, eigen);
   MatrixXcd work = a;
   out.values.resize(n);
   out.right.resize(n, n);
-  check_converged(LAPACKE_zgeev(LAPACK_COL_MAJOR, 'N', 'V', lapack(n), work.data(), lapack(n),
-                                out.values.data(), nullptr, 1, out.right.data(), lapack(n)),
-                  n);
+  require_converged(LAPACKE_zgeev(LAPACK_COL_MAJOR, 'N', 'V', lapack(n), work.data(), lapack(n),
+                                  out.values.data(), nullptr, 1, out.right.data(), lapack(n)),
+                    a, eigen);
   out.condition = std::numeric_limits<double>::infinity();
   work = out.right;
   MatrixXcd inverse = MatrixXcd::Identity(n, n);
@@ -271,23 +288,24 @@ double spectral_abscissa(const MatrixXd& a) {
 double numerical_abscissa(const MatrixXd& a) {
   const Index n = a.rows();
   if (n == 0) return -std::numeric_limits<double>::infinity();
+  require_finite(a, eigen);
   MatrixXd symmetric = (a + a.transpose()) / 2;
   VectorXd values(n);
-  check_converged(LAPACKE_dsyev(LAPACK_COL_MAJOR, 'N', 'U', lapack(n), symmetric.data(), lapack(n),
-                                values.data()),
-                  n);
+  require_converged(LAPACKE_dsyev(LAPACK_COL_MAJOR, 'N', 'U', lapack(n), symmetric.data(),
+                                  lapack(n), values.data()),
+                    a, eigen);
   return values[n - 1];
 }
 
 double spectral_norm(const MatrixXd& a) {
   const Index m = a.rows(), n = a.cols();
   if (m == 0 || n == 0) return 0;
+  require_finite(a, singular);
   MatrixXd work = a;
   VectorXd s(std::min(m, n));
-  if (LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'N', lapack(m), lapack(n), work.data(), lapack(m), s.data(),
-                     nullptr, 1, nullptr, 1) != 0)
-    throw std::runtime_error("the singular values of a " + std::to_string(m) + " × " +
-                             std::to_string(n) + " matrix did not converge");
+  require_converged(LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'N', lapack(m), lapack(n), work.data(),
+                                   lapack(m), s.data(), nullptr, 1, nullptr, 1),
+                    a, singular);
   return s[0];
 }
 
@@ -297,11 +315,12 @@ Resolvent::Resolvent(const MatrixXd& a)
     : u_(a.rows(), a.cols()), t_(a.cast<std::complex<double>>()) {
   const Index n = a.rows();
   if (n == 0) return;
+  require_finite(a, eigen);
   VectorXcd values(n);
   lapack_int selected = 0;
-  check_converged(LAPACKE_zgees(LAPACK_COL_MAJOR, 'V', 'N', nullptr, lapack(n), t_.data(),
-                                lapack(n), &selected, values.data(), u_.data(), lapack(n)),
-                  n);
+  require_converged(LAPACKE_zgees(LAPACK_COL_MAJOR, 'V', 'N', nullptr, lapack(n), t_.data(),
+                                  lapack(n), &selected, values.data(), u_.data(), lapack(n)),
+                    a, eigen);
 }
 
 MatrixXcd Resolvent::response(std::complex<double> z, const MatrixXcd& output,
@@ -353,11 +372,12 @@ SingularValues svd(const MatrixXd& a) {
   const Index m = a.rows(), n = a.cols(), k = std::min(m, n);
   SingularValues out{MatrixXd(m, k), VectorXd(k), MatrixXd(k, n)};
   if (k == 0) return out;
+  require_finite(a, singular);
   MatrixXd work = a;
-  if (LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'S', lapack(m), lapack(n), work.data(), lapack(m),
-                     out.s.data(), out.u.data(), lapack(m), out.vt.data(), lapack(k)) != 0)
-    throw std::runtime_error("the singular values of a " + std::to_string(m) + " × " +
-                             std::to_string(n) + " matrix did not converge");
+  require_converged(
+      LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'S', lapack(m), lapack(n), work.data(), lapack(m),
+                     out.s.data(), out.u.data(), lapack(m), out.vt.data(), lapack(k)),
+      a, singular);
   return out;
 }
 

@@ -17,7 +17,7 @@ using Eigen::VectorXd;
 
 /// Eigenvalues λ of a square matrix, rightmost first (of equal real part: the larger imaginary part
 /// first). LAPACK dgeev, zgeev.
-/// @throws std::runtime_error  where the QR iteration does not converge
+/// @throws std::runtime_error  where the QR iteration does not converge, or A is not finite
 VectorXcd eigenvalues(const MatrixXd& a);
 VectorXcd eigenvalues(const MatrixXcd& a);
 
@@ -27,7 +27,7 @@ struct EigenSystem {
   MatrixXcd right;   ///< V, columns of norm 1
   MatrixXcd left;    ///< W, columns of norm 1; empty where they were not computed
 };
-/// All of them. LAPACK dgeev. @throws std::runtime_error  where the iteration does not converge
+/// All of them. LAPACK dgeev. @throws std::runtime_error  where the iteration does not converge, or A is not finite
 EigenSystem eigen_system(const MatrixXd& a);
 
 /// A = V D V⁻¹ in real arithmetic. A real eigenvalue λ has one column v of V; a conjugate pair
@@ -40,7 +40,7 @@ struct RealModes {
   double condition = 1;  ///< ‖V‖₁ ‖V⁻¹‖₁; +∞ where V is singular
 };
 /// LAPACK dsyevd where A is symmetric to rounding (then V is orthogonal), else dgeev.
-/// @throws std::runtime_error  where the iteration does not converge
+/// @throws std::runtime_error  where the iteration does not converge, or A is not finite
 RealModes real_modes(const MatrixXd& a);
 
 /// A = V diag(λ) V⁻¹ of a complex matrix. LAPACK zgeev.
@@ -50,7 +50,7 @@ struct ComplexModes {
   MatrixXcd inverse;
   double condition = 1;  ///< as above
 };
-/// @throws std::runtime_error  where the iteration does not converge
+/// @throws std::runtime_error  where the iteration does not converge, or A is not finite
 ComplexModes complex_modes(const MatrixXcd& a);
 
 /// Product y = A x of a matrix that is known by it alone.
@@ -62,14 +62,14 @@ using Product = std::function<void(const double* x, double* y)>;
 /// from fixed vectors. Source: Spectra's GenEigsSolver.
 std::optional<EigenSystem> rightmost_eigenvalues(const Product& product, Index n, Index count);
 
-/// Spectral abscissa max Re λ(A); −∞ for an empty matrix.
+/// Spectral abscissa max Re λ(A); −∞ for an empty matrix. @throws std::runtime_error  as eigenvalues()
 double spectral_abscissa(const MatrixXd& a);
 
 /// Numerical abscissa ω(A) = λ_max((A + Aᵀ)/2), the initial growth rate max d‖e^{At}‖/dt at t = 0;
-/// −∞ for an empty matrix. LAPACK dsyev.
+/// −∞ for an empty matrix. LAPACK dsyev. @throws std::runtime_error  as eigenvalues()
 double numerical_abscissa(const MatrixXd& a);
 
-/// ‖A‖₂, the largest singular value; 0 for an empty matrix.
+/// ‖A‖₂, the largest singular value; 0 for an empty matrix. @throws std::runtime_error  as svd()
 double spectral_norm(const MatrixXd& a);
 
 /// e^A, by scaling and squaring of a Padé approximant. Source: Eigen's MatrixFunctions.
@@ -79,7 +79,7 @@ MatrixXd exponential(const MatrixXd& a);
 /// A = U T Uᴴ (LAPACK zgees): n² operations a right-hand side instead of n³.
 class Resolvent {
  public:
-  /// @throws std::runtime_error  where the QR iteration does not converge
+  /// @throws std::runtime_error  where the QR iteration does not converge, or A is not finite
   explicit Resolvent(const MatrixXd& a);
 
   Index size() const { return t_.rows(); }
@@ -102,9 +102,11 @@ struct SingularValues {
   MatrixXd vt;  ///< k × n
 };
 /// Thin singular value decomposition A = U diag(s) Vᵀ. LAPACK dgesdd.
+/// @throws std::runtime_error  where the iteration does not converge, or A is not finite
 SingularValues svd(const MatrixXd& a);
 
 /// Moore–Penrose pseudoinverse A⁺ (n × m); singular values below max(m, n)·ε·σ_max count as zero.
+/// @throws std::runtime_error  as svd()
 MatrixXd pseudoinverse(const MatrixXd& a);
 
 /// A with orthonormal columns (m ≥ n) or rows (m < n): Q of the QR decomposition of a random

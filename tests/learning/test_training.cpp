@@ -337,6 +337,81 @@ TEST_CASE("a network that diverges ends its own course alone, and says when", "[
   CHECK_THAT(last.reason, Contains("infinite or NaN after 4 examples"));
 }
 
+// Backpropagation that cannot go on, or whose poles cannot be found; before that its update may be enormous.
+struct Trouble {
+  std::int64_t at = -1;  // the example that there is no way through
+  bool has_poles = true;
+  double size = 1;  // of the credit
+};
+class Troubled final : public Rule<double> {
+ public:
+  Troubled(std::unique_ptr<Rule<double>> bp, const Trouble& trouble)
+      : bp_(std::move(bp)), trouble_(trouble) {}
+  void assign(const Lesson<double>& lesson, Credit<double>& credit) override {
+    if (static_cast<std::int64_t>(lesson.example) == trouble_.at)
+      throw std::runtime_error("there is no way through");
+    bp_->assign(lesson, credit);
+    for (MatrixXd& post : credit.post) post *= trouble_.size;
+  }
+  double multiplications(const Network<double>&, Index) const override { return 0; }
+  Abscissas abscissas(const Lesson<double>&) const override {
+    if (!trouble_.has_poles) throw std::runtime_error("there are no poles");
+    return {};
+  }
+
+ private:
+  std::unique_ptr<Rule<double>> bp_;
+  Trouble trouble_;
+};
+class TroubledKind final : public RuleKind {
+ public:
+  TroubledKind(std::shared_ptr<const RuleKind> bp, const Trouble& trouble)
+      : bp_(std::move(bp)), trouble_(trouble) {}
+  std::unique_ptr<Rule<double>> make(const Network<double>& network,
+                                     const RuleContext& context) const override {
+    return std::make_unique<Troubled>(bp_->make(network, context), trouble_);
+  }
+
+ private:
+  std::shared_ptr<const RuleKind> bp_;
+  Trouble trouble_;
+};
+
+TEST_CASE("what a rule cannot do ends its own course, and what it cannot tell ends none",
+          "[training]") {
+  const std::string head =
+      "network = { layers = [6, 5, 3], weights = { init = 'normal', std = 0.3 } }\n"
+      "data = { kind = 'linear_teacher', examples = 10, held_out = 5 }\n"
+      "learning = { examples = 30, learning_rate = 0.01, evaluate_every = 10 }\n";
+  const Run calm = run(Setting(head + "rule = [{ kind = 'bp' }]\n"));
+  const auto beside = [&](const Trouble& trouble) {
+    Setting both(head + "rule = [{ kind = 'bp', name = 'troubled' }, { kind = 'bp' }]\n");
+    both.plan.rules[0].kind = std::make_shared<TroubledKind>(both.plan.rules[0].kind, trouble);
+    const Collector found = train_all(both);
+    CHECK(found.runs.at({1, 0}).outcome == CourseOutcome::trained);
+    CHECK(difference(found.runs.at({1, 0}).values, calm.values) == "");
+    const Run& own = found.runs.at({0, 0});
+    // Put back, it ended as it did.
+    auto again = both.course();
+    restore(*again, own.end);
+    CHECK(again->outcome() == own.outcome);
+    CHECK(again->reason() == own.reason);
+    return own;
+  };
+  const Run stuck = beside({.at = 12});
+  CHECK(stuck.outcome == CourseOutcome::failed);
+  CHECK(stuck.reason == "there is no way through, after 12 examples");
+  CHECK(stuck.values.size() == 3);  // 0, 10, and where it ended
+  // Where the numbers are to blame, it says that.
+  const Run wild = beside({.at = 1, .size = 1e155});
+  CHECK(wild.outcome == CourseOutcome::diverged);
+  CHECK(wild.reason == "the network's weights were beyond 1e150 after 1 example");
+  const Run blind = beside({.has_poles = false});
+  CHECK(blind.outcome == CourseOutcome::trained);
+  CHECK(blind.reason == "comparisons or poles are missing from 3 evaluations: there are no poles");
+  CHECK(recorded(blind.values.back(), "test_error") == recorded(calm.values.back(), "test_error"));
+}
+
 TEST_CASE("circuits that do not settle are counted, and told in the course's reason",
           "[training]") {
   for (const char* kind : {"di", "sdi", "dfc", "equilibrium_propagation", "predictive_coding"})
