@@ -293,16 +293,19 @@ void TrainingCharts::draw_updates(Chart& chart) const {
   const std::vector<std::size_t> all = rules(kind("updates"));
   const std::size_t layers = axes().layers.size();
   chart.columns = std::min(layers, most_by_layer);
+  double most = 0;
   for (std::size_t l = 0; l < layers; ++l) {
     const std::string layer = "layer " + std::to_string(axes().layers[l]);
-    chart.panels.push_back(panel("weights of " + layer, "update_norm", all,
-                                 numbers("update_norm", l), true,
+    const TrainingNumber norm = numbers("update_norm", l);
+    most = std::max(most, ceiling(norm));
+    chart.panels.push_back(panel("weights of " + layer, "update_norm", all, norm, true,
                                  layers <= most_by_layer ? 190 : 130));
     chart.panels.back().y.label = "norm of the update";
   }
-  share_heights(chart);
+  share_heights(chart, {}, most);
   add_note(chart,
-           "Frobenius norm of the last update of each layer's weights before an evaluation." +
+           "Learning rate times the Frobenius norm of the last credit of each layer's weights "
+           "before an evaluation." +
                spread(true));
   add_note(chart, remarks());
 }

@@ -262,8 +262,14 @@ ChartPanel TrainingLines::panel(const std::string& title, const std::string& nam
     out.x.log = options_.log_time;
     fit(out.x, axes_.steps, 0.03);
   }
-  fit(out.y, heights(out));
+  fit(out.y, heights(out, ceiling(number)));
   return out;
+}
+
+double TrainingLines::ceiling(const TrainingNumber& number) const {
+  const std::vector<double> most = largest_errors(number);
+  const double largest = *std::max_element(most.begin(), most.end());
+  return largest > 0 ? most_beyond * largest : std::numeric_limits<double>::infinity();
 }
 
 void TrainingLines::widen(ChartPanel& panel) {
@@ -272,10 +278,10 @@ void TrainingLines::widen(ChartPanel& panel) {
     panel.series[k].width += std::min(0.4, 1.6 / n) * (n - 1 - static_cast<double>(k));
 }
 
-void TrainingLines::share_heights(Chart& chart, const std::vector<double>& more) {
+void TrainingLines::share_heights(Chart& chart, const std::vector<double>& more, double at_most) {
   std::vector<double> all = more;
   for (const ChartPanel& panel : chart.panels) {
-    const std::vector<double> own = heights(panel);
+    const std::vector<double> own = heights(panel, at_most);
     all.insert(all.end(), own.begin(), own.end());
   }
   for (ChartPanel& panel : chart.panels) fit(panel.y, all);

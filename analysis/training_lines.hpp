@@ -92,7 +92,10 @@ class TrainingLines {
   /// The first lines are wider, so that those that later ones cover are seen.
   static void widen(ChartPanel& panel);
   /// Panels side by side have one y axis.
-  static void share_heights(Chart& chart, const std::vector<double>& more = {});
+  static void share_heights(Chart& chart, const std::vector<double>& more = {},
+                            double at_most = std::numeric_limits<double>::infinity());
+  // What a panel shows at most: some way beyond what courses had that did not diverge.
+  double ceiling(const TrainingNumber& number) const;
 
   // ---- Words ----
 

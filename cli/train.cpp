@@ -25,7 +25,7 @@ using learning::CourseId;
 using learning::CourseOutcome;
 
 constexpr std::int64_t quick_examples = 200;
-constexpr const char* identity_name = "config_sha256";  // in a checkpoint
+constexpr const char* identity_name = "run_sha256";  // in a checkpoint
 
 std::filesystem::path checkpoint_of(const std::filesystem::path& result) {
   return result.parent_path() / (result.stem().string() + ".checkpoint.h5");
@@ -61,6 +61,14 @@ std::string expanded_text(const Lesson& lesson) {
   return io::toml_text(learning::expanded(lesson.plan));
 }
 
+// What a checkpoint belongs to: the configuration, and what was in the files of its data.
+std::string identity_of(const Lesson& lesson) {
+  constexpr std::size_t digest = 64;  // characters of a SHA-256
+  std::string text = expanded_text(lesson);
+  for (const std::string& file : lesson.data.front()->files) text += file.substr(0, digest) + "\n";
+  return io::sha256(text);
+}
+
 io::TrainingLayout layout_of(const Lesson& lesson) {
   const learning::Schedule schedule(lesson.plan.learning, lesson.data.front()->training.count());
   io::TrainingLayout layout;
@@ -89,7 +97,7 @@ class Watch final : public learning::TrainingObserver {
       : lesson_(lesson),
         file_(file),
         checkpoint_(checkpoint_of(result)),
-        identity_(io::sha256(expanded_text(lesson))),
+        identity_(identity_of(lesson)),
         display_(display),
         quick_(quick) {}
 
@@ -228,7 +236,7 @@ class CheckpointVisitor final : public learning::StateVisitor {
 // The checkpoint beside a result; null where there is none yet, since the result holds nothing either.
 // @throws InputError
 std::unique_ptr<io::CheckpointReader> open_checkpoint(const std::filesystem::path& result,
-                                                      const std::string& config) {
+                                                      const std::string& identity) {
   const std::filesystem::path path = checkpoint_of(result);
   const std::string way_out =
       "that of " + result.string() + ", or settle run --overwrite to begin the training anew";
@@ -240,8 +248,9 @@ std::unique_ptr<io::CheckpointReader> open_checkpoint(const std::filesystem::pat
     throw core::InputError(path.string(), "no such file", "the checkpoint: " + way_out);
   }
   auto reader = std::make_unique<io::CheckpointReader>(path);
-  if (!reader->has(identity_name) || reader->text(identity_name) != io::sha256(config))
-    throw core::InputError(path.string(), "a checkpoint of another configuration", way_out);
+  if (!reader->has(identity_name) || reader->text(identity_name) != identity)
+    throw core::InputError(path.string(), "a checkpoint of another configuration, or of other data",
+                           way_out);
   return reader;
 }
 
@@ -386,7 +395,7 @@ int resume_training(const std::filesystem::path& result, const RunOptions& optio
   const Lesson lesson = prepare_training(value, from.base, title, quick);
   io::ResumableInfo info{program_info(options.command), from};
   info.run.config_expanded = expanded_text(lesson);
-  const auto checkpoint = open_checkpoint(result, info.run.config_expanded);
+  const auto checkpoint = open_checkpoint(result, identity_of(lesson));
   io::TrainingFile recorded(result, layout_of(lesson), info, io::TrainingFile::Opening::resume);
   return finish(lesson, recorded, result, same, all, checkpoint.get());
 }

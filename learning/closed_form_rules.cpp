@@ -432,7 +432,10 @@ class Ndi final : public Rule<S> {
   }
   std::vector<Matrix<S>> feedback(const Network<S>&) const override { return feedback_.all(); }
   double feedback_sign() const override { return -1; }
-  double inverse_gain() const override { return spec_.inverse_gain(); }
+  double inverse_gain() const override {
+    return spec_.is_gauss_newton() ? std::numeric_limits<double>::quiet_NaN()
+                                   : spec_.inverse_gain();
+  }
   bool is_linearised() const override { return spec_.is_linearised(); }
   const ForwardFeedbackSpec* forward_feedback() const override {
     return spec_.forward_feedback.pointer();

@@ -1,11 +1,13 @@
 #include "learning/compare.hpp"
 
+#include <Eigen/QR>
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numbers>
 #include <stdexcept>
 
+#include "learning/update.hpp"
 #include "sim/core/linalg.hpp"
 
 namespace settle::learning {
@@ -19,12 +21,8 @@ std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 // ⟨ΔW_l, ΔW'_l⟩ + ⟨Δb_l, Δb'_l⟩
 template <class S>
 double inner(const Lesson<S>& lesson, const Credit<S>& a, const Credit<S>& b, Index l) {
-  const auto gram = [](const Matrix<S>& x, const Matrix<S>& y) {
-    return MatrixXd(x.template cast<double>().transpose() * y.template cast<double>());
-  };
-  MatrixXd pre = gram(a.pre_of(l, lesson.activity), b.pre_of(l, lesson.activity));
-  if (lesson.network.has_biases()) pre.array() += 1;
-  return pre.cwiseProduct(gram(a.post[at(l)], b.post[at(l)])).sum();
+  return update_product(a.post[at(l)], a.pre_of(l, lesson.activity), b.post[at(l)],
+                        b.pre_of(l, lesson.activity), lesson.network.has_biases());
 }
 
 double angle_of(double inner, double square_a, double square_b) {
@@ -42,6 +40,13 @@ MatrixXd solved_by_gram(const std::vector<MatrixXd>& p, Index c, const MatrixXd&
   }
   const auto solved = core::solve_linear(gram, b);  // P_L = I: singular only where it is not finite
   return solved ? *solved : MatrixXd::Constant(b.rows(), b.cols(), nan);
+}
+
+// The shortest of the vectors that come nearest to A x = b.
+VectorXd shortest_solution(const MatrixXd& a, const VectorXd& b) {
+  Eigen::CompleteOrthogonalDecomposition<MatrixXd> factors;
+  factors.setThreshold(static_cast<double>(a.rows()) * std::numeric_limits<double>::epsilon());
+  return factors.compute(a).solve(b);
 }
 
 // post_l = P_l v of every example, v d_L × B.
@@ -155,7 +160,7 @@ void gauss_newton_credit(const Lesson<S>& lesson, double damping, Credit<S>& cre
 
   const VectorXd e = lesson.error.template cast<double>().reshaped();
   const auto solved = core::solve_linear(jj, e);
-  const VectorXd v = solved ? VectorXd(*solved) : VectorXd(core::pseudoinverse(jj) * e);
+  const VectorXd v = solved ? VectorXd(*solved) : shortest_solution(jj, e);
   send_back(p, v.reshaped(outputs, count), credit);
 }
 

@@ -83,8 +83,8 @@ struct FailedLooks {
   }
   std::string text() const {
     if (count == 0) return "";
-    return "comparisons or poles are missing from " + std::to_string(count) + " evaluation" +
-           (count == 1 ? "" : "s") + ": " + first_failure;
+    return std::to_string(count) + " comparison" + (count == 1 ? "" : "s") + " or search" +
+           (count == 1 ? "" : "es") + " for poles failed: " + first_failure;
   }
 };
 
@@ -162,7 +162,8 @@ class CourseOf final : public Course {
         comparison_.exact,
         comparison_.paper,
         {static_cast<double>(settling.unsettled)},
-        {share(settling.time, settling.examples - settling.unsettled)},
+        // What is put into rest takes no time.
+        {settling.time > 0 ? share(settling.time, settling.examples - settling.unsettled) : nan},
         {share(settling.evaluations, settling.examples)},
         {examples > 0 ? (multiplications_ + settling.multiplications) / examples : nan},
         {static_cast<double>(settling.unstable)},
@@ -325,7 +326,7 @@ class CourseOf final : public Course {
     if (is_evaluated && learning_.compare) {
       const auto start = Clock::now();
       const auto own = activity_.credit;  // that others' credit goes over
-      look([&] { compare(lesson); });
+      compare(lesson);
       activity_.credit = own;
       seconds_ -= std::chrono::duration<double>(Clock::now() - start).count();
     }
@@ -352,7 +353,8 @@ class CourseOf final : public Course {
           update_norm(credit_.post[static_cast<std::size_t>(l)], credit_.pre_of(l, activity_));
   }
 
-  // The rule's credit beside those of others, and its loops, in the state before it moves the network.
+  // The rule's credit beside those of others, and its loops, in the state before it moves the network; each
+  // comparison fails for itself.
   void compare(const Lesson<S>& lesson) {
     comparison_ = Comparison(network_.depth());
     Credit<S> other;
@@ -363,48 +365,60 @@ class CourseOf final : public Course {
     };
     bp_credit(lesson, other);
     beside(comparison_.bp);
-    pbp_credit(lesson, other);
-    beside(comparison_.pbp);
+    look([&] {
+      pbp_credit(lesson, other);
+      beside(comparison_.pbp);
+    });
+    look([&] { compare_with_rest(lesson); });
+    // The step is one of (d_L B)² numbers; a batch's own statistics make its examples depend on each other.
+    if (lesson.error.size() <= most_outputs && !activity_.by_batch)
+      look([&] {
+        gauss_newton_credit(lesson, learning_.gauss_newton_damping, other);
+        comparison_.whole_gauss_newton = beside(comparison_.gauss_newton);
+      });
+    if (!activity_.by_batch)
+      look([&] {
+        minimum_norm_credit(lesson, other);
+        comparison_.whole_minimum_norm = angles(lesson, credit_, other).all;
+        if (const auto q = rule_->output_feedback(); !q.empty())
+          comparison_.row_space = feedback_in_row_space(lesson, q);
+      });
+    comparison_.norm_spread = norm_spread(activity_);
+    look([&] {
+      const auto loops = rule_->abscissas(lesson);
+      const auto unseen =
+          static_cast<std::ptrdiff_t>(comparison_.exact.size() - loops.exact.size());
+      if (loops.exact.empty()) return;
+      std::copy(loops.exact.begin(), loops.exact.end(), comparison_.exact.begin() + unseen);
+      std::copy(loops.paper.begin(), loops.paper.end(), comparison_.paper.begin() + unseen);
+    });
+  }
+
+  // With what its loops have at rest; nothing where it has no loops of one layer each, of one 1/G.
+  void compare_with_rest(const Lesson<S>& lesson) {
+    Credit<S> other;
     const std::vector<Matrix<S>> feedback = rule_->feedback(network_);
     const S sign = static_cast<S>(rule_->feedback_sign());
     const bool is_by_layer = feedback.size() == network_.weights.size() && network_.depth() > 1 &&
                              feedback[2].rows() == network_.w(2).cols();
-    if (is_by_layer) {
-      std::vector<Matrix<S>> inverting(feedback.size());
-      for (std::size_t l = 2; l < feedback.size(); ++l) {
-        inverting[l] = -sign * feedback[l];
-        comparison_.feedback[l - 1] = feedback_angle(feedback[l], network_.weights[l], sign);
-      }
-      Activity<S> about_rest;
-      if (rule_->is_about_rest()) about_rest = network_.about_rest(activity_);
-      const Lesson<S> seen{network_, rule_->is_about_rest() ? about_rest : activity_,
-                           targets_, error_,
-                           loss_,    lesson.example};
-      ndi_credit(seen, inverting, VectorXd::Constant(1, rule_->inverse_gain()), other,
-                 rule_->is_linearised());
-      beside(comparison_.ndi);
-      for (std::size_t l = 1; l + 1 < credit_.post.size(); ++l)
-        comparison_.departure[l - 1] = departure(credit_.post[l], other.post[l]);
+    if (!is_by_layer) return;
+    std::vector<Matrix<S>> inverting(feedback.size());
+    for (std::size_t l = 2; l < feedback.size(); ++l) {
+      inverting[l] = -sign * feedback[l];
+      comparison_.feedback[l - 1] = feedback_angle(feedback[l], network_.weights[l], sign);
     }
-    // The step is one of (d_L B)² numbers; a batch's own statistics make its examples depend on each other.
-    if (lesson.error.size() <= most_outputs && !activity_.by_batch) {
-      gauss_newton_credit(lesson, learning_.gauss_newton_damping, other);
-      comparison_.whole_gauss_newton = beside(comparison_.gauss_newton);
-    }
-    if (!activity_.by_batch) {
-      minimum_norm_credit(lesson, other);
-      comparison_.whole_minimum_norm = angles(lesson, credit_, other).all;
-      if (const auto q = rule_->output_feedback(); !q.empty())
-        comparison_.row_space = feedback_in_row_space(lesson, q);
-    }
-    comparison_.norm_spread = norm_spread(activity_);
-    const auto loops = rule_->abscissas(lesson);
-    const std::size_t unseen = comparison_.exact.size() - loops.exact.size();
-    if (loops.exact.empty()) return;
-    std::copy(loops.exact.begin(), loops.exact.end(),
-              comparison_.exact.begin() + static_cast<std::ptrdiff_t>(unseen));
-    std::copy(loops.paper.begin(), loops.paper.end(),
-              comparison_.paper.begin() + static_cast<std::ptrdiff_t>(unseen));
+    if (std::isnan(rule_->inverse_gain())) return;
+    Activity<S> about_rest;
+    if (rule_->is_about_rest()) about_rest = network_.about_rest(activity_);
+    const Lesson<S> seen{network_, rule_->is_about_rest() ? about_rest : activity_,
+                         targets_, error_,
+                         loss_,    lesson.example};
+    ndi_credit(seen, inverting, VectorXd::Constant(1, rule_->inverse_gain()), other,
+               rule_->is_linearised());
+    const Angles found = angles(lesson, credit_, other);
+    std::copy(found.layers.begin() + 1, found.layers.end(), comparison_.ndi.begin());
+    for (std::size_t l = 1; l + 1 < credit_.post.size(); ++l)
+      comparison_.departure[l - 1] = departure(credit_.post[l], other.post[l]);
   }
 
   // Gives each layer's update the norm of backpropagation's, or norm 1.
@@ -501,7 +515,10 @@ const std::vector<Variable>& course_variables() {
       {"test_loss", "1", "mean loss on held-out examples"},
       {"test_error", "1", "on held-out examples: share of wrong classes, or mean squared error"},
       {"seconds_per_example", "s", "time to train an example, since the last evaluation"},
-      {"update_norm", "1", "Frobenius norm of the last update of W", true},
+      {"update_norm", "1",
+       "learning rate times the Frobenius norm of W's last credit, after clip, before momentum, "
+       "Adam and decay",
+       true},
       {"angle_to_bp", "degree", "angle of the last update to backpropagation's", true},
       {"angle_to_pbp", "degree", "angle of the last update to that by pseudoinverses", true},
       {"angle_to_ndi", "degree",
@@ -519,10 +536,15 @@ const std::vector<Variable>& course_variables() {
       {"feedback_in_row_space", "1",
        "share of the feedback Q's norm in the row space of the outputs' Jacobian"},
       {"norm_spread", "1", "spread of the norms of what layers hear, over their mean"},
-      {"slowest_pole", "1/time", "max Re of the poles of the loop about a layer", true},
+      {"slowest_pole", "1/time",
+       "max Re of the poles of the loop about a layer, but for -1/tau of what feedback doesn't "
+       "move",
+       true},
       {"paper_criterion", "1/time", "max Re of the eigenvalues of kWB - leak", true},
       {"unsettled", "1", "examples whose circuit did not settle, since the last evaluation"},
-      {"settling_time", "1", "mean time to rest of those that did, in the circuit's unit"},
+      {"settling_time", "1",
+       "mean time to rest of those that did, in the circuit's unit; NaN where they are put into "
+       "it"},
       {"evaluations", "1", "mean evaluations of a right-hand side an example"},
       {"multiplications", "1",
        "mean multiplications an example in products of matrices: forward pass, credit with "

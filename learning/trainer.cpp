@@ -128,6 +128,29 @@ Snapshot take_snapshot(const Course& course) {
   return snapshot;
 }
 
+namespace {
+
+// Cross-entropy is bounded below for probabilities alone.
+void check_targets(const Plan& plan, const Examples& examples) {
+  if (plan.learning.loss_of(plan.network) != Loss::cross_entropy) return;
+  constexpr double rounding = 0.01;  // of probabilities as people write them
+  const bool is_softmax = plan.network.output == "softmax";
+  for (Index c = 0; c < examples.count(); ++c) {
+    const auto t = examples.targets.col(c);
+    if (t.minCoeff() >= 0 && t.maxCoeff() <= 1 &&
+        (!is_softmax || std::abs(t.sum() - 1) <= rounding))
+      continue;
+    plan.learning.place.fail(
+        "loss",
+        "cross-entropy of targets from " + core::brief(t.minCoeff()) + " to " +
+            core::brief(t.maxCoeff()) + (is_softmax ? " that sum to " + core::brief(t.sum()) : ""),
+        std::string("targets from 0 to 1") + (is_softmax ? " that sum to 1" : "") +
+            ", or loss = \"squared_error\"");
+  }
+}
+
+}  // namespace
+
 std::vector<std::shared_ptr<const DataSet>> load_data(const Plan& plan,
                                                       const DataRequest& request) {
   std::vector<std::shared_ptr<const DataSet>> out;
@@ -139,6 +162,8 @@ std::vector<std::shared_ptr<const DataSet>> load_data(const Plan& plan,
     DataRequest own = request;
     own.seed = static_cast<std::uint64_t>(seed);
     out.push_back(std::make_shared<const DataSet>(plan.data->load(own)));
+    for (const Examples* examples : {&out.back()->training, &out.back()->held_out})
+      check_targets(plan, *examples);
   }
   return out;
 }

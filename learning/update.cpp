@@ -28,11 +28,30 @@ void visit(StateVisitor& visitor, const std::string& name, auto& m) {
 }  // namespace
 
 template <class S>
+double update_product(const Matrix<S>& post_a, const Matrix<S>& pre_a, const Matrix<S>& post_b,
+                      const Matrix<S>& pre_b, bool has_biases) {
+  const auto gram = [](const Matrix<S>& x, const Matrix<S>& y) {
+    return MatrixXd(x.template cast<double>().transpose() * y.template cast<double>());
+  };
+  MatrixXd terms = gram(pre_a, pre_b);
+  if (has_biases) terms.array() += 1;
+  terms = terms.cwiseProduct(gram(post_a, post_b)).eval();
+  constexpr double cancelled = 1e-6;  // beyond which less than ten digits are left
+  if (!(std::abs(terms.sum()) < cancelled * terms.cwiseAbs().sum())) return terms.sum();
+  const auto sum = [](const Matrix<S>& post, const Matrix<S>& pre) {
+    return MatrixXd(post.template cast<double>() * pre.template cast<double>().transpose());
+  };
+  double out = sum(post_a, pre_a).cwiseProduct(sum(post_b, pre_b)).sum();
+  if (has_biases)
+    out += post_a.template cast<double>().rowwise().sum().dot(
+        post_b.template cast<double>().rowwise().sum());
+  return out;
+}
+
+template <class S>
 double update_norm(const Matrix<S>& post, const Matrix<S>& pre) {
   if (post.cols() == 1) return static_cast<double>(post.norm()) * static_cast<double>(pre.norm());
-  const MatrixXd a = (post.transpose() * post).template cast<double>();
-  const MatrixXd b = (pre.transpose() * pre).template cast<double>();
-  return std::sqrt(std::max(0.0, a.cwiseProduct(b).sum()));
+  return std::sqrt(std::max(0.0, update_product(post, pre, post, pre, false)));
 }
 
 template <class S>
@@ -140,7 +159,11 @@ void Updater<S>::state(StateVisitor& visitor) {
   all("shifts", shifts_);
 }
 
+template double update_product<double>(const Matrix<double>&, const Matrix<double>&,
+                                       const Matrix<double>&, const Matrix<double>&, bool);
 template double update_norm<double>(const Matrix<double>&, const Matrix<double>&);
+template double update_product<float>(const Matrix<float>&, const Matrix<float>&,
+                                      const Matrix<float>&, const Matrix<float>&, bool);
 template double update_norm<float>(const Matrix<float>&, const Matrix<float>&);
 template class Updater<double>;
 template class Updater<float>;

@@ -5,7 +5,13 @@
 
 namespace settle::learning {
 
-/// ‖Σ_columns post preᵀ‖_F, through the two matrices of products of columns: without making the sum.
+/// ⟨A, B⟩ of two updates A = Σ_columns post preᵀ, and of Σ post where there are biases, through the matrices of
+/// products of columns: without making the sums, but where columns cancel each other, as those of two phases do.
+template <class S>
+double update_product(const Matrix<S>& post_a, const Matrix<S>& pre_a, const Matrix<S>& post_b,
+                      const Matrix<S>& pre_b, bool has_biases);
+
+/// ‖Σ_columns post preᵀ‖_F
 template <class S>
 double update_norm(const Matrix<S>& post, const Matrix<S>& pre);
 

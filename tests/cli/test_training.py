@@ -337,6 +337,15 @@ class Result(TrainingTest):
         self.assertIn("2 of 4 courses diverged", self.settle("run", "two.toml").stderr)
         self.assertEqual(self.outcomes("two.h5"), [["trained"] * 2, ["diverged"] * 2])
 
+    def test_targets_of_a_cross_entropy_are_probabilities(self):
+        for output, found in (("softmax", "that sum to"), ("logistic", "targets from -")):
+            self.write("ce.toml", TEACHER.replace("[network]", f'[network]\noutput = "{output}"'))
+            errors = self.settle("check", "ce.toml", code=2).stderr
+            self.assertIn("loss: cross-entropy of targets from", errors)
+            self.assertIn(found, errors)
+            self.assertIn('or loss = "squared_error"', errors)
+            self.settle("check", "ce.toml", "--set", 'learning.loss="squared_error"')
+
     def test_circuits_that_do_not_settle_are_counted_with_a_reason(self):
         self.write("di.toml", TEACHER + "duration = 5.0\n")
         said = self.settle("run", "di.toml").stdout
@@ -348,9 +357,9 @@ class Result(TrainingTest):
 
 
 class Interruptions(TrainingTest):
-    def start(self, result, *arguments):
+    def start(self, result, *arguments, config=LONG):
         """Once the first checkpoint that holds a course stands beside the file, and before the end."""
-        self.write("long.toml", LONG)
+        self.write("long.toml", config)
         process = subprocess.Popen([SETTLE, "run", "long.toml", "-o", result, *arguments],
                                    cwd=self.folder, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.PIPE, text=True)
@@ -370,8 +379,8 @@ class Interruptions(TrainingTest):
         except (OSError, KeyError, RuntimeError):
             return False
 
-    def interrupt(self, result):
-        process = self.start(result, "--threads", "2")
+    def interrupt(self, result, **config):
+        process = self.start(result, "--threads", "2", **config)
         process.send_signal(signal.SIGINT)
         errors = process.communicate(timeout=30)[1]
         self.assertEqual(process.returncode, 130, errors)
@@ -443,8 +452,8 @@ class Interruptions(TrainingTest):
         self.assertIn("long.checkpoint.h5", self.settle("resume", "long.h5", code=2).stderr)
         shutil.copy(self.folder / "kept.h5", checkpoint)
         with h5py.File(checkpoint, "r+") as file:
-            del file["config_sha256"]
-            file["config_sha256"] = "0" * 64
+            del file["run_sha256"]
+            file["run_sha256"] = "0" * 64
         done = self.settle("resume", "long.h5", code=2)
         self.assertIn("long.checkpoint.h5: a checkpoint of another configuration", done.stderr)
         self.assertEqual((self.folder / "long.h5").read_bytes(), before)
@@ -453,6 +462,21 @@ class Interruptions(TrainingTest):
         # A new run takes the place of both.
         self.settle("run", "long.toml", "--overwrite", "-q", "--set", "learning.epochs=0.1")
         self.assertFalse(checkpoint.exists())
+        self.assertEqual(self.status("long.h5"), "done")
+
+    def test_a_checkpoint_of_other_data(self):
+        numbers = np.random.default_rng(1).normal(size=(1500, 14))
+        np.savetxt(self.folder / "data.csv", numbers, delimiter=",", fmt="%.17g")
+        self.interrupt("long.h5", config=LONG.replace(
+            'kind = "linear_teacher"\nexamples = 1500\nheld_out = 100\n',
+            'kind = "csv"\nfile = "data.csv"\n'))
+        kept = (self.folder / "data.csv").read_bytes()
+        for changed in (numbers + 1e-3, numbers[:1400]):
+            np.savetxt(self.folder / "data.csv", changed, delimiter=",", fmt="%.17g")
+            self.assertIn("long.checkpoint.h5: a checkpoint of another configuration, or of other data",
+                          self.settle("resume", "long.h5", code=2).stderr)
+        (self.folder / "data.csv").write_bytes(kept)
+        self.settle("resume", "long.h5", "-q")
         self.assertEqual(self.status("long.h5"), "done")
 
     def test_one_that_is_still_running_is_left_alone(self):

@@ -281,6 +281,7 @@ TEST_CASE("what is recorded of all layers together is what it says", "[training]
   const auto damped = last("gauss_newton_damping = 0.1", step, linear);
   CHECK(damped("whole_angle_to_gauss_newton") < 1e-5);  // by cosines
   CHECK(last("gauss_newton_damping = 0", step, linear)("whole_angle_to_gauss_newton") > 1e-2);
+  CHECK(std::isnan(damped("angle_to_ndi")));  // no loops of one gain
   CHECK(std::isnan(damped("feedback_in_row_space")));
   CHECK(damped("norm_spread") > 0);
   // DFC of a linear net with Q = Jᵀ and hardly a leak makes the update of least norm, but for the target's step:
@@ -292,6 +293,7 @@ TEST_CASE("what is recorded of all layers together is what it says", "[training]
   CHECK(dfc("whole_angle_to_minimum_norm") < 1e-3);
   CHECK(dfc("feedback_in_row_space") == Approx(1).epsilon(1e-12));
   CHECK(dfc("slowest_pole") < 0);
+  CHECK(std::isnan(dfc("settling_time")));  // it was put into its rest
 }
 
 // --- How a course ends ---------------------------------------------------------------------------
@@ -408,7 +410,7 @@ TEST_CASE("what a rule cannot do ends its own course, and what it cannot tell en
   CHECK(wild.reason == "the network's weights were beyond 1e150 after 1 example");
   const Run blind = beside({.has_poles = false});
   CHECK(blind.outcome == CourseOutcome::trained);
-  CHECK(blind.reason == "comparisons or poles are missing from 3 evaluations: there are no poles");
+  CHECK(blind.reason == "3 comparisons or searches for poles failed: there are no poles");
   CHECK(recorded(blind.values.back(), "test_error") == recorded(calm.values.back(), "test_error"));
 }
 

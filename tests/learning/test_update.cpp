@@ -178,11 +178,19 @@ TEST_CASE("the norm of an update is that of the sum it is never made as", "[upda
     CHECK(update_norm<double>(post, pre) == Approx(norm).epsilon(1e-13));
     CHECK(update_norm<float>(post.cast<float>(), pre.cast<float>()) == Approx(norm).epsilon(1e-5));
   }
-  // Two phases that are the same but for rounding: no root of a negative number.
-  MatrixXd post(3, 2), pre(4, 2);
-  post << normal_matrix(3, 1, "a"), -normal_matrix(3, 1, "a");
-  pre << normal_matrix(4, 1, "b"), normal_matrix(4, 1, "b");
-  CHECK(update_norm<double>(post, pre) < 1e-7);  // of a cancellation under a root
+  // Two phases: what they have in common cancels, and the rest is there to the roundings of a sum of order 1.
+  const VectorXd a = normal_matrix(3, 1, "a"), b = normal_matrix(4, 1, "b");
+  for (const double share : {1e-3, 1e-7, 1e-12, 0.0}) {
+    MatrixXd post(3, 2), pre(4, 2);
+    post << a, -a;
+    pre << b, b + share * VectorXd::Ones(4);
+    CHECK(update_norm<double>(post, pre) ==
+          Approx(share * 2 * a.norm()).epsilon(1e-9).margin(1e-14));
+    // ⟨Σ post preᵀ, a bᵀ⟩ and ⟨Σ post, a⟩
+    const double inner = -share * a.squaredNorm() * b.sum();
+    CHECK(update_product<double>(post, pre, a, b, true) ==
+          Approx(inner).epsilon(1e-9).margin(1e-14));
+  }
 }
 
 TEST_CASE("what normalises a layer learns along the loss's gradient", "[update]") {
