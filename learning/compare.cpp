@@ -1,6 +1,5 @@
 #include "learning/compare.hpp"
 
-#include <Eigen/QR>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -42,11 +41,14 @@ MatrixXd solved_by_gram(const std::vector<MatrixXd>& p, Index c, const MatrixXd&
   return solved ? *solved : MatrixXd::Constant(b.rows(), b.cols(), nan);
 }
 
-// The shortest of the vectors that come nearest to A x = b.
+// A⁺ b of a symmetric A ≥ 0.
 VectorXd shortest_solution(const MatrixXd& a, const VectorXd& b) {
-  Eigen::CompleteOrthogonalDecomposition<MatrixXd> factors;
-  factors.setThreshold(static_cast<double>(a.rows()) * std::numeric_limits<double>::epsilon());
-  return factors.compute(a).solve(b);
+  const core::RealModes modes = core::real_modes((a + a.transpose()) / 2);
+  const VectorXd values = modes.values.real();
+  const double floor = values.cwiseAbs().maxCoeff() * std::numeric_limits<double>::epsilon() *
+                       static_cast<double>(b.size());
+  const VectorXd inverse = (values.array() > floor).select(1 / values.array(), 0);
+  return modes.right * inverse.cwiseProduct(modes.inverse * b);
 }
 
 // post_l = P_l v of every example, v d_L × B.
