@@ -41,8 +41,6 @@ void draw_cost(const TrainingLines& lines, Chart& chart) {
   const std::vector<std::size_t> rules = costed_rules(lines);
   const std::string variable = lines.error_variable();
   const TrainingNumber error = lines.numbers(variable);
-  double largest = 0;
-  for (const double one : lines.largest_errors(error)) largest = std::max(largest, one);
   for (const Cost& cost :
        {Cost{"seconds_per_example", "seconds of training so far", "seconds (s)"},
         Cost{"multiplications", "multiplications of training so far", "multiplications"}}) {
@@ -54,7 +52,6 @@ void draw_cost(const TrainingLines& lines, Chart& chart) {
     one.x.label = cost.label;
     one.x.name = cost.name;
     one.y.label = lines.is_share() ? "share" : "error";
-    fit(one.y, heights(one, TrainingLines::most_beyond * largest));
     chart.panels.push_back(std::move(one));
   }
   chart.columns = chart.panels.size();

@@ -167,7 +167,6 @@ void TrainingCharts::draw_errors(Chart& chart) const {
   ChartPanel errors = panel(error_title() + (is_share() ? "" : ", over the largest of all rules"),
                             is_share() ? variable : variable + " / largest " + variable,
                             rules(kind("errors")), shown, true, 250, error_mean());
-  if (!is_share()) fit(errors.y, heights(errors, most_beyond));
   chart.panels.push_back(std::move(errors));
   add_note(chart, spread(!is_share()) + coincidences() + remarks());
 }

@@ -1,9 +1,9 @@
 // What an epoch costs by each rule, beside backpropagation in the same program: `make bench-learning`.
 //
-// Networks of tanh units with a softmax output learn online from random images, on one thread: 784-1000-10, whose
-// loop is narrow, and 784-300-300-10, one of whose loops is wide. The rules take turns, some hundred examples each, every one from the same weights; the table gives the
-// median time of an example, its ratio to that of backpropagation, and how far the rule's hidden error is from
-// its closed form (NDI) on the last example.
+// Networks of tanh units with a softmax output learn from random images, on one thread: 784-1000-10, whose loop is
+// narrow, and 784-300-300-10, one of whose loops is wide. The rules take turns, some hundred examples each, every one
+// from the same weights; the table gives the median time of an example, its ratio to that of backpropagation, and how
+// far the rule's hidden error is from its closed form (NDI) on the last example.
 #include <tbb/global_control.h>
 
 #include <CLI/CLI.hpp>

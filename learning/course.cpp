@@ -48,43 +48,25 @@ struct ForwardResult {
   double unsettled = nan;                            // loops
 };
 
-// What did not settle since a course began.
-struct Unsettled {
+// What has failed since a course began, and why the first did.
+struct Failures {
   std::int64_t count = 0;
-  std::string first_failure;
+  std::string first;
 
-  void add(const Settling& settling) {
-    count += settling.unsettled;
-    if (first_failure.empty()) first_failure = settling.first_failure;
+  void add(std::int64_t more, const std::string& why) {
+    count += more;
+    if (first.empty()) first = why;
   }
-  void state(StateVisitor& visitor, const std::string& suffix) {
-    visitor.integer("unsettled" + suffix, count);
-    visitor.text("first_failure" + suffix, first_failure);
+  void state(StateVisitor& visitor, const std::string& name) {
+    visitor.integer(name, count);
+    visitor.text("first_" + name, first);
   }
   // "2 circuits did not settle: diverged …"; "" where all did.
-  std::string text(const std::string& what, const std::string& where) const {
+  std::string text(const std::string& one, const std::string& several,
+                   const std::string& what) const {
     if (count == 0) return "";
-    return std::to_string(count) + " " + what + (count == 1 ? "" : "s") + " did not settle" +
-           where + (first_failure.empty() ? "" : ": " + first_failure);
-  }
-};
-
-// Looks at a rule beside its training that failed, and left no numbers.
-struct FailedLooks {
-  std::int64_t count = 0;
-  std::string first_failure;
-
-  void add(const std::string& failure) {
-    if (++count == 1) first_failure = failure;
-  }
-  void state(StateVisitor& visitor) {
-    visitor.integer("failed_looks", count);
-    visitor.text("first_failed_look", first_failure);
-  }
-  std::string text() const {
-    if (count == 0) return "";
-    return std::to_string(count) + " comparison" + (count == 1 ? "" : "s") + " or search" +
-           (count == 1 ? "" : "es") + " for poles failed: " + first_failure;
+    return std::to_string(count) + " " + (count == 1 ? one : several) + " " + what +
+           (first.empty() ? "" : ": " + first);
   }
 };
 
@@ -134,7 +116,7 @@ class CourseOf final : public Course {
         evaluate_on(data_.training, most > 0 ? std::min(most, count) : count);
     const Evaluation held_out = evaluate_on(data_.held_out, data_.held_out.count());
     const Settling settling = rule_->take_settling();
-    unsettled_.add(settling);
+    unsettled_.add(settling.unsettled, settling.first_failure);
     ForwardResult forward(network_.depth());
     look([&] { evaluate_forward(held_out.is_finite, forward); });
     const auto share = [&](double sum, std::int64_t of) {
@@ -186,8 +168,10 @@ class CourseOf final : public Course {
     if (outcome_ == CourseOutcome::running && batches_ == schedule_.batches()) {
       outcome_ = CourseOutcome::trained;
       for (const std::string& text :
-           {unsettled_.text("circuit", ""),
-            unsettled_forward_.text("loop", " with feedback left on"), looks_.text()})
+           {unsettled_.text("circuit", "circuits", "did not settle"),
+            unsettled_forward_.text("loop", "loops", "did not settle with feedback left on"),
+            looks_.text("comparison or search for poles", "comparisons or searches for poles",
+                        "failed")})
         if (!text.empty()) reason_ += (reason_.empty() ? "" : "; ") + text;
     }
     return out;
@@ -210,9 +194,9 @@ class CourseOf final : public Course {
     visitor.integer("examples_then", examples_then_);
     for (std::size_t l = 1; l < norms_.size(); ++l)
       visitor.number("norm_" + std::to_string(l), norms_[l]);
-    unsettled_.state(visitor, "");
-    unsettled_forward_.state(visitor, "_with_feedback");
-    looks_.state(visitor);
+    unsettled_.state(visitor, "unsettled");
+    unsettled_forward_.state(visitor, "unsettled_with_feedback");
+    looks_.state(visitor, "failed_looks");
     visitor.number("seconds", seconds_);
     visitor.number("multiplications", multiplications_);
     for_each_parameter(network_, [&](const std::string& name, auto& m) {
@@ -281,7 +265,7 @@ class CourseOf final : public Course {
     try {
       at_it();
     } catch (const std::runtime_error& error) {
-      looks_.add(error.what());
+      looks_.add(1, error.what());
     }
   }
 
@@ -481,7 +465,7 @@ class CourseOf final : public Course {
     out.displacement = pass.displacement();
     out.share_of_bound = pass.share_of_bound();
     const Settling settling = rule_->take_settling();
-    unsettled_forward_.add(settling);
+    unsettled_forward_.add(settling.unsettled, settling.first_failure);
     out.unsettled = static_cast<double>(settling.unsettled);
   }
 
@@ -502,8 +486,7 @@ class CourseOf final : public Course {
   std::vector<double> norms_;  // of the last update before an evaluation
   Comparison comparison_{0};
   double seconds_ = 0, multiplications_ = 0;  // since the last evaluation
-  Unsettled unsettled_, unsettled_forward_;
-  FailedLooks looks_;
+  Failures unsettled_, unsettled_forward_, looks_;
 };
 
 }  // namespace

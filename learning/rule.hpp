@@ -99,8 +99,8 @@ class Rule {
   /// where there is none.
   virtual std::vector<Matrix<S>> output_feedback() const { return {}; }
   /// What NDI needs to be compared with the rule: the sign with which feedback() stands for ± W_lᵀ, 1/G of its
-  /// loops, 0 where it has none, NaN where each example has its own, and whether they see W diag(φ′), or φ, of which that is the limit for small
-  /// errors: φ′ of the forward pass, or about rest (Network::about_rest).
+  /// loops, 0 where it has none, NaN where each example has its own, and whether they see W diag(φ′), or φ, of
+  /// which that is the limit for small errors: φ′ of the forward pass, or about rest (Network::about_rest).
   virtual double feedback_sign() const { return 1; }
   virtual double inverse_gain() const { return 0; }
   virtual bool is_linearised() const { return false; }

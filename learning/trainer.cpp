@@ -4,6 +4,7 @@
 #include <tbb/task_arena.h>
 
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -119,17 +120,6 @@ class Training {
   std::atomic<bool> stops_ = false;
 };
 
-}  // namespace
-
-Snapshot take_snapshot(const Course& course) {
-  Snapshot snapshot;
-  SnapshotMaker maker(snapshot);
-  const_cast<Course&>(course).state(maker);  // a maker only reads
-  return snapshot;
-}
-
-namespace {
-
 // Cross-entropy is bounded below for probabilities alone.
 void check_targets(const Plan& plan, const Examples& examples) {
   if (plan.learning.loss_of(plan.network) != Loss::cross_entropy) return;
@@ -150,6 +140,13 @@ void check_targets(const Plan& plan, const Examples& examples) {
 }
 
 }  // namespace
+
+Snapshot take_snapshot(const Course& course) {
+  Snapshot snapshot;
+  SnapshotMaker maker(snapshot);
+  const_cast<Course&>(course).state(maker);  // a maker only reads
+  return snapshot;
+}
 
 std::vector<std::shared_ptr<const DataSet>> load_data(const Plan& plan,
                                                       const DataRequest& request) {

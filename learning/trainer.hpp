@@ -36,7 +36,7 @@ class TrainingObserver {
 };
 
 /// The examples of each seed of the plan: one set for all where nothing in it is drawn.
-/// @throws InputError  for data that are damaged, or do not fit the network
+/// @throws InputError  for data that are damaged, do not fit the network, or are no probabilities for a cross-entropy
 std::vector<std::shared_ptr<const DataSet>> load_data(const Plan& plan, const DataRequest& request);
 
 /// Trains every rule of the plan with every seed on the examples of that seed. A course's bits do not depend

@@ -147,11 +147,13 @@ TEST_CASE("the inverse of a loop is there again after a step to where there is n
   if (const auto rest = loop.rest(inverse_gain)) {
     const VectorXd control = loop.b[2].colPivHouseholderQr().solve(VectorXd(rest->col(0)));
     shifted = loop.shifted(inverse_gain);
+    // Ten roundings, and those of finding the control.
     CHECK((shifted * control - post).norm() < 1e-12 * shifted.norm() * control.norm());
   }
   loop.move(post, -0.5 * rate);
   const auto rest = loop.rest(inverse_gain);
   REQUIRE(rest);
+  // Ten roundings, times the condition number half way to the root.
   CHECK(relative(*rest, loop.rest_anew(inverse_gain)) < 1e-10);
 }
 
